@@ -1,0 +1,88 @@
+"""Makes the bare `pytest --nbval notebooks/` right, from any folder: environment, options, and a tolerance for shown numbers."""
+import functools
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent
+for name, value in {
+    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",        # before torch is imported anywhere
+    "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}.items():
+    os.environ.setdefault(name, value)
+# Kernels are processes of their own: they shall import this checkout, not an installed copy of another one.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+OUR_ARTIFACTS = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    option = config.option
+    if not (getattr(option, "nbval", False) or getattr(option, "nbval_lax", False)):
+        return
+    option.nbval_sanitize_with = option.nbval_sanitize_with or str(ROOT / "tests" / "nbval_sanitize.cfg")
+    if option.nbval_kernel_name is None:
+        option.nbval_current_env = True              # the interpreter that runs pytest, whatever kernels are registered
+    if option.nbval_cell_timeout == 2000:            # nbval's own default: half an hour for a hanging cell
+        option.nbval_cell_timeout = 300.0
+    if "TEMA_ARTIFACTS" not in os.environ:           # a test run leaves the student's build/artifacts/ alone
+        (ROOT / "build").mkdir(exist_ok=True)
+        os.environ["TEMA_ARTIFACTS"] = config.stash[OUR_ARTIFACTS] = tempfile.mkdtemp(prefix="nbval-", dir=ROOT / "build")
+
+
+def pytest_unconfigure(config):
+    if OUR_ARTIFACTS in config.stash:
+        shutil.rmtree(config.stash[OUR_ARTIFACTS], ignore_errors=True)
+        os.environ.pop("TEMA_ARTIFACTS", None)
+
+
+# A cell tagged `nbval-approx` may differ in its decimal numbers, by this share and by half a unit of the last digit shown.
+# There is no fixed absolute tolerance, since it would swallow small metrics: an NDCG of 0.0040 must not pass for 0.0020.
+# Whole numbers, words and the order of everything have to be the same. See tests/test_notebooks.py for what must fail.
+SHARE = 0.15
+DECIMAL = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?")
+
+
+def half_unit(number):
+    """Half a unit of the last digit shown: 0.005 for "0.43", 5e-6 for "1.20e-03"."""
+    digits, _, exponent = number.lower().partition("e")
+    return 0.5 * 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
+
+
+def close(committed, fresh):
+    return abs(float(committed) - float(fresh)) <= SHARE * abs(float(committed)) + half_unit(committed)
+
+
+def snap(committed, fresh):
+    """`committed` if `fresh` says the same within tolerance; else `fresh` with its close numbers replaced by the committed ones."""
+    if not (isinstance(committed, str) and isinstance(fresh, str)):
+        return fresh
+    shape = lambda text: re.sub(r"\s+", " ", DECIMAL.sub("#", text))
+    if shape(committed) != shape(fresh):
+        return fresh
+    pairs = list(zip(DECIMAL.findall(committed), DECIMAL.findall(fresh)))
+    if all(close(c, f) for c, f in pairs):
+        return committed
+    kept = iter([c if close(c, f) else f for c, f in pairs])
+    return DECIMAL.sub(lambda match: next(kept), fresh)
+
+
+def compare_approximately(compare, fresh, committed, skip_compare=None):
+    """nbval's own comparison, after the numbers within tolerance were snapped to the committed ones."""
+    for old, new in zip(committed, fresh):
+        if old.output_type == new.output_type == "stream":
+            new["text"] = snap(old["text"], new["text"])
+        for mime in set(old.get("data", {})) & set(new.get("data", {})):
+            new["data"][mime] = snap(old["data"][mime], new["data"][mime])
+    return compare(fresh, committed, skip_compare)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if type(item).__name__ == "IPyNbCell" and "nbval-approx" in item.cell.metadata.get("tags", []):
+            item.compare_outputs = functools.partial(compare_approximately, item.compare_outputs)

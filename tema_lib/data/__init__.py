@@ -1,0 +1,1 @@
+"""Raw purchases -> interactions -> two-domain sequences (notebook 01)."""

@@ -1,0 +1,84 @@
+"""Text of items -> vectors, with a real sentence encoder.
+
+Status: the paper states that titles are encoded by a pretrained model; which encoder stands here is ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from tema_lib.features import ItemFeatures, collect, model_type
+from tema_lib.pretrained import quiet_transformers, resolve
+
+LONGEST = 256  # tokens of one text that are read; MiniLM was trained on texts up to this length
+
+
+def encode_text(
+    texts: Sequence[str], model: str | Path = "minilm-l6-v2", batch: int = 64, progress: bool = True
+) -> ItemFeatures:
+    """One vector of length 1 per text: row i belongs to ``texts[i]``.
+
+    An empty text (padding, or an item without any) has ``present`` False and a row of zeros.
+    ``model`` is a name, folder or hub id for ``tema_lib.pretrained.resolve``; a folder with a CLIP model uses its text tower.
+    Returns a matrix [len(texts), F].
+    """
+    folder = resolve(model)
+    if model_type(folder) == "efficientnet-lite0":
+        raise ValueError(f"The model {model} encodes pictures, not text: take minilm-l6-v2 or another sentence encoder.")
+    with quiet_transformers():
+        encode = _clip_texts(folder) if model_type(folder) == "clip" else _sentences(folder)
+    present = torch.tensor([bool(text.strip()) for text in texts], dtype=torch.bool)
+
+    # Texts of like length go together, so that little padding is computed; the longest come first, so that too large
+    # a batch runs out of memory at once and not at the end.
+    order = sorted(present.nonzero().flatten().tolist(), key=lambda i: -len(texts[i]))
+    rows, vectors = [], []
+    with torch.inference_mode(), tqdm(total=len(order), desc="texts", unit="text", disable=not progress) as bar:
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            rows += chosen
+            vectors.append(encode([texts[i] for i in chosen]))  # [B, F]
+            bar.update(len(chosen))
+    return collect(rows, vectors, present, model, folder)
+
+
+def _sentences(folder: Path):
+    """A sentence encoder: the mean of its last hidden states over the real tokens (or the first one, if the folder says so)."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    network = AutoModel.from_pretrained(folder, use_safetensors=True).float().eval()
+    pooling = folder / "1_Pooling" / "config.json"  # how sentence-transformers writes down the pooling
+    first_token = pooling.is_file() and json.loads(pooling.read_text(encoding="utf-8")).get("pooling_mode_cls_token")
+
+    def encode(texts: list[str]) -> Tensor:
+        tokens = tokenizer(texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+        hidden = network(**tokens).last_hidden_state  # [B, T, D]
+        if first_token:
+            return hidden[:, 0]
+        real = tokens["attention_mask"].unsqueeze(-1).float()  # [B, T, 1]
+        return (hidden * real).sum(1) / real.sum(1)  # [B, D]
+
+    return encode
+
+
+def _clip_texts(folder: Path):
+    """The text tower of CLIP: its vectors lie in the same space as those of its image tower."""
+    from transformers import AutoTokenizer, CLIPModel
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    network = CLIPModel.from_pretrained(folder, use_safetensors=True).float().eval()
+    longest = network.config.text_config.max_position_embeddings
+
+    def encode(texts: list[str]) -> Tensor:
+        tokens = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        vectors = network.get_text_features(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
+        return getattr(vectors, "pooler_output", vectors)  # newer transformers wrap the tensor
+
+    return encode

@@ -1,0 +1,111 @@
+"""Attention: the function first, the modules second.  The weights are a normal return value.
+
+Built step by step in notebook 04; checked against `torch.nn.functional.scaled_dot_product_attention`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Average the rows of `value` by how well `key` matches `query`.
+
+    Shapes: query (B, H, Tq, Dh); key, value (B, H, Tk, Dh); mask (B or 1, 1 or H, Tq, Tk) bool, True = may look.
+    Returns mixed (B, H, Tq, Dh) and weights (B, H, Tq, Tk).  A row of weights sums to 1, or to 0 when it may look at
+    nothing (a user without history in this domain).  Source: Vaswani et al. 2017, equation 1.
+    """
+    scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5            # (B, H, Tq, Tk)
+    if mask is None:
+        weights = scores.softmax(-1)
+    else:
+        weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1) * mask
+    return weights @ value, weights
+
+
+def causal_mask(length: int, device=None) -> Tensor:
+    """(T, T) bool: position t may look at itself and at what came before."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril()
+
+
+class MultiHeadAttention(nn.Module):
+    """Causal self-attention with H heads over right-padded sequences.
+
+    Padding stands on the right, so the causal mask alone already keeps every real position away from it.
+    """
+
+    def __init__(self, hidden: int, heads: int, dropout: float):
+        super().__init__()
+        if hidden % heads:
+            raise ValueError(f"hidden size {hidden} is not divisible by {heads} heads: choose another number of heads.")
+        self.heads, self.dropout = heads, dropout
+        self.query_key_value = nn.Linear(hidden, 3 * hidden)
+        self.output = nn.Linear(hidden, hidden)
+
+    def forward(self, x: Tensor, need_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        batch, length, hidden = x.shape
+        query, key, value = self.query_key_value(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)   # (B, H, T, Dh) each
+        if need_weights:                                 # the readable way, with the weights before dropout: each row sums to 1
+            mixed, weights = scaled_dot_product_attention(query, key, value, causal_mask(length, x.device))
+        else:                                            # the same numbers from one fused kernel
+            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0)
+            weights = None
+        return self.output(mixed.transpose(1, 2).reshape(batch, length, hidden)), weights
+
+
+class AttentionBlock(nn.Module):
+    """Pre-norm transformer block: attention, then a position-wise network, each added to its input."""
+
+    def __init__(self, hidden: int, heads: int, dropout: float):
+        super().__init__()
+        self.attention_norm, self.network_norm = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
+        self.attention = MultiHeadAttention(hidden, heads, dropout)
+        self.network = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, need_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        mixed, weights = self.attention(self.attention_norm(x), need_weights)
+        x = x + self.dropout(mixed)
+        return x + self.dropout(self.network(self.network_norm(x))), weights
+
+
+class SequenceEncoder(nn.Module):
+    """Item vectors (B, T, D) of one sequence -> one state per position (B, T, D), reading only what came before.
+
+    Positions count from the sequence's own start; longer sequences than `max_length` were cut by the batch.
+    """
+
+    def __init__(self, hidden: int, heads: int, layers: int, max_length: int, dropout: float):
+        super().__init__()
+        self.position = nn.Parameter(0.02 * torch.randn(max_length, hidden))
+        self.blocks = nn.ModuleList(AttentionBlock(hidden, heads, dropout) for _ in range(layers))
+        self.norm, self.dropout = nn.LayerNorm(hidden), nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, need_weights: bool = False) -> tuple[Tensor, list[Tensor]]:
+        x = self.dropout(x + self.position[:x.size(1)])
+        collected = []
+        for block in self.blocks:
+            x, weights = block(x, need_weights)
+            collected.append(weights)
+        return self.norm(x), collected if need_weights else []
+
+
+class ThreadAttention(nn.Module):
+    """Attention *across* sequences: how much to listen to the threads A, B and merged when predicting for one domain.
+
+    Source: "hierarchical", intra- then inter-sequence attention: stated; this form (one query per target domain, a linear map per
+    domain and thread) is ours.  Shapes: states (B, T, 3, D), present (B, T, 3) bool -> mixed (B, T, D), weights (B, T, 3).
+    """
+
+    def __init__(self, hidden: int, threads: int = 3, domains: int = 2):
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(domains, hidden))
+        self.key = nn.Linear(hidden, hidden, bias=False)
+        self.value = nn.Parameter(torch.stack([torch.eye(hidden).repeat(threads, 1, 1)] * domains) + 0.02 * torch.randn(domains, threads, hidden, hidden))
+
+    def forward(self, states: Tensor, present: Tensor, domain: int) -> tuple[Tensor, Tensor]:
+        scores = self.key(states) @ self.query[domain] / states.size(-1) ** 0.5                       # (B, T, 3)
+        weights = scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(-1) * present
+        return torch.einsum("btk,btkd,kde->bte", weights, states, self.value[domain]), weights

@@ -1,0 +1,122 @@
+"""One vector per item from four views: id, text, image and tags (notebook 03).
+
+    e_i = id_i + W_text text_i + W_image image_i + W_tag t_i,      t_i = sum_k w_ik tag_k
+
+Early fusion: "fused ... to construct enhanced item representations" (abstract, stated); linear maps and a sum (ours).
+A view that an item lacks contributes one learned vector instead, so "no picture" is a fact and not a black picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+VIEWS = ("id", "text", "image", "tags")
+
+
+@dataclass(frozen=True)
+class ItemInputs:
+    """Frozen inputs of the fusion, all with N + 1 rows (row 0 = padding); a view that does not exist is None.
+
+    text, image: float [N+1, F] with `*_present` bool [N+1]; tag_ids int64 [N+1, K] (0 = none), tag_weights float [N+1, K],
+    tag_vectors float [G+1, F]; domain_of_item int64 [N+1].
+    """
+
+    domain_of_item: Tensor
+    text: Tensor | None = None
+    text_present: Tensor | None = None
+    image: Tensor | None = None
+    image_present: Tensor | None = None
+    tag_ids: Tensor | None = None
+    tag_weights: Tensor | None = None
+    tag_vectors: Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.domain_of_item) - 1
+
+
+def reduce_features(matrix: Tensor, present: Tensor, width: int = 128) -> Tensor:
+    """Centre the present rows, keep their `width` strongest principal directions, scale to unit mean square norm; absent rows are 0.
+
+    Frozen features are reduced once, outside of training: mapping 1,280 numbers per item in every step would cost more than the rest.
+    Deterministic up to sign; signs are fixed by making each direction's largest entry positive.
+    """
+    rows = matrix[present].double()
+    centred = rows - rows.mean(0)
+    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
+    directions = directions[:width]
+    directions = directions * directions.gather(1, directions.abs().argmax(1, keepdim=True)).sign()
+    reduced = centred @ directions.T
+    reduced = reduced / reduced.pow(2).sum(1).mean().sqrt().clamp(min=1e-12)
+    out = torch.zeros(len(matrix), reduced.size(1))
+    out[present] = reduced.float()
+    return out
+
+
+class ItemRepresentation(nn.Module):
+    """The fused item table [N+1, D], built once a step.
+
+    `views` is the subset of ("id", "text", "image", "tags") to use.  Raises ValueError for a view whose inputs are missing.
+    """
+
+    def __init__(self, inputs: ItemInputs, hidden: int, views: tuple[str, ...] = VIEWS, tag_table: str = "both"):
+        super().__init__()
+        unknown = set(views) - set(VIEWS)
+        if unknown or not views:
+            raise ValueError(f"unknown views {sorted(unknown)}: choose from {', '.join(VIEWS)}.")
+        for view, given in (("text", inputs.text), ("image", inputs.image), ("tags", inputs.tag_ids)):
+            if view in views and given is None:
+                raise ValueError(f"the view {view!r} was asked for but these data have none: leave it out of `views`.")
+        self.views, self.tag_table = tuple(views), tag_table
+        scale = 0.02                                                      # ids start small: what an item *is* speaks first
+        if "id" in views:
+            self.id = nn.Parameter(torch.randn(inputs.count + 1, hidden) * scale)
+        for view in ("text", "image"):
+            if view in views:
+                matrix, present = getattr(inputs, view), getattr(inputs, f"{view}_present")
+                self.register_buffer(f"{view}_features", reduce_features(matrix, present), persistent=False)
+                self.register_buffer(f"{view}_present", present, persistent=False)
+                self.add_module(f"{view}_map", nn.Linear(getattr(self, f"{view}_features").size(1), hidden, bias=False))
+                self.register_parameter(f"{view}_missing", nn.Parameter(torch.randn(hidden) * scale))
+        if "tags" in views:
+            self.register_buffer("tag_ids", inputs.tag_ids, persistent=False)
+            self.register_buffer("tag_weights", inputs.tag_weights, persistent=False)
+            self.tags_missing = nn.Parameter(torch.randn(hidden) * scale)
+            if tag_table in ("frozen", "both"):                           # what the tag means, from the text encoder
+                known = torch.arange(len(inputs.tag_vectors)) > 0
+                self.register_buffer("tag_features", reduce_features(inputs.tag_vectors, known), persistent=False)
+                self.tags_map = nn.Linear(self.tag_features.size(1), hidden, bias=False)
+            if tag_table in ("learned", "both"):                          # what buyers make of it
+                self.tag = nn.Parameter(torch.randn(len(inputs.tag_vectors), hidden) * scale)
+            elif tag_table != "frozen":
+                raise ValueError(f"tag_table is {tag_table!r}: choose frozen, learned or both.")
+
+    def tag_embedding(self) -> Tensor:
+        """One vector per tag, [G+1, D]; row 0 ("no tag") always has weight 0."""
+        parts = []
+        if self.tag_table != "learned":
+            parts.append(self.tags_map(self.tag_features))
+        if self.tag_table != "frozen":
+            parts.append(self.tag)
+        return sum(parts)
+
+    def parts(self) -> dict[str, Tensor]:
+        """Each view's share of the fused vector, [N+1, D] each: what notebook 03 looks at one by one."""
+        shares = {}
+        if "id" in self.views:
+            shares["id"] = self.id
+        for view in ("text", "image"):
+            if view in self.views:
+                mapped = getattr(self, f"{view}_map")(getattr(self, f"{view}_features"))
+                present = getattr(self, f"{view}_present")[:, None]
+                shares[view] = torch.where(present, mapped, getattr(self, f"{view}_missing"))
+        if "tags" in self.views:
+            weighted = torch.einsum("nk,nkd->nd", self.tag_weights, self.tag_embedding()[self.tag_ids])
+            shares["tags"] = torch.where((self.tag_ids > 0).any(1, keepdim=True), weighted, self.tags_missing)
+        return shares
+
+    def forward(self) -> Tensor:
+        return sum(self.parts().values())

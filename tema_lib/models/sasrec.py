@@ -1,0 +1,52 @@
+"""SASRec (Kang and McAuley 2018): self-attention over ids, on the merged sequence or on each domain's own.
+
+Same encoder, loss, cosine logits and evaluator as TEMA-LLM, so what differs is what is claimed: views and threads.
+(The original has dot products and one sampled negative; the exact loss here makes it a stronger yardstick.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tema_lib.data.sequences import Batch, domain_view
+from tema_lib.models.attention import SequenceEncoder
+from tema_lib.models.contract import Level1, position_domains
+
+
+@dataclass(frozen=True)
+class SASRecConfig:
+    """As TemaConfig, so that both are trained alike."""
+
+    per_domain: bool = False             # False: one merged sequence; True: two models that never see the other shop
+    hidden: int = 64
+    heads: int = 2
+    layers: int = 1
+    max_length: int = 50
+    dropout: float = 0.4
+    temperature: float = 0.07
+
+
+class SASRec(Level1):
+    def __init__(self, domain_of_item: Tensor, config: SASRecConfig = SASRecConfig()):
+        super().__init__(domain_of_item)
+        self.config = config
+        self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), config.hidden))
+        self.encoders = nn.ModuleList(SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
+                                      for _ in range(2 if config.per_domain else 1))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def states(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        if self.config.per_domain:
+            own = []
+            for domain, encoder in enumerate(self.encoders):
+                view = domain_view(batch.sequence, self.domain_of_item, domain)
+                state, _ = encoder(self.dropout(self.id[view.sequence]))
+                own.append(state.gather(1, view.read_at[..., None].expand(-1, -1, state.size(-1))) * view.has_any[..., None])
+            state = torch.where(position_domains(batch)[..., None] == 0, *own)
+        else:
+            state, _ = self.encoders[0](self.dropout(self.id[batch.sequence]))
+        return [(F.normalize(state, dim=-1) / self.config.temperature, F.normalize(self.id, dim=-1))]

@@ -1,0 +1,94 @@
+"""TEMA-LLM: fused item vectors, three sequences, attention inside and across them.
+
+    F^s   = fused items of sequence s + positions,   s in {A, B, merged}
+    h^s   = causal self-attention inside s           (intra-sequence)
+    h     = attention over (h^A, h^B, h^merged)      (inter-sequence, one query per target domain)
+    P(i)  = softmax over the items i of the target's domain of cos(h, e_i) / tau
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tema_lib.data.sequences import Batch, domain_view
+from tema_lib.models.attention import SequenceEncoder, ThreadAttention
+from tema_lib.models.contract import Level1, position_domains
+from tema_lib.models.item_representation import VIEWS, ItemInputs, ItemRepresentation
+
+THREADS = ("A", "B", "merged")
+
+
+@dataclass(frozen=True)
+class TemaConfig:
+    """Every choice of the model.  The paper states none of the numbers; alternatives stand in the comments."""
+
+    views: tuple[str, ...] = VIEWS       # stated: id, text, image, tags; ours: any subset
+    threads: tuple[str, ...] = THREADS   # inferred from the siblings: S^X, S^Y, S^{X+Y}; ours: any subset
+    hidden: int = 64                     # ours; siblings use 256
+    heads: int = 2                       # ours; 1 (C2DSR), 4 (a public reading of LLM-EMF)
+    layers: int = 1                      # ours; 2 in the siblings
+    max_length: int = 50                 # ours; 15 (C2DSR), 200 (LLM4CDSR)
+    dropout: float = 0.4                 # ours; .2 in the siblings, .5 in ABXI
+    temperature: float = 0.07            # ours; learnable elsewhere
+    tag_table: str = "both"              # inferred "frozen"; ours "learned", "both"
+
+
+class Tema(Level1):
+    """TEMA-LLM as a Level 1 system."""
+
+    def __init__(self, inputs: ItemInputs, config: TemaConfig = TemaConfig()):
+        super().__init__(inputs.domain_of_item)
+        if not config.threads or set(config.threads) - set(THREADS):
+            raise ValueError(f"threads {config.threads} are unknown: choose from {', '.join(THREADS)}.")
+        self.config = config
+        self.items = ItemRepresentation(inputs, config.hidden, config.views, config.tag_table)
+        self.encoders = nn.ModuleDict({thread: SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
+                                       for thread in config.threads})
+        self.across = ThreadAttention(config.hidden, len(config.threads))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def threads(self, batch: Batch, table: Tensor, need_weights: bool = False):
+        """Intra-sequence attention: states (B, T, threads, D), present (B, T, threads), and per thread its sequence and weights."""
+        states, present, looked = [], [], {}
+        for thread in self.config.threads:
+            if thread == "merged":
+                sequence = batch.sequence
+                state, weights = self.encoders[thread](self.dropout(table[sequence]), need_weights)
+                here = sequence > 0
+            else:
+                view = domain_view(batch.sequence, self.domain_of_item, THREADS.index(thread))
+                sequence, here = view.sequence, view.has_any
+                own, weights = self.encoders[thread](self.dropout(table[sequence]), need_weights)
+                state = own.gather(1, view.read_at[..., None].expand(-1, -1, own.size(-1)))      # back to merged time
+            states.append(state * here[..., None])
+            present.append(here)
+            looked[thread] = (sequence, weights)
+        return torch.stack(states, 2), torch.stack(present, 2), looked
+
+    def states(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        table = self.items()
+        states, present, _ = self.threads(batch, table)
+        domains = position_domains(batch)[..., None]
+        per_domain = [self.across(states, present, domain)[0] for domain in (0, 1)]
+        state = torch.where(domains == 0, *per_domain)
+        return [(F.normalize(state, dim=-1) / self.config.temperature, F.normalize(table, dim=-1))]
+
+    @torch.inference_mode()
+    def attention(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
+        """What the model looked at, from evaluation mode (no dropout in the weights).
+
+        Per thread: `sequence` (B, Ts) and `weights` (B, layers, H, Ts, Ts); under "across": `weights` (B, T, threads) for the target's domain.
+        """
+        training, _ = self.training, self.eval()
+        try:
+            states, present, looked = self.threads(batch, self.items(), need_weights=True)
+            domains = position_domains(batch)[..., None]
+            across = torch.where(domains == 0, *(self.across(states, present, domain)[1] for domain in (0, 1)))
+            record = {thread: {"sequence": sequence, "weights": torch.stack(weights, 1)} for thread, (sequence, weights) in looked.items()}
+            return record | {"across": {"weights": across}}
+        finally:
+            self.train(training)

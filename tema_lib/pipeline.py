@@ -1,0 +1,236 @@
+"""The whole road, composed once: each property is one arrow of the pipeline and remembers what it made.
+
+A notebook walks one stretch by hand and takes what lies before it from here, so each notebook also runs alone.
+Frozen features lie in `build/cache` under the hash of what made them; trained models in the artefacts folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import tempfile
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tema_lib import results
+from tema_lib.data import planted
+from tema_lib.data.interactions import Items, RawData, encode_ids, k_core, read_data
+from tema_lib.data.sequences import Sequences, Split, build_sequences, leave_one_out, published_split
+from tema_lib.evaluation import Ranks, evaluate
+from tema_lib.features import ItemFeatures
+from tema_lib.features.image import encode_images
+from tema_lib.features.text import encode_text
+from tema_lib.models.contract import Level0
+from tema_lib.models.counting import CoOccurrence, Popularity
+from tema_lib.models.item_representation import VIEWS, ItemInputs
+from tema_lib.models.sasrec import SASRec, SASRecConfig
+from tema_lib.models.tema import Tema, TemaConfig
+from tema_lib.notebook import ROOT, artifacts, timed
+from tema_lib.pretrained import fingerprint, resolve
+from tema_lib.tags import ItemTags, control_tags
+from tema_lib.tags.llm import LocalModel
+from tema_lib.tags.store import ReplyStore, reply_key
+from tema_lib.tags.writing import TagConfig, prompt_for, write_tags
+from tema_lib.training import TrainConfig, TrainingHistory, train
+
+PLANTED = ROOT / "data" / "planted"
+LIVE_ITEMS = 24                          # fast runs: items of each shop that the language model reads live
+RARE = 2                                 # an item seen at most this often in training is rare: a slice of its own
+
+# One line a system: what it is built from.  A dict is enough.
+SYSTEMS = {
+    "popularity": lambda run: Popularity(run.domain_of_item),
+    "co-occurrence, last item": lambda run: CoOccurrence(run.domain_of_item, history=False),
+    "co-occurrence, history": lambda run: CoOccurrence(run.domain_of_item, history=True),
+    "sasrec, per domain": lambda run: SASRec(run.domain_of_item, SASRecConfig(per_domain=True, hidden=run.hidden)),
+    "sasrec, merged": lambda run: SASRec(run.domain_of_item, SASRecConfig(hidden=run.hidden)),
+    "tema": lambda run: Tema(run.inputs(), TemaConfig(views=run.views, hidden=run.hidden)),
+    "tema, no tags": lambda run: Tema(run.inputs(), TemaConfig(views=tuple(view for view in run.views if view != "tags"), hidden=run.hidden)),
+    "tema, tags shuffled": lambda run: Tema(run.inputs(shuffle=("tags",)), TemaConfig(views=run.views, hidden=run.hidden)),
+    "tema, tags and text shuffled": lambda run: Tema(run.inputs(shuffle=("tags", "text")), TemaConfig(views=run.views, hidden=run.hidden)),
+}
+
+
+class Pipeline:
+    """From a data folder to ranks.
+
+    data: "planted" or a folder; fast: short training, and on the planted world shipped replies for all but 24 items a shop;
+    seed: initial weights, batch order, controls.  Raises `DataError` for a folder that cannot be read.
+    """
+
+    def __init__(self, data: str = "planted", fast: bool = True, seed: int = 0):
+        self.data, self.fast, self.seed = data, fast, seed
+        self.planted = data == "planted"
+        self.folder = PLANTED if self.planted else Path(data)
+        self.hidden = 64 if fast else 128
+        self.seconds: dict[str, float] = {}
+        self._trained: dict[str, tuple[Level0, TrainingHistory]] = {}
+        self._ranks: dict[str, Ranks] = {}
+
+    # ------------------------------------------------------------------------------------------ data (notebook 01)
+
+    @cached_property
+    def raw(self) -> RawData:
+        raw = read_data(self.folder)
+        return raw if raw.published else k_core(raw)
+
+    @cached_property
+    def items(self) -> Items:
+        return encode_ids(self.raw)
+
+    @cached_property
+    def sequences(self) -> Sequences:
+        return build_sequences(self.raw, self.items)
+
+    @cached_property
+    def split(self) -> Split:
+        return published_split(self.raw, self.sequences) if self.raw.published else leave_one_out(self.sequences)
+
+    @cached_property
+    def domain_of_item(self) -> Tensor:
+        return torch.from_numpy(self.items.domain_of_item)
+
+    @cached_property
+    def truth(self):
+        """(items, users) of the planted world: which occasion each item serves; None on data without truth."""
+        return planted.read_truth(PLANTED) if self.planted else None
+
+    # ------------------------------------------------------------------------------------------ features (notebook 03)
+
+    @cached_property
+    def text(self) -> ItemFeatures:
+        texts = [self.items.text(item) if item else "" for item in range(self.items.count + 1)]
+        return self._encoded("text", "minilm-l6-v2", texts, lambda: encode_text(texts))
+
+    @cached_property
+    def image(self) -> ItemFeatures | None:
+        """None when no item of the data has a picture."""
+        if not any(self.items.image):
+            return None
+        marks = [hashlib.sha256(path.read_bytes()).hexdigest() if path else "" for path in self.items.image]
+        return self._encoded("image", "efficientnet-lite0", marks, lambda: encode_images(self.items.image))
+
+    def _encoded(self, kind: str, model: str, content: list[str], make) -> ItemFeatures:
+        """Encode once per content and weights; the file name is the hash of both, so a stale one cannot be read."""
+        key = hashlib.sha256(json.dumps([fingerprint(resolve(model)), content]).encode()).hexdigest()[:16]
+        path = ROOT / "build" / "cache" / f"{kind}-{key}.safetensors"
+        with timed(self.seconds, kind):
+            if not path.is_file():
+                make().save(path)
+            return ItemFeatures.load(path)
+
+    # ------------------------------------------------------------------------------------------ tags (notebook 02)
+
+    @cached_property
+    def tags(self) -> ItemTags:
+        """Live replies of the language model for every item; in a fast run of the planted world most come from its shipped replies."""
+        config = TagConfig()
+        with timed(self.seconds, "tags"), ReplyStore(artifacts() / "replies.sqlite") as store:
+            llm = LocalModel()
+            if self.fast and self.planted:
+                self._replay(store, llm, config)
+            return write_tags(self.items, llm, store, self.text, lambda texts: encode_text(texts, progress=False).matrix, config)
+
+    def live_items(self) -> list[int]:
+        """The items that a fast run reads live, drawn once."""
+        draw = random.Random(0)
+        return sorted(item for domain in (0, 1) for item in draw.sample(self.items.of_domain(domain).tolist(), min(LIVE_ITEMS, len(self.items.of_domain(domain)))))
+
+    def _replay(self, store: ReplyStore, llm: LocalModel, config: TagConfig) -> None:
+        """Put the shipped replies into the store, but for those of the live items."""
+        live = {prompt_for(self.items, item, config, attempt) for item in self.live_items() for attempt in (1, 2)}
+        shipped = (PLANTED / "replies.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8", delete=False) as file:
+            file.writelines(line for line in shipped if json.loads(line)["prompt"] not in live)
+        store.import_jsonl(file.name)
+        os.unlink(file.name)
+
+    # ------------------------------------------------------------------------------------------ models (notebooks 03, 04)
+
+    @cached_property
+    def views(self) -> tuple[str, ...]:
+        """The views these data can fill: no pictures, no image view."""
+        return VIEWS if self.image is not None else tuple(view for view in VIEWS if view != "image")
+
+    def inputs(self, shuffle: tuple[str, ...] = ()) -> ItemInputs:
+        """The frozen inputs of the fusion.  `shuffle`: views whose rows change places inside each domain, as a control."""
+        tags = control_tags(self.tags, "shuffled", self.seed) if "tags" in shuffle else self.tags
+        place = torch.arange(self.items.count + 1)
+        generator = torch.Generator().manual_seed(self.seed)
+        for domain in (0, 1):
+            own = torch.from_numpy(self.items.of_domain(domain))
+            place[own] = own[torch.randperm(len(own), generator=generator)]
+        rows = lambda view, tensor: tensor[place] if view in shuffle else tensor
+        image = self.image
+        return ItemInputs(self.domain_of_item, rows("text", self.text.matrix), rows("text", self.text.present),
+                          None if image is None else rows("image", image.matrix), None if image is None else rows("image", image.present),
+                          tags.tag_ids, tags.weights, tags.vectors)
+
+    @property
+    def training(self) -> TrainConfig:
+        return TrainConfig(epochs=6 if self.fast else 30, seed=self.seed)
+
+    def build(self, system: str) -> Level0:
+        """A fresh, seeded model.  Raises ValueError for an unknown name."""
+        if system not in SYSTEMS:
+            raise ValueError(f"system {system!r} is unknown: choose from {'; '.join(SYSTEMS)}.")
+        torch.manual_seed(self.seed)
+        return SYSTEMS[system](self)
+
+    def train(self, system: str) -> tuple[Level0, TrainingHistory]:
+        """The trained system, from its checkpoint when there is one."""
+        if system not in self._trained:
+            model = self.build(system)
+            name = f"{self.raw.name}-{system.replace(', ', '-').replace(' ', '-')}-{'fast' if self.fast else 'full'}-{self.seed}.pt"
+            with timed(self.seconds, f"train {system}"):
+                try:
+                    history = train(model, self.split, self.domain_of_item, self.training, checkpoint=artifacts() / name, progress=system)
+                except ValueError:                          # made by an earlier version of library or data: start anew
+                    (artifacts() / name).unlink()
+                    model = self.build(system)
+                    history = train(model, self.split, self.domain_of_item, self.training, checkpoint=artifacts() / name, progress=system)
+            self._trained[system] = model, history
+        return self._trained[system]
+
+    # ------------------------------------------------------------------------------------------ evaluation (notebook 06)
+
+    def ranks(self, system: str) -> Ranks:
+        """Ranks of all test cases."""
+        if system not in self._ranks:
+            model, _ = self.train(system)
+            with timed(self.seconds, f"rank {system}"):
+                self._ranks[system] = evaluate(model, self.split.test, self.domain_of_item, max_length=self.training.max_length)
+        return self._ranks[system]
+
+    def slices(self, ranks: Ranks) -> dict[str, Ranks]:
+        """Parts of the test cases that matter: rare targets; on the planted world those whose occasion crosses the shops."""
+        seen = torch.bincount(self.split.train.items, minlength=self.items.count + 1).numpy()
+        parts = {f"target seen at most {RARE} times": ranks.select(seen[ranks.target] <= RARE)}
+        if self.truth is not None:
+            parts["occasion crosses shops"] = ranks.select(self.crossing(ranks))
+        return parts
+
+    def crossing(self, ranks: Ranks):
+        """bool per case: the event before the target lies in the other shop and serves the same occasion."""
+        truth_items, _ = self.truth
+        occasion = dict(zip(truth_items["item_id"], truth_items["occasion"]))
+        previous = self.split.test.items[self.split.test.offsets[1:] - 2].numpy()[ranks.row]
+        domain = self.items.domain_of_item
+        name = lambda item: occasion[self.items.item_id[item]]
+        return (domain[previous] != domain[ranks.target]) & [name(before) == name(after) for before, after in zip(previous, ranks.target)]
+
+    def record(self, system: str, command: str) -> dict:
+        """The run record of one system (`results/README.md`)."""
+        model, history = self.train(system)
+        ranks = self.ranks(system)
+        config = {"model": asdict(model.config) if hasattr(model, "config") else {}, "training": asdict(self.training), "fast": self.fast,
+                  "epochs_run": history.epochs, "best_epoch": history.best, "language_model": self.tags.model, "tags": asdict(TagConfig())}
+        mine = {name.split(" ")[0]: value for name, value in self.seconds.items() if name.endswith(" " + system)}
+        return results.evaluation_record(system, ranks, data={"name": self.raw.name, "sha256": self.raw.sha256}, split=self.split.name,
+                                         seed=self.seed, config=config, seconds=mine, command=command, slices=self.slices(ranks))

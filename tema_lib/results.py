@@ -1,0 +1,121 @@
+"""Run records: what was run, on what, and what came out (`results/README.md` describes every key)."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from tema_lib.evaluation import METRICS, Ranks, interval
+
+EVALUATION_KEYS = {"kind", "system", "data", "split", "seed", "config", "metrics", "intervals", "slices", "candidates", "ties", "versions",
+                   "hardware", "seconds", "commit", "dirty", "command"}
+ROOT = Path(__file__).resolve().parents[1]
+DOMAINS = ("A", "B")
+
+
+def metrics_of(ranks: Ranks, sampled: bool = False) -> dict[str, dict[str, float]]:
+    """{"A": {"MRR": ..., ...}, "B": {...}}, means over the cases of each domain."""
+    return {name: {metric: round(ranks.of_domain(index).metric(metric, sampled), 6) for metric in METRICS} for index, name in enumerate(DOMAINS)}
+
+
+def evaluation_record(system: str, ranks: Ranks, *, data: dict, split: str, seed: int, config: dict, seconds: dict, command: str,
+                      slices: dict[str, Ranks] | None = None) -> dict:
+    """One record of kind `evaluation`.  Intervals are 95 % bootstrap over test cases; slices carry their own metrics and sizes."""
+    bounds = {name: {metric: [round(bound, 6) for bound in interval(ranks.of_domain(index).values(metric), resamples=1000)]
+                     for metric in ("MRR", "NDCG@10", "HR@10")} for index, name in enumerate(DOMAINS)}
+    spread = lambda column: {name: {"cases": int((ranks.domain == index).sum()),
+                                    "fewest": int(column[ranks.domain == index].min(initial=10**9)),
+                                    "most": int(column[ranks.domain == index].max(initial=0))} for index, name in enumerate(DOMAINS)}
+    commit, dirty = _commit()
+    return {"kind": "evaluation", "system": system, "data": data, "split": split, "seed": seed, "config": config,
+            "metrics": {"full": metrics_of(ranks), "sampled_999": metrics_of(ranks, sampled=True)},
+            "intervals": {"full": bounds},
+            "slices": {name: {"cases": len(part), "full": metrics_of(part)} for name, part in (slices or {}).items()},
+            "candidates": {"full": spread(ranks.candidates), "sampled_999": spread(ranks.candidates_sampled)},
+            "ties": round(float(ranks.tied.mean()), 6),
+            "versions": {name: version(name) for name in ("torch", "transformers", "numpy")} | {"python": platform.python_version()},
+            "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
+            "seconds": {name: round(value, 2) for name, value in seconds.items()}, "commit": commit, "dirty": dirty, "command": command}
+
+
+def _commit() -> tuple[str, bool]:
+    """HEAD and whether tracked files differ from it; ("unknown", True) outside of a git checkout."""
+    ask = lambda *words: subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
+
+
+def check_record(record: dict) -> None:
+    """Raises ValueError with the first thing that is wrong with a record."""
+    if record.get("kind") == "benchmark":
+        return
+    if record.get("kind") != "evaluation":
+        raise ValueError(f"kind is {record.get('kind')!r}: a record is an evaluation or a benchmark.")
+    if missing := EVALUATION_KEYS - set(record):
+        raise ValueError(f"keys {sorted(missing)} are missing from the record of {record.get('system')}.")
+    for protocol in ("full", "sampled_999"):
+        for domain in DOMAINS:
+            for metric in METRICS:
+                value = record["metrics"][protocol][domain][metric]
+                if not 0 <= value <= 1:
+                    raise ValueError(f"{protocol} {domain} {metric} is {value}: a metric lies between 0 and 1.")
+
+
+def write_json(path: Path, content: dict) -> Path:
+    """Write atomically, keys in order, so that equal runs give equal files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def read_records(folder: Path) -> list[dict]:
+    """All checked records of kind `evaluation` below a folder, in file order."""
+    records = []
+    for path in sorted(folder.rglob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.get("kind") == "evaluation":
+            try:
+                check_record(record)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
+            records.append(record)
+    return records
+
+
+def metric_table(records: list[dict], protocol: str = "full") -> str:
+    """A markdown table: a row for each system, per domain; mean over the seeds, with their number."""
+    shown = ("NDCG@10", "HR@10", "MRR")
+    lines = ["| system | " + " | ".join(f"{domain} {metric}" for domain in DOMAINS for metric in shown) + " | seeds |",
+             "|---|" + "---:|" * (2 * len(shown) + 1)]
+    systems = {}
+    for record in records:
+        systems.setdefault(record["system"], []).append(record)
+    value = lambda record, domain, metric: record["metrics"][protocol][domain][metric]
+    order = sorted(systems, key=lambda name: sum(value(record, domain, "NDCG@10") for record in systems[name] for domain in DOMAINS) / len(systems[name]))
+    for name in order:
+        group = systems[name]
+        cells = [f"{sum(value(record, domain, metric) for record in group) / len(group):.4f}" for domain in DOMAINS for metric in shown]
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {len(group)} |")
+    return "\n".join(lines)
+
+
+def print_table(folder: Path) -> None:
+    """Print the metric table of a run: exact full ranking inside the target's domain."""
+    records = read_records(folder)
+    if not records:
+        raise SystemExit(f"{folder} holds no run records: notebook 06 writes them.")
+    data = records[0]["data"]["name"]
+    print(f"{data}: full ranking inside the target's domain, {records[0]['split']}, best system last\n\n{metric_table(records)}")
+
+
+if __name__ == "__main__":
+    print_table(Path(sys.argv[1]))

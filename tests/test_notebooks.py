@@ -1,0 +1,159 @@
+"""The notebooks are complete, fresh and honest, and run with papermill: all in a chain, two of them alone.
+
+Which two run alone changes with the commit. TEMA_ALONE=04,05 names them, TEMA_ALONE=all takes every one.
+"""
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import nbformat
+import papermill
+import pytest
+
+import conftest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+KNOWN_TAGS = {"parameters", "nbval-approx", "nbval-ignore-output", "nbval-skip", "hide-input"}
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def test_the_lectures_are_all_there():
+    """An empty folder would make every other test here pass."""
+    assert [path.stem[:2] for path in NOTEBOOKS[:7]] == ["00", "01", "02", "03", "04", "05", "06"]
+
+
+# --- what is committed ------------------------------------------------------------------------------------------------
+
+@each_notebook
+def test_outputs_are_complete_and_fresh(path):
+    from refresh import stamp
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    cells = code_cells(notebook)
+    assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1)), "not run from top to bottom in one kernel"
+    assert not [o for c in cells for o in c.outputs if o.output_type == "error"]
+    assert not [c for c in notebook.cells if "injected-parameters" in tags(c)], "papermill wrote into it; refresh it"
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.get("tema", {}).get("stamp") == stamp(notebook), f"stale: run `python tools/refresh.py {path.stem}`"
+    assert path.stat().st_size < 2_000_000
+
+
+@each_notebook
+def test_parameters_are_those_of_the_design(path):
+    cells = [c for c in nbformat.read(path, 4).cells if "parameters" in tags(c)]
+    assert len(cells) == 1 and cells[0].cell_type == "code"
+    values = {}
+    exec(compile(cells[0].source, path.name, "exec"), values)            # our own, committed assignments
+    assert (values["fast"], values["seed"], values["data"]) == (True, 0, "planted")
+
+
+@each_notebook
+def test_nothing_escapes_the_comparison(path):
+    """nbval passes over cells that were never run, skipped cells and magic comments: none of these may hide an output."""
+    notebook = nbformat.read(path, 4)
+    cells = code_cells(notebook)
+    for cell in notebook.cells:
+        assert tags(cell) <= KNOWN_TAGS, f"unknown tags {sorted(tags(cell) - KNOWN_TAGS)}"
+    for cell in cells:
+        assert not re.search(r"#\s*(NBVAL_|PYTEST_VALIDATE)", cell.source), "use tags, not nbval comments"
+        assert not cell.source.rstrip().endswith(";") or tags(cell) & {"nbval-ignore-output"}, "nbval ignores a trailing `;`; end with plt.show()"
+        if "nbval-skip" in tags(cell):
+            assert "google.colab" in cell.source, "only the Colab set-up may be skipped; papermill runs it, so guard it"
+    unchecked = [c for c in cells if tags(c) & {"nbval-ignore-output", "nbval-skip"}]
+    assert 3 * len(unchecked) <= len(cells), f"{len(unchecked)} of {len(cells)} code cells are unchecked; at most a third may be"
+
+
+def test_kernels_import_this_checkout(tmp_path):
+    found = subprocess.run([sys.executable, "-c", "import tema_lib; print(tema_lib.__file__)"], cwd=tmp_path,
+                           capture_output=True, text=True, check=True).stdout.strip()
+    assert ROOT in pathlib.Path(found).resolve().parents
+
+
+# --- the tolerance of shown numbers -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("metric", [0.0010, 0.0040, 0.0123, 0.05, 0.0871, 0.3, 0.4321, 1.4327, 12.5, 250.0])
+@pytest.mark.parametrize("factor", [0.5, 1.5, -1.0, 0.0])
+def test_a_metric_off_by_half_is_noticed(metric, factor):
+    committed, fresh = f"NDCG@10 {metric:.4f} of 24 items", f"NDCG@10 {metric * factor:.4f} of 24 items"
+    assert conftest.snap(committed, fresh) != committed
+
+
+@pytest.mark.parametrize("committed,fresh", [("loss 1.4328", "loss 1.4290"), ("A 0.0812  B 0.1", "A 0.0840  B  0.1"), ("1.20e-03", "1.25e-03"), ("-0.0", "0.0")])
+def test_another_processor_passes(committed, fresh):
+    assert conftest.snap(committed, fresh) == committed
+
+
+@pytest.mark.parametrize("committed,fresh", [("24 items, 0.50", "12 items, 0.50"), ("tema 0.10", "sasrec 0.10"), ("0.10 0.20", "0.10"), ("0.10", "nan")])
+def test_words_and_whole_numbers_must_agree(committed, fresh):
+    assert conftest.snap(committed, fresh) != committed
+
+
+def test_one_wrong_number_among_right_ones_is_noticed():
+    assert conftest.snap("0.1000 0.2000 0.0040", "0.1010 0.2010 0.0020") == "0.1000 0.2000 0.0020"
+
+
+@pytest.mark.parametrize("text,hidden", [("trained in 3.2 s", True), ("8.1 it/s", True), ("0.12 s.e.", False), ("NDCG 0.12", False), ("24 items", False)])
+def test_only_durations_are_sanitised(text, hidden):
+    pattern = re.search(r"\[elapsed time\]\s*regex: (.*)", (ROOT / "tests" / "nbval_sanitize.cfg").read_text(encoding="utf-8")).group(1)
+    assert bool(re.search(pattern, text)) == hidden
+
+
+# --- papermill ------------------------------------------------------------------------------------------------------------
+
+def run(path, folder, artifacts):
+    declared = papermill.inspect_notebook(str(path))
+    assert {"fast", "data", "seed"} <= set(declared)                     # papermill itself would let unknown names pass
+    done = papermill.execute_notebook(path, folder / path.name, {"fast": True, "seed": 0, "data": "planted"}, kernel_name="python3",
+                                      cwd=str(path.parent), progress_bar=False, execution_timeout=300, start_timeout=120)
+    assert done.metadata.papermill.exception is None
+    assert artifacts == os.environ["TEMA_ARTIFACTS"]
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("chain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEMA_ARTIFACTS", str(folder / "artifacts"))
+        patch.setenv("TEMA_RESULTS", str(folder / "results"))
+        yield {"folder": folder, "failed": None}
+
+
+@each_notebook
+def test_chain(path, chain):
+    if chain["failed"]:
+        pytest.fail(f"not run, since {chain['failed']} failed before it", pytrace=False)
+    try:
+        run(path, chain["folder"], str(chain["folder"] / "artifacts"))
+    except Exception:
+        chain["failed"] = path.stem
+        raise
+
+
+def chosen_to_run_alone():
+    wish = os.environ.get("TEMA_ALONE", "")
+    if wish:
+        return [p for p in NOTEBOOKS if wish == "all" or p.stem[:2] in re.split(r"[ ,]+", wish)]
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    turn = head.stdout.strip() if head.returncode == 0 else "no git here"
+    return sorted(NOTEBOOKS, key=lambda p: hashlib.sha256(f"{turn} {p.stem}".encode()).digest())[:2]
+
+
+@pytest.mark.parametrize("path", chosen_to_run_alone(), ids=lambda path: path.stem)
+def test_alone(path, tmp_path, monkeypatch):
+    """Without anything that an earlier notebook would have left."""
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("TEMA_RESULTS", str(tmp_path / "results"))
+    run(path, tmp_path, str(tmp_path / "artifacts"))

