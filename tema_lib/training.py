@@ -28,10 +28,10 @@ class TrainConfig:
     epochs: int = 30
     learning_rate: float = 3e-3          # ours; 1e-3 (C2DSR), 1e-4 (ABXI)
     weight_decay: float = 0.01
-    batch_size: int = 128
+    batch_size: int = 64
     max_length: int = 50
     warm_up: float = 0.1                 # share of all steps
-    patience: int = 6                    # epochs without a better validation MRR
+    patience: int = 5                    # epochs without a better validation MRR
     clip: float = 5.0                    # gradient norm
     seed: int = 0
 

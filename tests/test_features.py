@@ -96,6 +96,12 @@ def test_a_drawn_mug_is_seen_as_a_mug():
     assert set(best) == {968, 504}  # ImageNet: cup, coffee mug
 
 
+def test_pixels_are_scaled_as_imagenet_networks_expect():
+    white = to_tensor(Image.new("RGB", (50, 80), "white"))
+    assert white.shape == (3, 224, 224)
+    torch.testing.assert_close(white.amax((1, 2)), torch.tensor([2.2489, 2.4286, 2.64]), atol=1e-3, rtol=0)  # (1 - mean) / std
+
+
 def test_same_shapes_are_neighbours(tmp_path):
     rng = np.random.default_rng(0)
     shapes = ["ring", "disc", "square", "triangle", "stripes"] * 5

@@ -36,10 +36,11 @@ def main():
     if not os.path.exists(PYTHON):
         step("virtual environment in .venv", [sys.executable, "-m", "venv", VENV],
              "On Debian and Ubuntu install the package python3-venv, delete .venv and run the command again.")
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check"]
+    # torch is the one big download, so pip may show its progress bar there
     retry = "Look at pip's message above (often the network or a full disk) and run the command again; what is installed stays."
     step(TORCH + (" from " + index if index else ""), pip + [TORCH] + (["--index-url", index] if index else []), retry)
-    step("the other packages", pip + ["-c", "constraints.txt", "-e", ".[test]"], retry)
+    step("the other packages", pip + ["--quiet", "-c", "constraints.txt", "-e", ".[test]"], retry)
     with open(os.path.join(VENV, "ready"), "w") as stamp:
         stamp.write("the environment is complete; make looks at the date of this file\n")
     print("[set-up] ready after %.0f s" % (time.time() - start), flush=True)

@@ -12,16 +12,12 @@ import csv
 import io
 import math
 import os
-import re
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-import numpy as np
-import pandas as pd
-
 from tema_lib.data.planted_pictures import draw_picture
+from tema_lib.data.planted_truth import bag_of_words, crosses_shops, neighbour_precision, read_truth  # noqa: F401 - offered here too
 from tema_lib.data.planted_words import BRANDS, HINTS, MODIFIERS, PRAISE, SIZES, TERSE, Kind, read_occasions
 
 OCCASIONS = read_occasions()
@@ -37,12 +33,13 @@ class PlantedConfig:
     terse: float = 0.15              # a title like "Model 4", no description: only the picture tells the kind
     undescribed: float = 0.15        # a telling title, a picture, no description
     unpictured: float = 0.10         # a telling title, a description, no picture
-    second_hint: float = 0.35        # descriptions with a second sentence about the occasion
+    decorated: float = 0.25          # telling titles with brand, size and the like; the others are bare
+    praised: float = 0.25            # descriptions with a second sentence, one that fits anything
     # Popularity: a long tail, and new arrivals that few users can have bought before the end.
-    tail: float = 1.1                # weight of the item at rank r within its occasion and shop: 1 / r**tail
+    tail: float = 1.3                # weight of the item at rank r within its occasion and shop: 1 / r**tail
     arrivals: float = 0.20           # share of items that enter the shops in the last days
-    arrival_days: float = 12.0       # ... namely in these last days of the calendar
-    arrival_pick: float = 0.55       # probability that a purchase in those days goes to a new arrival
+    arrival_days: float = 14.0       # ... namely in these last days of the calendar
+    arrival_pick: float = 0.36       # probability that a purchase in those days goes to a new arrival
     # Users: events, and how one event leads to the next.
     shortest: int = 8
     longest: int = 20
@@ -152,7 +149,7 @@ def _deck(cards, random: Random):
 # ---- text and pictures ------------------------------------------------------------------------------------------------
 
 def write_text(shop: list[PlantedItem], config: PlantedConfig, random: Random) -> None:
-    """Title and description of each item: one telling phrase, one to three related words, the rest is what any shop says."""
+    """Title and description of each item: a telling phrase, one or two related words, the rest is what any shop says."""
     domain = shop[0].domain
     terse, hints = _deck(TERSE, random), _deck(HINTS, random)
     praise = [_deck(pieces, random) for pieces in PRAISE[domain]]
@@ -161,20 +158,27 @@ def write_text(shop: list[PlantedItem], config: PlantedConfig, random: Random) -
         if item.terse:
             item.title = next(terse).format(n=random.randint(2, 98), l=random.choice("BCDFGHKLMPRTVXZ"), m=item.modifier, s=item.size)
             continue
-        item.title = _telling_title(item, random)
+        words = related[item.occasion]
+        item.title = _telling_title(item, words, config, random)
         if not item.undescribed:
-            words = related[item.occasion]
-            sentences = [next(hints).format(x=next(words), y=next(words)), " ".join(next(deck) for deck in praise) + "."]
-            if random.random() < config.second_hint:
-                sentences.append(next(hints).format(x=next(words), y=next(words)))
+            sentences = [next(hints).format(x=next(words), y=next(words))]
+            if random.random() < config.praised:
+                sentences.append(" ".join(next(deck) for deck in praise) + ".")
             random.shuffle(sentences)
-            item.description = " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
+            item.description = " ".join(_capital(sentence) for sentence in sentences)
 
 
-def _telling_title(item: PlantedItem, random: Random) -> str:
+def _telling_title(item: PlantedItem, words, config: PlantedConfig, random: Random) -> str:
+    """The phrase of the kind, bare or decorated; a title that must stand alone adds a related word."""
+    phrase = f"{item.phrase} for {next(words)}" if item.undescribed else item.phrase
+    if random.random() >= config.decorated:
+        return _capital(phrase)
     pattern = random.choice(("{b} {p}, {s}", "{p} by {b}", "{b} {m} {p}", "{m} {p}, {s}", "{p} ({s})", "{b}: {p}, {m}", "{m} {p} from {b}", "{p}, {m}, {s}"))
-    title = pattern.format(b=item.brand, p=item.phrase, m=item.modifier, s=item.size)
-    return title[0].upper() + title[1:]
+    return _capital(pattern.format(b=item.brand, p=phrase, m=item.modifier, s=item.size))
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def write_pictures(folder: Path, items: list[PlantedItem], seed: int) -> None:
@@ -300,54 +304,6 @@ comes between, {config.noise}); within a shop the kinds of an occasion follow a 
 description, {config.undescribed:.0%} only lack the description, {config.unpictured:.0%} the picture. {config.arrivals:.0%} are new arrivals of the last {config.arrival_days:.0f} days.
 The truth is for checking. No model may read it.
 """
-
-
-# ---- reading the truth ------------------------------------------------------------------------------------------------
-
-def read_truth(folder: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The truth about items and about users, one row each (columns: see the README of the folder)."""
-    tables = []
-    for name in ("items", "users"):
-        path = Path(folder) / "truth" / f"{name}.tsv"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: only the planted world has a truth; write it with `python -m tema_lib.data.planted`")
-        tables.append(pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False))
-    return tables[0], tables[1]
-
-
-def neighbour_precision(vectors: np.ndarray, occasion, k: int = 10) -> float:
-    """Share of the k nearest other items (cosine, whole catalogue) that have the same occasion; vectors [N, F], occasion [N].
-
-    The truth itself would score 1.0. ValueError where the two lengths differ or there are no k other items.
-    """
-    vectors, occasion = np.asarray(vectors, dtype=np.float64), np.asarray(occasion)
-    if len(vectors) != len(occasion) or len(vectors) <= k:
-        raise ValueError(f"{len(vectors)} vectors, {len(occasion)} occasions, k = {k}: give one occasion per vector and more than k vectors")
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    closeness = unit @ unit.T
-    np.fill_diagonal(closeness, -np.inf)
-    nearest = np.argsort(-closeness, axis=1, kind="stable")[:, :k]
-    return float((occasion[nearest] == occasion[:, None]).mean())
-
-
-def bag_of_words(texts) -> np.ndarray:
-    """TF-IDF rows [N, words], the neighbour that knows words but no meaning; idf = log(N / number of texts with the word)."""
-    bags = [Counter(re.findall(r"[a-z0-9']+", text.lower())) for text in texts]
-    spread = Counter(word for bag in bags for word in bag)
-    column = {word: number for number, word in enumerate(sorted(spread))}
-    matrix = np.zeros((len(bags), len(column)))
-    for row, bag in enumerate(bags):
-        for word, count in bag.items():
-            matrix[row, column[word]] = count * math.log(len(bags) / spread[word])
-    return matrix
-
-
-def crosses_shops(sequence, truth_items: pd.DataFrame) -> bool:
-    """True where the last item id of `sequence` lies in the other shop than the one before it and shares its occasion."""
-    if len(sequence) < 2:
-        return False
-    known = truth_items.set_index("item_id").loc[list(sequence[-2:])]
-    return known.domain.nunique() == 2 and known.occasion.nunique() == 1
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class SASRecConfig:
     heads: int = 2
     layers: int = 1
     max_length: int = 50
-    dropout: float = 0.4
+    dropout: float = 0.2
     temperature: float = 0.07
 
 

@@ -1,0 +1,1 @@
+"""Looking inside: attention records, occlusion, figures, and an explorer (notebook 05)."""

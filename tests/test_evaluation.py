@@ -1,0 +1,204 @@
+"""Ranks are exact, ties are fair, samples are the same for everyone, and metrics are what one gets by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tema_lib import evaluation
+from tema_lib.data.sequences import Sequences
+from tema_lib.evaluation import Ranks, evaluate, interval, metric_of_ranks, paired_difference
+from tema_lib.models.contract import Level0
+
+
+def sequences_of(*rows):
+    return Sequences(tuple(f"u{row}" for row in range(len(rows))), torch.tensor(sum(rows, [])), torch.tensor([0, *map(len, rows)]).cumsum(0))
+
+
+class Fixed(Level0):
+    """One score an item and row: whatever the table says."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = torch.as_tensor(table, dtype=torch.float)
+
+    def score(self, batch, candidates):
+        return self.table[batch.rows][:, candidates]
+
+
+def world(a=12, b=9, users=30, seed=0):
+    """Users with 2 to 8 events in two shops; repeats happen, so a target may have been bought before."""
+    dice = np.random.default_rng(seed)
+    rows = [dice.integers(1, a + b + 1, size=dice.integers(2, 9)).tolist() for _ in range(users)]
+    return sequences_of(*rows), torch.tensor([-1] + [0] * a + [1] * b), dice
+
+
+def brute_force(scores, history, target, domain_of_item):
+    """Sort the candidates; the target stands in the middle of those that share its score."""
+    room = [item for item in range(1, len(domain_of_item)) if domain_of_item[item] == domain_of_item[target]
+            and (item == target or item not in history)]
+    places = [place for place, item in enumerate(sorted(room, key=lambda item: -scores[item]), start=1) if scores[item] == scores[target]]
+    return sum(places) / len(places), len(room), len(places) > 1
+
+
+# ---- ranks
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), levels=st.sampled_from([1, 2, 4, 1000]))
+def test_ranks_equal_brute_force(seed, levels):
+    """Few levels of score make many ties; one level is the constant model."""
+    sequences, domain, dice = world(seed=seed, users=12)
+    scores = dice.integers(0, levels, size=(len(sequences), len(domain)))
+    ranks = evaluate(Fixed(scores), sequences, domain, batch_size=5)
+    assert ranks.row.tolist() == list(range(len(sequences))) and ranks.target.tolist() == sequences.last.tolist()
+    for row in range(len(sequences)):
+        *history, target = sequences[row].tolist()
+        expected = brute_force(scores[row], history, target, domain)
+        assert (ranks.rank[row], ranks.candidates[row], bool(ranks.tied[row])) == expected
+        assert ranks.domain[row] == domain[target]
+
+
+def test_ties_stand_at_mid_rank():
+    """Items 1..5 score 9 7 7 7 1 and the target is item 3: places 2, 3 and 4 are shared."""
+    domain = torch.tensor([-1, 0, 0, 0, 0, 0, 1])
+    ranks = evaluate(Fixed([[0, 9, 7, 7, 7, 1, 0]]), sequences_of([6, 3]), domain)
+    assert ranks.rank.tolist() == [3.0] and ranks.tied.tolist() == [True] and ranks.candidates.tolist() == [5]
+
+
+def test_a_constant_model_stands_mid_list():
+    sequences, domain, _ = world(users=40)
+    ranks = evaluate(Fixed(torch.zeros(40, len(domain))), sequences, domain)
+    assert np.array_equal(ranks.rank, (ranks.candidates + 1) / 2) and ranks.tied.all()
+    assert ranks.metric("HR@1") == 0
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_raises(bad):
+    scores = torch.zeros(1, 7)
+    scores[0, 2] = bad
+    with pytest.raises(FloatingPointError, match="not a finite number"):
+        evaluate(Fixed(scores), sequences_of([6, 3]), torch.tensor([-1, 0, 0, 0, 0, 0, 1]))
+
+
+def test_the_other_shop_and_what_was_bought_do_not_compete():
+    """Item 1 was bought and items 4, 5 lie in the other shop: all three score higher, none counts."""
+    ranks = evaluate(Fixed([[0, 9, 1, 2, 9, 9]]), sequences_of([1, 4, 3]), torch.tensor([-1, 0, 0, 0, 1, 1]))
+    assert ranks.rank.tolist() == [1.0] and ranks.candidates.tolist() == [2]
+
+
+@pytest.mark.parametrize("size", [1, 7, 256])
+def test_batch_size_changes_nothing(size):
+    sequences, domain, dice = world(users=30)
+    model = Fixed(dice.integers(0, 5, size=(30, len(domain))))
+    one, other = evaluate(model, sequences, domain, batch_size=size), evaluate(model, sequences, domain, batch_size=4)
+    for column in Ranks.__dataclass_fields__:
+        assert np.array_equal(getattr(one, column), getattr(other, column)), column
+
+
+# ---- 999 sampled
+
+def test_a_small_shop_uses_all_its_candidates_and_says_how_many():
+    sequences, domain, dice = world(a=12, b=9)
+    ranks = evaluate(Fixed(dice.normal(size=(30, len(domain)))), sequences, domain)
+    assert np.array_equal(ranks.rank, ranks.rank_sampled) and np.array_equal(ranks.candidates, ranks.candidates_sampled)
+    assert ranks.of_domain(0).candidates_sampled.max() <= 12 and ranks.of_domain(1).candidates_sampled.max() <= 9
+
+
+def test_a_large_shop_draws_999_and_the_target():
+    domain = torch.tensor([-1] + [0] * 1500 + [1] * 20)
+    sequences = sequences_of([1, 2, 3, 700], [1, 2, 1510], [4, 5, 900])
+    ranks = evaluate(Fixed(np.random.default_rng(0).normal(size=(3, 1521))), sequences, domain)
+    assert ranks.candidates.tolist() == [1497, 20, 1498] and ranks.candidates_sampled.tolist() == [1000, 20, 1000]
+    assert (ranks.rank_sampled <= ranks.rank).all() and ranks.rank_sampled[0] < ranks.rank[0]
+
+
+def test_sampled_negatives_never_hold_the_history(monkeypatch):
+    """What was bought scores above everything: one drawn event would push the target down."""
+    monkeypatch.setattr(evaluation, "SAMPLED_NEGATIVES", 5)
+    sequences, domain, _ = world(users=60)
+    scores = torch.zeros(60, len(domain))
+    for row in range(60):
+        scores[row, sequences[row][:-1]] = 9
+        scores[row, sequences.last[row]] = 1
+    ranks = evaluate(Fixed(scores), sequences, domain)
+    assert (ranks.rank_sampled == 1).all() and (ranks.candidates_sampled <= 6).all() and (ranks.candidates > 6).any()
+
+
+def test_the_same_negatives_are_drawn_for_every_system_and_others_for_another_seed(monkeypatch):
+    """Scores count upwards, so the sampled rank tells which negatives were drawn; a shift of all scores must not change them."""
+    monkeypatch.setattr(evaluation, "SAMPLED_NEGATIVES", 5)
+    sequences, domain, dice = world(a=40, b=40, users=60)
+    scores = dice.normal(size=(60, len(domain)))
+    one, other = (evaluate(Fixed(scores + shift), sequences, domain) for shift in (0, 8))
+    assert np.array_equal(one.rank_sampled, other.rank_sampled)
+    assert not np.array_equal(one.rank_sampled, evaluate(Fixed(scores), sequences, domain, seed=1).rank_sampled)
+
+
+# ---- metrics
+
+def test_metrics_by_hand():
+    ranks = np.array([1, 2, 5, 6, 10, 11, 1.5])
+    by_hand = {"MRR": [1, 1 / 2, 1 / 5, 1 / 6, 1 / 10, 1 / 11, 1 / 1.5], "HR@1": [1, 0, 0, 0, 0, 0, 0], "HR@5": [1, 1, 1, 0, 0, 0, 1],
+               "HR@10": [1, 1, 1, 1, 1, 0, 1], "NDCG@5": [1, 1 / math.log2(3), 1 / math.log2(6), 0, 0, 0, 1 / math.log2(2.5)],
+               "NDCG@10": [1, 1 / math.log2(3), 1 / math.log2(6), 1 / math.log2(7), 1 / math.log2(11), 0, 1 / math.log2(2.5)]}
+    assert set(by_hand) == set(evaluation.METRICS)
+    for name, values in by_hand.items():
+        assert metric_of_ranks(ranks, name) == pytest.approx(values), name
+
+
+def ranks_of(values, domain=None, rows=None):
+    values = np.asarray(values, dtype=float)
+    count = len(values)
+    whole = np.full(count, 100)
+    return Ranks(np.arange(count) if rows is None else np.asarray(rows), np.ones(count, dtype=int), np.zeros(count, dtype=int) if domain is None else np.asarray(domain),
+                 values, values, whole, whole, np.zeros(count, dtype=bool))
+
+
+def test_slices_are_means_over_their_own_cases():
+    ranks = ranks_of([1, 20, 2, 1], domain=[0, 0, 1, 1])
+    assert ranks.of_domain(0).metric("HR@1") == 0.5 and ranks.of_domain(1).metric("MRR") == 0.75
+    assert len(ranks.select(ranks.rank > 50)) == 0 and ranks.select(ranks.rank > 50).metric("MRR") == 0
+
+
+# ---- intervals
+
+def test_an_interval_covers_the_true_mean_about_as_often_as_it_says():
+    dice = np.random.default_rng(1)
+    bounds = [interval(dice.exponential(size=150), resamples=300, seed=trial) for trial in range(150)]
+    share = np.mean([low <= 1 <= high for low, high in bounds])
+    assert 0.86 <= share <= 0.99
+
+
+def test_an_interval_is_repeatable_narrower_with_more_cases_and_empty_for_none():
+    values = np.random.default_rng(0).random(400)
+    low, high = interval(values)
+    assert interval(values) == (low, high) and low < values.mean() < high
+    few = interval(values[:25])
+    assert few[1] - few[0] > high - low and interval(values[:0]) == (0.0, 0.0)
+
+
+def test_a_paired_difference_is_narrower_than_two_intervals():
+    """Both systems find the same users easy; the pairing takes that out."""
+    dice = np.random.default_rng(0)
+    hard = dice.integers(1, 40, size=300)
+    better, worse = ranks_of(hard), ranks_of(hard + 1)
+    mean, (low, high) = paired_difference([better], [worse], "MRR")
+    assert mean == pytest.approx(better.metric("MRR") - worse.metric("MRR")) and 0 < low < mean < high
+    one, other = interval(better.values("MRR")), interval(worse.values("MRR"))
+    assert high - low < (one[1] - one[0]) / 2 and one[0] < other[1]          # apart, the two intervals overlap
+
+
+def test_a_paired_difference_averages_seeds_per_case_and_can_look_at_one_domain():
+    one, other = [ranks_of([1, 1, 1, 1], [0, 0, 1, 1]), ranks_of([2, 2, 1, 1], [0, 0, 1, 1])], [ranks_of([4, 4, 1, 1], [0, 0, 1, 1])]
+    assert paired_difference(one, other, "MRR", 0)[0] == pytest.approx(0.75 - 0.25)
+    assert paired_difference(one, other, "MRR", 1) == (0.0, (0.0, 0.0))
+    assert paired_difference(one, other, "MRR")[0] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("other", [ranks_of([1, 2]), ranks_of([1, 2, 3], rows=[0, 1, 3])], ids=["fewer cases", "other cases"])
+def test_different_cases_are_not_compared(other):
+    with pytest.raises(ValueError, match="not evaluated on the same cases"):
+        paired_difference([ranks_of([1, 2, 3])], [other], "MRR")

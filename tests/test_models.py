@@ -1,0 +1,503 @@
+"""What every model has to keep to, on small random items of our own: no leak, the right room, padding, order, gradients, repetition."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import tema_lib.training as training
+from tema_lib.data.sequences import Batch, Sequences, Split, domain_view, training_batches
+from tema_lib.evaluation import evaluate
+from tema_lib.models.attention import MultiHeadAttention, SequenceEncoder, ThreadAttention, causal_mask, scaled_dot_product_attention
+from tema_lib.models.counting import CoOccurrence, Popularity
+from tema_lib.models.item_representation import VIEWS, ItemInputs, ItemRepresentation, reduce_features
+from tema_lib.models.sasrec import SASRec, SASRecConfig
+from tema_lib.models.tema import THREADS, Tema, TemaConfig
+from tema_lib.training import TrainConfig, train
+
+SHOP_A, SHOP_B = range(1, 13), range(13, 23)              # 12 items in A, 10 in B
+DOMAIN = torch.tensor([-1] + [0] * 12 + [1] * 10)
+ALL_ITEMS = torch.arange(1, 23)
+
+
+def inputs(seed=0):
+    """Random features of 22 items and 6 tags; items 3 and 15 lack text, 4 and 16 a picture, 5 and 17 have no tag."""
+    dice = torch.Generator().manual_seed(seed)
+    text, image = torch.randn(23, 16, generator=dice), torch.randn(23, 20, generator=dice)
+    lacks = lambda *rows: ~torch.isin(torch.arange(23), torch.tensor([0, *rows]))
+    tag_ids = torch.randint(1, 7, (23, 3), generator=dice)
+    tag_ids[[0, 5, 17]] = 0
+    weights = torch.rand(23, 3, generator=dice) * (tag_ids > 0)
+    weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-9)
+    vectors = torch.randn(7, 16, generator=dice)
+    vectors[0] = 0
+    return ItemInputs(DOMAIN, text, lacks(3, 15), image, lacks(4, 16), tag_ids, weights, vectors)
+
+
+def awake(model, seed=1):
+    """Evaluation mode with jittered parameters: a parameter that starts at zero would hide what stands behind it."""
+    dice = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=dice)
+    return model.eval()
+
+
+MODELS = {
+    "tema": lambda: Tema(inputs(), TemaConfig(hidden=16, max_length=20)),
+    "tema, two layers, threads A and merged": lambda: Tema(inputs(), TemaConfig(hidden=16, max_length=20, layers=2, threads=("A", "merged"))),
+    "tema, learned tags only": lambda: Tema(inputs(), TemaConfig(hidden=16, max_length=20, views=("id", "tags"), tag_table="learned")),
+    "sasrec, merged": lambda: SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=20)),
+    "sasrec, per domain": lambda: SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=20, per_domain=True)),
+}
+each_model = pytest.mark.parametrize("name", MODELS)
+
+
+def batch_of(*users, target_domain=None):
+    """A training batch from lists of ids: every position has the next event as its target."""
+    width = max(map(len, users))
+    merged = torch.tensor([[*user, *[0] * (width - len(user))] for user in users])
+    targets = merged[:, 1:].contiguous()
+    domains = DOMAIN[targets] if target_domain is None else torch.full_like(targets, target_domain)
+    return Batch(merged[:, :-1] * (targets > 0), targets, domains, torch.arange(len(users)))
+
+
+def ranking(*users, domain=0):
+    """A ranking batch: the whole list is the input, the target is hidden."""
+    width = max(1, *map(len, users))
+    sequence = torch.tensor([[*user, *[0] * (width - len(user))] for user in users])
+    return Batch(sequence, None, torch.full((len(users),), domain), torch.arange(len(users)))
+
+
+USERS = [[1, 13, 2, 14, 3, 4, 15, 5], [16, 17, 6, 7, 18, 8], [9, 10, 19], [20, 11]]
+
+
+# ------------------------------------------------------------------------------------------------ no leak
+
+@each_model
+@pytest.mark.parametrize("new", [12, 22], ids=["item of A", "item of B"])
+def test_a_later_event_never_changes_an_earlier_state(name, new):
+    """Position 5 is exchanged: everything before stays as it is, and something from there on does not."""
+    model = awake(MODELS[name]())
+    for target_domain in (0, 1):
+        before = batch_of(*USERS[:2], target_domain=target_domain)
+        sequence = before.sequence.clone()
+        sequence[0, 5] = new
+        old, changed = (model.joined(batch)[0] for batch in (before, replace(before, sequence=sequence)))
+        torch.testing.assert_close(changed[0, :5], old[0, :5], rtol=0, atol=1e-5)
+        torch.testing.assert_close(changed[1], old[1], rtol=0, atol=1e-5)           # nor another user's
+    if name != "sasrec, per domain":
+        assert (changed[0, 5:] - old[0, 5:]).abs().max() > 1e-3
+
+
+@each_model
+def test_the_loss_of_the_past_does_not_know_the_future(name):
+    model = awake(MODELS[name]())
+    whole = batch_of(USERS[0])
+    early = replace(whole, targets=whole.targets.clone())
+    early.targets[:, 4:] = 0                                                     # only the first four positions count
+    other = replace(early, sequence=early.sequence.clone())
+    other.sequence[:, 4:] = torch.tensor([22, 12, 21])
+    torch.testing.assert_close(model.loss(other)["next item"], model.loss(early)["next item"])
+
+
+class Untouchable:
+    """Stands where the targets were: any use of it is an error."""
+
+    def __getattribute__(self, name):
+        raise AssertionError(f"score read the targets ({name})")
+
+
+@each_model
+@pytest.mark.parametrize("extra", ["popularity", "co-occurrence"])
+def test_score_never_reads_the_targets(name, extra):
+    hidden = replace(ranking(*USERS), targets=Untouchable())
+    model = awake(MODELS[name]())
+    torch.testing.assert_close(model.score(hidden, ALL_ITEMS), model.score(ranking(*USERS), ALL_ITEMS))
+    counting = Popularity(DOMAIN) if extra == "popularity" else CoOccurrence(DOMAIN, history=True)
+    counting.prepare(sequences(USERS))
+    counting.score(hidden, ALL_ITEMS)
+
+
+# ------------------------------------------------------------------------------------------------ the right room
+
+def test_a_domain_view_holds_its_own_domain_and_the_way_back():
+    sequence = batch_of(*USERS).sequence
+    for domain, shop in ((0, SHOP_A), (1, SHOP_B)):
+        view = domain_view(sequence, DOMAIN, domain)
+        for row, events in enumerate(sequence.tolist()):
+            own = [item for item in events if item in shop]
+            assert view.sequence[row].tolist() == own + [0] * (view.sequence.size(1) - len(own))
+            for t in range(len(events)):
+                seen = [item for item in events[:t + 1] if item in shop]
+                assert view.has_any[row, t] == bool(seen)
+                if seen:
+                    assert view.sequence[row, view.read_at[row, t]] == seen[-1] and view.read_at[row, t] == len(seen) - 1
+
+
+def test_ids_of_one_domain_never_enter_the_thread_of_the_other():
+    model = awake(MODELS["tema"]())
+    seen = model.attention(batch_of(*USERS))
+    ids = {thread: set(seen[thread]["sequence"].unique().tolist()) - {0} for thread in THREADS}
+    assert ids["A"] and ids["B"] and ids["A"] <= set(SHOP_A) and ids["B"] <= set(SHOP_B) and ids["merged"] == ids["A"] | ids["B"]
+    batch, table = batch_of(*USERS), model.items()
+    exchange = torch.arange(23)
+    exchange[13:] = exchange[13:].flip(0)                                         # other items of B, A untouched
+    old, new = (model.threads(replace(batch, sequence=s), table)[0] for s in (batch.sequence, exchange[batch.sequence]))
+    torch.testing.assert_close(new[:, :, 0], old[:, :, 0], rtol=0, atol=0)
+    assert (new[:, :, 1] - old[:, :, 1]).abs().max() > 1e-3 and (new[:, :, 2] - old[:, :, 2]).abs().max() > 1e-3
+
+
+def test_sasrec_per_domain_ranks_a_shop_by_that_shop_alone():
+    model = awake(MODELS["sasrec, per domain"]())
+    mixed, alone = ranking([1, 13, 2, 14, 15]), ranking([1, 2])
+    torch.testing.assert_close(model.score(mixed, ALL_ITEMS), model.score(alone, ALL_ITEMS), rtol=0, atol=1e-5)
+
+
+@each_model
+def test_a_target_competes_in_its_own_domain_only(name):
+    """With targets in A only, an item of B that nobody bought gets no gradient; an item of A that nobody bought does."""
+    model = awake(MODELS[name]())
+    model.loss(batch_of([1, 2, 3, 4]))["next item"].backward()
+    table = dict(model.named_parameters())
+    gradient = (table["id"] if "id" in table else table["items.id"]).grad
+    assert gradient[22].abs().max() == 0 and gradient[12].abs().max() > 0
+
+
+@each_model
+def test_users_of_one_domain_and_of_one_event_are_finite(name):
+    model = awake(MODELS[name]())
+    users = [[1], [13], [1, 2, 3], [13, 14, 15], [1, 13, 2], []]                  # the last one has bought nothing at all
+    for domain in (0, 1):
+        assert torch.isfinite(model.score(ranking(*users, domain=domain), ALL_ITEMS)).all()
+    model.train()
+    model.loss(batch_of([1, 2], [3, 4, 5], [13, 14], [6, 15]))["next item"].backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+
+
+def test_what_a_user_lacks_gets_no_attention():
+    model = awake(MODELS["tema"]())
+    across = model.attention(ranking([1, 2, 3], [13, 14, 15], [2, 13, 3], []))["across"]["weights"]
+    a, b, merged = (list(THREADS).index(thread) for thread in THREADS)
+    assert (across[0, :, b] == 0).all() and (across[1, :, a] == 0).all() and across[2, 0, b] == 0 and across[2, 1, b] > 0
+    torch.testing.assert_close(across[:3].sum(-1), torch.ones(3, 3))
+    assert (across[3] == 0).all()                                                 # zeros, not NaN
+
+
+# ------------------------------------------------------------------------------------------------ padding and order
+
+@each_model
+def test_padding_changes_nothing(name):
+    model, users = awake(MODELS[name]()), USERS
+    wide = lambda batch: replace(batch, sequence=F.pad(batch.sequence, (0, 4)), targets=None if batch.targets is None else F.pad(batch.targets, (0, 4)),
+                                 target_domain=F.pad(batch.target_domain, (0, 4), value=-1) if batch.target_domain.dim() == 2 else batch.target_domain)
+    torch.testing.assert_close(model.score(wide(ranking(*users)), ALL_ITEMS), model.score(ranking(*users), ALL_ITEMS), rtol=0, atol=1e-4)
+    torch.testing.assert_close(model.loss(wide(batch_of(*users))), model.loss(batch_of(*users)))
+    together = model.score(ranking(*users), ALL_ITEMS)
+    for row, user in enumerate(users):
+        torch.testing.assert_close(model.score(ranking(user), ALL_ITEMS)[0], together[row], rtol=0, atol=1e-4)
+
+
+@each_model
+def test_the_order_of_users_and_of_candidates_changes_nothing(name):
+    model = awake(MODELS[name]())
+    scores = model.score(ranking(*USERS), ALL_ITEMS)
+    turned = model.score(ranking(*USERS[::-1]), ALL_ITEMS)
+    torch.testing.assert_close(turned.flip(0), scores, rtol=0, atol=1e-4)
+    shuffled = torch.randperm(22, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model.score(ranking(*USERS), ALL_ITEMS[shuffled]), scores[:, shuffled], rtol=0, atol=1e-4)
+    own = torch.stack([ALL_ITEMS.roll(row) for row in range(4)])                   # a list for each user
+    torch.testing.assert_close(model.score(ranking(*USERS), own), torch.stack([scores[row].roll(row) for row in range(4)]), rtol=0, atol=1e-4)
+    torch.testing.assert_close(model.loss(batch_of(*USERS[::-1])), model.loss(batch_of(*USERS)))
+
+
+# ------------------------------------------------------------------------------------------------ loss and gradients
+
+@each_model
+def test_the_chunked_loss_is_cross_entropy_with_its_gradients(name):
+    """More positions than fit into one chunk, against a loop over users and events with torch's own cross-entropy."""
+    model, dice = awake(MODELS[name]()).double(), np.random.default_rng(0)
+    batch = batch_of(*(dice.permutation(np.arange(1, 23))[:dice.integers(2, 18)].tolist() for _ in range(45)))
+    assert (batch.targets > 0).sum() > 2 * 128
+    model.loss(batch)["next item"].backward()
+    ours = {key: parameter.grad.clone() for key, parameter in model.named_parameters()}
+    value = model.loss(batch)["next item"].detach()
+    model.zero_grad()
+    (states, table), terms = model.joined(batch), []
+    for state, targets in zip(states, batch.targets):
+        for vector, target in zip(state, targets):
+            if target > 0:
+                shop = torch.tensor(SHOP_A if target in SHOP_A else SHOP_B)
+                terms.append(F.cross_entropy(table[shop] @ vector, torch.nonzero(shop == target)[0, 0]))
+    plain = torch.stack(terms).mean()
+    plain.backward()
+    torch.testing.assert_close(value, plain.detach())
+    for key, parameter in model.named_parameters():
+        torch.testing.assert_close(ours[key], parameter.grad, rtol=1e-6, atol=1e-9, msg=lambda text: f"{key}: {text}")
+
+
+@each_model
+def test_every_trained_parameter_is_reached_and_can_change_a_score(name):
+    model = awake(MODELS[name]())
+    batch = batch_of(*USERS, [3, 15, 5, 17, 4, 16], [16, 4, 17, 5])                # items that lack text, picture or tags are among them
+    for term in model.loss(batch):                                                 # a fresh graph each: the chunked loss keeps none
+        model.zero_grad()
+        model.loss(batch)[term].backward()
+        assert any(parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in model.parameters()), f"{term} reaches nothing"
+    model.zero_grad()
+    sum(model.loss(batch).values()).backward()
+    scores = lambda: torch.cat([model.score(ranking(*USERS, [3, 15, 5, 17, 4, 16], domain=domain), ALL_ITEMS) for domain in (0, 1)])
+    with torch.no_grad():
+        before = scores()
+        for key, parameter in model.named_parameters():
+            assert parameter.grad is not None and parameter.grad.abs().max() > 1e-8, f"the loss does not reach {key}"
+            kept = parameter.clone()
+            parameter += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+            assert (scores() - before).abs().max() > 1e-4, f"{key} changes no score"
+            parameter.copy_(kept)
+
+
+# ------------------------------------------------------------------------------------------------ attention
+
+def test_attention_is_torchs_attention():
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 5, 8).unbind(0)
+    mixed, weights = scaled_dot_product_attention(query, key, value)
+    torch.testing.assert_close(mixed, F.scaled_dot_product_attention(query, key, value))
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 4, 5))
+    mixed, weights = scaled_dot_product_attention(query, key, value, causal_mask(5))
+    torch.testing.assert_close(mixed, F.scaled_dot_product_attention(query, key, value, is_causal=True))
+    assert (weights.triu(1) == 0).all()
+    mask = torch.rand(2, 1, 5, 5) > 0.4
+    mask[0, 0, 2] = False                                                          # a row that may look at nothing
+    mixed, weights = scaled_dot_product_attention(query, key, value, mask)
+    torch.testing.assert_close(mixed[mask.any(-1).expand(2, 4, 5)], F.scaled_dot_product_attention(query, key, value, mask)[mask.any(-1).expand(2, 4, 5)])
+    assert (weights[0, :, 2] == 0).all() and (mixed[0, :, 2] == 0).all()
+
+
+def test_showing_the_weights_does_not_change_the_states():
+    torch.manual_seed(0)
+    encoder = SequenceEncoder(16, 4, 2, 20, 0.3).eval()
+    x = torch.randn(3, 7, 16)
+    fused, nothing = encoder(x)
+    readable, weights = encoder(x, need_weights=True)
+    torch.testing.assert_close(readable, fused, rtol=0, atol=1e-5)
+    assert nothing == [] and len(weights) == 2 and weights[0].shape == (3, 4, 7, 7)
+
+
+def test_multi_head_attention_is_a_loop_over_heads():
+    torch.manual_seed(0)
+    attention, x = MultiHeadAttention(12, 3, 0.0), torch.randn(2, 5, 12)
+    query, key, value = (x @ w.T + b for w, b in zip(attention.query_key_value.weight.chunk(3), attention.query_key_value.bias.chunk(3)))
+    heads = []
+    for part in (slice(0, 4), slice(4, 8), slice(8, 12)):
+        scores = (query[..., part] @ key[..., part].transpose(1, 2) / 2).masked_fill(~causal_mask(5), -torch.inf)
+        heads.append(scores.softmax(-1) @ value[..., part])
+    torch.testing.assert_close(attention(x)[0], attention.output(torch.cat(heads, -1)))
+
+
+def test_attention_across_threads_is_a_weighted_sum():
+    torch.manual_seed(0)
+    across = awake(ThreadAttention(8))
+    states, present = torch.randn(1, 1, 3, 8), torch.tensor([[[True, False, True]]])
+    for domain in (0, 1):
+        mixed, weights = across(states, present, domain)
+        scores = torch.stack([across.key(states[0, 0, k]) @ across.query[domain] / 8 ** 0.5 for k in (0, 2)]).softmax(0)
+        torch.testing.assert_close(weights[0, 0], torch.stack([scores[0], torch.tensor(0.0), scores[1]]))
+        by_hand = sum(w * states[0, 0, k] @ across.value[domain, k] for w, k in zip(scores, (0, 2)))
+        torch.testing.assert_close(mixed[0, 0], by_hand)
+
+
+# ------------------------------------------------------------------------------------------------ item vectors
+
+def test_reduced_features_are_centred_principal_components():
+    given = inputs()
+    reduced = reduce_features(given.text, given.text_present, width=5)
+    assert (reduced[~given.text_present] == 0).all()
+    rows = reduced[given.text_present]
+    torch.testing.assert_close(rows.mean(0), torch.zeros(5), rtol=0, atol=1e-6)
+    torch.testing.assert_close(rows.pow(2).sum(1).mean(), torch.tensor(1.0))
+    covariance = torch.cov(given.text[given.text_present].T)
+    values, vectors = torch.linalg.eigh(covariance.double())
+    by_hand = (given.text[given.text_present] - given.text[given.text_present].mean(0)).double() @ vectors.flip(1)[:, :5]
+    agreement = F.cosine_similarity(rows.double(), by_hand, dim=0).abs()
+    torch.testing.assert_close(agreement, torch.ones(5, dtype=torch.double), rtol=0, atol=1e-6)
+    junk = given.text.clone()
+    junk[~given.text_present] = 1e3                                                # what is not there has no say
+    torch.testing.assert_close(reduce_features(junk, given.text_present, width=5), reduced)
+
+
+def test_an_item_is_the_sum_of_its_views_and_a_gap_is_a_learned_vector():
+    torch.manual_seed(0)
+    given = inputs()
+    items = awake(ItemRepresentation(given, 16))
+    table = items.tag_embedding()
+    tags_7 = sum(w * table[t] for w, t in zip(given.tag_weights[7], given.tag_ids[7]))
+    text_7, image_7 = (getattr(items, f"{view}_map")(getattr(items, f"{view}_features")[7]) for view in ("text", "image"))
+    torch.testing.assert_close(items()[7], items.id[7] + text_7 + image_7 + tags_7)
+    parts = items.parts()
+    for view, lacking in (("text", [3, 15]), ("image", [4, 16]), ("tags", [5, 17])):
+        for item in lacking:
+            torch.testing.assert_close(parts[view][item], getattr(items, f"{view}_missing"))
+        assert not torch.isclose(parts[view][7], getattr(items, f"{view}_missing")).all()
+
+
+@pytest.mark.parametrize("make,sentence", [
+    (lambda: Tema(inputs(), TemaConfig(threads=("A", "C"))), "threads .* unknown"),
+    (lambda: Tema(inputs(), TemaConfig(views=("id", "smell"))), "unknown views"),
+    (lambda: Tema(replace(inputs(), image=None), TemaConfig()), "'image' was asked for"),
+    (lambda: Tema(inputs(), TemaConfig(tag_table="stone")), "choose frozen, learned or both"),
+    (lambda: Tema(inputs(), TemaConfig(hidden=16, heads=3)), "not divisible by 3 heads"),
+])
+def test_impossible_options_are_refused_in_one_sentence(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
+    assert set(VIEWS) == {"id", "text", "image", "tags"}
+
+
+# ------------------------------------------------------------------------------------------------ training
+
+def sequences(users):
+    lengths = torch.tensor([0, *map(len, users)])
+    return Sequences(tuple(f"u{row}" for row in range(len(users))), torch.tensor([item for user in users for item in user]), lengths.cumsum(0))
+
+
+def small_split(seed=0):
+    dice = np.random.default_rng(seed)
+    whole = sequences([dice.permutation(np.arange(1, 23))[:dice.integers(5, 14)].tolist() for _ in range(40)])
+    return Split("own", whole.without_last(2), whole.without_last(1), whole)
+
+
+LITTLE = TrainConfig(epochs=5, batch_size=8, max_length=20, learning_rate=1e-2)
+
+
+def trained(seed=0, config=LITTLE, name="tema", split=None, **options):
+    torch.manual_seed(seed)
+    model = MODELS[name]()
+    return model, train(model, split or small_split(), DOMAIN, config, **options)
+
+
+def same_weights(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_equal_seeds_give_equal_numbers_and_another_seed_does_not():
+    (one, first), (two, second) = trained(), trained()
+    assert same_weights(one, two) and first.loss == second.loss and first.valid_mrr == second.valid_mrr
+    assert trained(config=replace(LITTLE, seed=1))[1].loss != first.loss
+
+
+def test_a_resumed_training_ends_like_one_that_was_never_interrupted(tmp_path, monkeypatch):
+    whole, history = trained()
+    calls = []
+
+    def power_cut(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return evaluate(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "evaluate", power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            trained(checkpoint=tmp_path / "tema.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["tema.pt"]                # nothing half-written beside it
+    calls.clear()
+    monkeypatch.setattr(training, "evaluate", lambda *a, **o: calls.append(1) or evaluate(*a, **o))
+    resumed, joined = trained(seed=99, checkpoint=tmp_path / "tema.pt")             # other initial weights: all must come from the file
+    assert len(calls) == 3                                                          # two of five epochs were done before
+    assert same_weights(whole, resumed) and joined.loss == history.loss and joined.valid_mrr == history.valid_mrr and joined.best == history.best
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
+    trained(checkpoint=tmp_path / "tema.pt", config=replace(LITTLE, epochs=1))
+    kept = (tmp_path / "tema.pt").read_bytes()
+    for changed in ({"config": replace(LITTLE, epochs=1, learning_rate=1e-4)}, {"config": replace(LITTLE, epochs=1), "split": small_split(1)}):
+        with pytest.raises(ValueError, match="belongs to another model, split or configuration: delete it"):
+            trained(checkpoint=tmp_path / "tema.pt", **changed)
+    assert (tmp_path / "tema.pt").read_bytes() == kept
+
+
+def test_training_stops_early_and_keeps_its_best_epoch():
+    split = small_split()
+    model, history = trained(config=replace(LITTLE, epochs=40, patience=2), split=split)
+    means = [mrr["mean"] for mrr in history.valid_mrr]
+    assert history.epochs < 40 and history.best == max(range(len(means)), key=means.__getitem__) == history.epochs - 3
+    ranks = evaluate(model, split.valid, DOMAIN, max_length=20)
+    assert [ranks.of_domain(d).metric("MRR") for d in (0, 1)] == pytest.approx([history.valid_mrr[history.best][d] for d in "AB"])
+
+
+def test_a_model_can_learn_one_batch_by_heart():
+    """Without dropout, the next item of a few users becomes certain: gradients arrive where they should."""
+    torch.manual_seed(0)
+    model = Tema(inputs(), TemaConfig(hidden=16, max_length=20, dropout=0.0))
+    batch = batch_of(*USERS)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    first = model.loss(batch)["next item"].item()
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = model.loss(batch)["next item"]
+        loss.backward()
+        optimizer.step()
+    assert first > 1.5 and loss.item() < 0.1
+
+
+def test_an_infinite_loss_stops_the_training():
+    model = MODELS["sasrec, merged"]()
+    torch.nn.init.constant_(model.id, float("inf"))
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        train(model, small_split(), DOMAIN, LITTLE)
+
+
+def test_prepare_sees_the_training_part_only():
+    split, seen = small_split(), []
+
+    class Spy(Popularity):
+        def prepare(self, given):
+            seen.append(given)
+            super().prepare(given)
+
+    train(Spy(DOMAIN), split, DOMAIN, LITTLE)
+    assert len(seen) == 1 and seen[0] is split.train
+
+
+def test_every_training_event_but_the_first_is_a_target_once():
+    split, bought, predicted = small_split(), [], []
+    for batch in training_batches(split.train, DOMAIN, max_length=20, batch_size=8, generator=torch.Generator().manual_seed(0)):
+        assert torch.equal(batch.target_domain, DOMAIN[batch.targets]) and torch.equal(batch.sequence > 0, batch.targets > 0)
+        for row, sequence, targets in zip(batch.rows.tolist(), batch.sequence, batch.targets):
+            user = split.train[row]
+            assert torch.equal(sequence[:len(user) - 1], user[:-1]) and torch.equal(targets[:len(user) - 1], user[1:])
+            predicted.append(row)
+    assert sorted(predicted) == list(range(len(split.train)))
+
+
+# ------------------------------------------------------------------------------------------------ counting
+
+@pytest.mark.parametrize("history", [False, True])
+def test_co_occurrence_is_a_loop_over_pairs(history):
+    split, decay, reach = small_split(), 0.8, 5
+    model = CoOccurrence(DOMAIN, history)
+    model.prepare(split.train)
+    pairs, count = np.zeros((23, 23)), np.zeros(23)
+    for user in range(len(split.train)):
+        events = split.train[user].tolist()
+        for place, item in enumerate(events):
+            count[item] += 1
+            for distance in range(1, (reach if history else 1) + 1):
+                if place + distance < len(events):
+                    pairs[item, events[place + distance]] += decay ** (distance - 1)
+    expected = np.zeros((len(USERS), 23))
+    for row, user in enumerate(USERS):
+        for age, item in enumerate(reversed(user)):
+            if history or age == 0:
+                expected[row] += (decay ** age if history else 1) * pairs[item]
+    expected = torch.from_numpy(expected + 1e-4 * count / count.max()).float()
+    torch.testing.assert_close(model.score(ranking(*USERS), ALL_ITEMS), expected[:, 1:])
+    shuffled = ALL_ITEMS.flip(0).expand(4, -1)
+    torch.testing.assert_close(model.score(ranking(*USERS), shuffled), expected[:, 1:].flip(1))
+    popularity = Popularity(DOMAIN)
+    popularity.prepare(split.train)
+    torch.testing.assert_close(popularity.score(ranking(*USERS), ALL_ITEMS)[0], torch.from_numpy(count[1:]).float())

@@ -1,0 +1,129 @@
+"""Run records are complete, written whole, and say nothing about the machine's owner."""
+
+import copy
+import json
+import os
+import pathlib
+import re
+import socket
+
+import numpy as np
+import pytest
+
+from tema_lib import results
+from tema_lib.evaluation import METRICS, Ranks
+
+RESULTS = pathlib.Path(__file__).resolve().parents[1] / "results"
+COMMITTED = sorted(RESULTS.rglob("*.json"))
+
+
+def ranks(count=40):
+    """Cases in both domains; every rank between 1 and 20."""
+    dice = np.random.default_rng(0)
+    rank, whole = dice.integers(1, 21, size=count).astype(float), np.full(count, 20)
+    return Ranks(np.arange(count), np.arange(count), np.arange(count) % 2, rank, rank, whole, whole, np.zeros(count, dtype=bool))
+
+
+def a_record(system="tema", seed=0):
+    cases = ranks()
+    return results.evaluation_record(system, cases, data={"name": "small", "sha256": "0" * 64}, split="leave-one-out", seed=seed, config={"model": {}},
+                                     seconds={"train": 1.234}, command="make run", slices={"rare": cases.select(cases.rank > 10)})
+
+
+def test_a_record_holds_what_the_ranks_say():
+    record, cases = a_record(), ranks()
+    results.check_record(record)
+    assert record["metrics"]["full"]["B"]["HR@10"] == pytest.approx((cases.rank[1::2] <= 10).mean())
+    assert record["slices"]["rare"]["cases"] == int((cases.rank > 10).sum()) and record["slices"]["rare"]["full"]["A"]["HR@10"] == 0
+    assert record["candidates"]["sampled_999"]["A"] == {"cases": 20, "fewest": 20, "most": 20} and record["ties"] == 0
+    low, high = record["intervals"]["full"]["A"]["MRR"]
+    assert low < record["metrics"]["full"]["A"]["MRR"] < high
+    assert re.fullmatch(r"[0-9a-f]{40}|unknown", record["commit"]) and record["dirty"] in (True, False)
+    assert json.loads(json.dumps(record)) == record
+
+
+@pytest.mark.parametrize("key", sorted(results.EVALUATION_KEYS - {"kind"}))
+def test_a_record_without_a_key_is_refused(key):
+    record = a_record()
+    del record[key]
+    with pytest.raises(ValueError, match=key):
+        results.check_record(record)
+
+
+def test_an_unknown_kind_and_an_impossible_metric_are_refused():
+    with pytest.raises(ValueError, match="kind is None"):
+        results.check_record({})
+    record = copy.deepcopy(a_record())
+    record["metrics"]["sampled_999"]["B"]["HR@5"] = 1.2
+    with pytest.raises(ValueError, match="sampled_999 B HR@5 is 1.2"):
+        results.check_record(record)
+
+
+def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
+    path = results.write_json(tmp_path / "new" / "tema-0.json", {"b": 1, "a": "ä"})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": "ä", "b": 1} and [p.name for p in path.parent.iterdir()] == ["tema-0.json"]
+    whole = path.read_bytes()
+    with pytest.raises(TypeError):
+        results.write_json(path, {"not": object()})
+    assert path.read_bytes() == whole
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):                      # stopped between writing and renaming
+        results.write_json(path, {"a": 2})
+    assert path.read_bytes() == whole
+
+
+def test_equal_content_gives_equal_files(tmp_path):
+    one, other = results.write_json(tmp_path / "1.json", {"a": 1, "b": 2}), results.write_json(tmp_path / "2.json", {"b": 2, "a": 1})
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_reading_names_the_broken_file_and_leaves_other_kinds_out(tmp_path):
+    results.write_json(tmp_path / "a" / "tema-0.json", a_record())
+    results.write_json(tmp_path / "speed.json", {"kind": "benchmark", "ratios": {}})
+    assert [record["system"] for record in results.read_records(tmp_path)] == ["tema"]
+    broken = a_record()
+    del broken["seed"]
+    results.write_json(tmp_path / "tema-1.json", broken)
+    with pytest.raises(ValueError, match=r"tema-1\.json: keys \['seed'\] are missing"):
+        results.read_records(tmp_path)
+
+
+def test_the_table_averages_seeds_and_puts_the_best_last(tmp_path):
+    good, again, bad = a_record("good", 0), a_record("good", 1), a_record("bad")
+    for record, value in ((good, 0.5), (again, 0.7), (bad, 0.1)):
+        for domain in "AB":
+            record["metrics"]["full"][domain]["NDCG@10"] = value
+    lines = results.metric_table([good, bad, again]).splitlines()
+    assert lines[0].startswith("| system | A NDCG@10 |") and len({line.count("|") for line in lines}) == 1
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| bad", "| good"]
+    assert lines[3].split(" | ")[1] == "0.6000" and lines[3].endswith("| 2 |")
+
+
+# ---- what is committed
+
+def private(text):
+    """Absolute paths, this user's name (where it is telling) and this host's name in a text."""
+    names = {socket.gethostname(), os.environ.get("USER", ""), os.environ.get("LOGNAME", "")} - {"", "root", "localhost", "user", "runner"}
+    found = re.findall(r'(?<![\w:/.])/(?:home|root|Users|work|tmp|mnt|opt|var|srv|data|private)\b[^"\s]*|\b[A-Z]:\\\\[^"\s]*', text)
+    return found + [name for name in names if len(name) > 2 and re.search(rf"\b{re.escape(name)}\b", text)]
+
+
+@pytest.mark.parametrize("text,bad", [('"command": "make run DATA=../shared/data/fk_mini"', False), ('"folder": "/home/ann/data"', True),
+                                      ('"C:\\\\Users\\\\ann"', True), ('"rate": "3 and/or 4", "url": "https://a.org/data/x"', False)])
+def test_the_search_for_private_words_finds_them(text, bad):
+    assert bool(private(text)) == bad
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.relative_to(RESULTS).as_posix())
+def test_committed_records_are_complete_and_private_to_nobody(path):
+    text = path.read_text(encoding="utf-8")
+    results.check_record(json.loads(text))
+    assert not private(text)
+
+
+def test_the_readme_explains_every_key():
+    explained = set(re.findall(r"`([^`]+)`", (RESULTS / "README.md").read_text(encoding="utf-8")))
+    wanted = results.EVALUATION_KEYS | set(METRICS)
+    for path in COMMITTED:
+        wanted |= set(json.loads(path.read_text(encoding="utf-8")))
+    assert wanted <= explained, f"results/README.md says nothing about {sorted(wanted - explained)}"
