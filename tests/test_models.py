@@ -480,7 +480,7 @@ def test_every_training_event_but_the_first_is_a_target_once():
 @pytest.mark.parametrize("history", [False, True])
 def test_co_occurrence_is_a_loop_over_pairs(history):
     split, decay, reach = small_split(), 0.3, 3
-    model = CoOccurrence(DOMAIN, history)
+    model = CoOccurrence(DOMAIN, history, decay, reach)
     model.prepare(split.train)
     pairs, count = np.zeros((23, 23)), np.zeros(23)
     for user in range(len(split.train)):
