@@ -127,7 +127,7 @@ class DomainView:
 
 
 def domain_view(sequence: Tensor, domain_of_item: Tensor, domain: int) -> DomainView:
-    """Derive what happened in one domain from merged sequences [B, T].  Source: three sequences, stated; alignment, inferred (C2DSR's)."""
+    """Derive what happened in one domain from merged sequences [B, T].  Source: inferred from the siblings and C2DSR."""
     own = domain_of_item[sequence] == domain                                     # (B, T); padding has domain -1
     seen = own.long().cumsum(1)                                                  # own events up to and including t
     width = max(int(seen[:, -1].max()), 1) if sequence.numel() else 1
