@@ -63,7 +63,7 @@ def head_grid(record: AttentionRecord, last: int = 12) -> Figure:
             sns.heatmap(weights, mask=np.triu(np.ones_like(weights, dtype=bool), 1), cmap="Greens", vmin=0, vmax=1, square=True, ax=ax,
                         cbar=False, xticklabels=False, yticklabels=False)
             ax.set(title=f"thread {thread}, head {head + 1}", facecolor="#f4f4f4")
-    fig.supxlabel("looked at, oldest to newest"), fig.supylabel("looking, newest at the bottom")
+    fig.supxlabel("looked at, oldest to newest", fontsize="medium"), fig.supylabel("looking, newest at the bottom", fontsize="medium")
     return fig
 
 
@@ -134,14 +134,14 @@ def intervals(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], xlab
         ax.errorbar(values, np.array(places) + 0.22 * (number - (len(kinds) - 1) / 2), xerr=[values - low, high - values], fmt="o", markersize=5,
                     color=COLOURS.get(kind, COLOURS["merged"]), capsize=3, label=kind)
     ax.set_yticks(range(len(rows)), list(rows))
-    ax.invert_yaxis()
+    ax.set_ylim(len(rows) - 0.5, -0.5)                   # first row on top
     ax.set_xlabel(xlabel)
     if zero:
         ax.axvline(0, color="black", linewidth=0.8)
     else:
         ax.set_xlim(left=0)
     if len(kinds) > 1:
-        ax.legend(frameon=False, loc="lower right")
+        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(1, 0))
     ax.grid(axis="x", alpha=0.3)
     sns.despine(ax=ax, left=True)
     return fig
