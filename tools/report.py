@@ -40,7 +40,7 @@ def flat(config, prefix=""):
     for key, value in config.items():
         if isinstance(value, dict):
             entries |= flat(value, f"{prefix}{key}.")
-        elif key != "seed":
+        elif key not in ("seed", "best_epoch", "epochs_run"):          # outcomes of a seed, not choices
             entries[prefix + key] = json.dumps(value)
     return entries
 
