@@ -28,8 +28,14 @@ def artifacts() -> Path:
 
 
 def expect(name: str, value: float, reference: float, *, abs: float = 0.0, rel: float = 0.0) -> None:
-    """Assert that a number is where it was, and print a line that does not depend on the measured value."""
-    tolerance = max(abs, rel * (reference if reference >= 0 else -reference))
+    """Assert that a number is where it was, and print a line that does not depend on the measured value.
+
+    Raises ValueError for a tolerance so wide that the number could be off by half (a reference of 0 has no half).
+    """
+    size = reference if reference >= 0 else -reference
+    tolerance = max(abs, rel * size)
+    if size and tolerance >= size / 2:
+        raise ValueError(f"{name}: with ±{tolerance:.2g} around {reference:.4g} the number could be off by half; narrow the tolerance.")
     if not reference - tolerance <= value <= reference + tolerance:
         raise AssertionError(f"{name}: measured {value:.6g}, expected {reference:.6g} ± {tolerance:.2g}")
     print(f"[ok] {name} within ±{tolerance:.2g} of {reference:.4g}")

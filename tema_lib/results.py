@@ -113,8 +113,10 @@ def print_table(folder: Path) -> None:
     records = read_records(folder)
     if not records:
         raise SystemExit(f"{folder} holds no run records: notebook 06 writes them.")
-    data = records[0]["data"]["name"]
-    print(f"{data}: full ranking inside the target's domain, {records[0]['split']}, best system last\n\n{metric_table(records)}")
+    for sha256 in dict.fromkeys(record["data"]["sha256"] for record in records):              # never a mean over two versions of the data
+        group = [record for record in records if record["data"]["sha256"] == sha256]
+        print(f"{group[0]['data']['name']} (tables {sha256[:8]}): full ranking inside the target's domain, {group[0]['split']}, "
+              f"best system last\n\n{metric_table(group)}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Readers, filters, ids, splits and views: small files written here, and the real folders where TEMA_REAL_DATA names them."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def test_text_survives_reading(tmp_path):
     ("", EVENTS, "holds no rows"),
     (ITEMS, EVENTS.replace("\t20\n", "\tsoon\n"), "line 4: 'soon' is no time"),
     (ITEMS, EVENTS.replace("\t20\n", "\t1381536000000\n"), "looks like milliseconds"),
+    (ITEMS, EVENTS.replace("\t20\n", "\t-20\n"), "line 4: '-20' lies before 1970"),
+    (ITEMS, EVENTS.replace("u1\tb1", "\tb1"), "line 4: '' is no user"),
     (ITEMS, EVENTS.replace("u1\tb1\tB", "u1\tb9\tB"), "line 4: 'b9' is not in items.tsv"),
     (ITEMS, EVENTS.replace("u1\tb1\tB", "u1\tb1\tA"), "stands in another domain"),
     (ITEMS, EVENTS.replace("u1\tb1\tB\t20", "u1\tb1\tB"), "line 4: 3 columns where the header has 4"),
@@ -63,6 +66,29 @@ def test_missing_folder_file_picture_and_encoding(tmp_path):
         read_data(tmp_path)
 
 
+def test_gzipped_tables_read_alike_and_a_truncated_one_is_refused(tmp_path):
+    plain = read_data(folder(tmp_path))
+    table = tmp_path / "interactions.tsv"
+    packed = gzip.compress(table.read_bytes())
+    table.unlink()
+    twin = tmp_path / "interactions.tsv.gz"
+    twin.write_bytes(packed)
+    pd.testing.assert_frame_equal(read_data(tmp_path).interactions, plain.interactions)
+    for broken in (packed[:-12], b"user_id\titem_id\n", packed[:20] + b"\xff" * 9 + packed[29:]):
+        twin.write_bytes(broken)
+        with pytest.raises(DataError, match="interactions.tsv.gz is cut off or no gzip file: copy or download it again"):
+            read_data(tmp_path)
+
+
+def test_time_that_goes_backwards_is_named_and_put_in_order(tmp_path):
+    ordered = read_data(folder(tmp_path))
+    lines = EVENTS.splitlines(keepends=True)
+    turned = folder(tmp_path, events="".join(lines[:1] + lines[:0:-1]))
+    with pytest.warns(UserWarning, match=r"interactions.tsv, line 3: the time of user u2 goes backwards \(lines like it: 5\)"):
+        raw = read_data(turned)
+    assert torch.equal(build_sequences(raw, encode_ids(raw)).items, build_sequences(ordered, encode_ids(ordered)).items)
+
+
 def test_sequences_are_in_time_order_whatever_the_file_order(tmp_path):
     raw = read_data(folder(tmp_path))
     items, sequences = encode_ids(raw), build_sequences(raw, encode_ids(raw))
@@ -72,7 +98,8 @@ def test_sequences_are_in_time_order_whatever_the_file_order(tmp_path):
 
 
 def test_first_purchases_keeps_the_earliest(tmp_path):
-    raw = read_data(folder(tmp_path, events=EVENTS + "u1\t0001\tA\t5\n"))
+    with pytest.warns(UserWarning, match="line 9: the time of user u1 goes backwards"):
+        raw = read_data(folder(tmp_path, events=EVENTS + "u1\t0001\tA\t5\n"))
     kept = first_purchases(raw).interactions
     assert kept[(kept.user_id == "u1") & (kept.item_id == "0001")]["timestamp"].tolist() == [5]
 

@@ -14,6 +14,7 @@ import papermill
 import pytest
 
 import conftest
+from tema_lib.notebook import expect
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -103,6 +104,36 @@ def test_words_and_whole_numbers_must_agree(committed, fresh):
 
 def test_one_wrong_number_among_right_ones_is_noticed():
     assert conftest.snap("0.1000 0.2000 0.0040", "0.1010 0.2010 0.0020") == "0.1000 0.2000 0.0020"
+
+
+def same_to_nbval(cell, committed, fresh):
+    return (conftest.snap(committed, fresh) if "nbval-approx" in tags(cell) else fresh) == committed
+
+
+@each_notebook
+def test_every_shown_number_off_by_half_is_noticed(path):
+    """Each decimal in each compared output in turn, half and half again as large, in the digits in which it is shown."""
+    for cell in code_cells(nbformat.read(path, 4)):
+        if tags(cell) & {"nbval-ignore-output", "nbval-skip"}:
+            continue
+        for text in [out["text"] for out in cell.outputs if out.output_type == "stream"]:
+            assert same_to_nbval(cell, text, text)
+            for match in conftest.DECIMAL.finditer(text):
+                digits = len(match[0].partition(".")[2])
+                for factor in (0.5, 1.5):
+                    wrong = f"{float(match[0]) * factor:.{digits}f}"
+                    if wrong != match[0]:
+                        assert not same_to_nbval(cell, text[:match.start()] + wrong + text[match.end():], text), f"{match[0]} passes for {wrong} in\n{text}"
+
+
+def test_an_expected_number_is_known_better_than_to_its_half():
+    """`expect` prints the same line whatever was measured, so it has to be narrow by itself."""
+    expect("close", 0.0041, 0.0040, rel=0.1)
+    for value in (0.0020, 0.0060, float("nan")):
+        with pytest.raises(AssertionError, match="measured"):
+            expect("off by half", value, 0.0040, rel=0.49)
+    with pytest.raises(ValueError, match="could be off by half"):
+        expect("too wide", 0.0040, 0.0040, abs=0.002)
 
 
 @pytest.mark.parametrize("text,hidden", [("trained in 3.2 s", True), ("8.1 it/s", True), ("0.12 s.e.", False), ("NDCG 0.12", False), ("24 items", False)])

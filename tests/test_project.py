@@ -257,6 +257,37 @@ def test_records_and_texts_name_no_machine_and_no_user():
         assert not [p for p in private if len(p) > 5 and p in text], f"{path.relative_to(ROOT)}: a path of this machine"
 
 
+# --- the main job's own words ---------------------------------------------------------------------------------------------
+
+def two_tables(folder, time="30"):
+    (folder / "items.tsv").write_text("item_id\tdomain\ttitle\na1\tA\tRice\nb1\tB\tPot\n")
+    (folder / "interactions.tsv").write_text(f"user_id\titem_id\tdomain\ttimestamp\nu\ta1\tA\t10\nu\tb1\tB\t{time}\n")
+    return folder
+
+
+def test_a_run_says_what_it_skipped(tmp_path):
+    from chain import passed_over
+    from tema_lib.pipeline import SYSTEMS, Pipeline
+    assert passed_over(Pipeline("planted", fast=False), set(SYSTEMS)) == []
+    text = "\n".join(passed_over(Pipeline("planted", fast=True), set(SYSTEMS) - {"sasrec", "tema-no-tags"}))
+    assert "few epochs" in text and "24 items a shop" in text and "systems sasrec, tema-no-tags" in text and "pictures" not in text
+    text = "\n".join(passed_over(Pipeline(str(two_tables(tmp_path)), fast=False), set(SYSTEMS)))
+    assert [word in text for word in ("descriptions", "pictures", "truth", "fast", "systems")] == [True, True, True, False, False]
+
+
+def test_bad_tables_and_names_stop_the_run_before_anything_is_made(tmp_path):
+    def words(folder, *more):
+        done = subprocess.run([sys.executable, str(ROOT / "tools" / "chain.py"), "--data", str(folder), *more], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        return done.stderr
+    (folder := tmp_path / "bad_tables").mkdir()
+    two_tables(folder, time="soon")
+    assert "interactions.tsv, line 3: 'soon' is no time: write Unix seconds" in words(folder)
+    assert "there is no such folder" in words(tmp_path / "nowhere")
+    assert "SYSTEMS: tame is no system; choose from popularity" in words("planted", "--systems", "tema tame")
+    assert not (ROOT / "build" / "run" / "bad_tables").exists()
+
+
 # --- the README -----------------------------------------------------------------------------------------------------------
 
 def record(system, seed, value, **config):

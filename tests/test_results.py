@@ -99,6 +99,16 @@ def test_the_table_averages_seeds_and_puts_the_best_last(tmp_path):
     assert lines[3].split(" | ")[1] == "0.6000" and lines[3].endswith("| 2 |")
 
 
+def test_no_mean_is_taken_over_two_versions_of_the_data(tmp_path, capsys):
+    old, new = a_record(seed=0), a_record(seed=1)
+    new["data"]["sha256"] = "1" * 64
+    for record in (old, new):
+        results.write_json(tmp_path / f"tema-{record['seed']}.json", record)
+    results.print_table(tmp_path)
+    shown = capsys.readouterr().out
+    assert "tables 00000000" in shown and "tables 11111111" in shown and shown.count("| 1 |") == 2 and "| 2 |" not in shown
+
+
 # ---- what is committed
 
 def private(text):

@@ -1,7 +1,7 @@
 """Run all notebooks in order on one data set, keep the executed copies and an HTML page of each, print the metric table.
 
 Everything made lies under build/: run/<data>/ (executed notebooks), html/<data>/ (open index.html), artifacts/<data>/
-(what one notebook leaves for the next; a second run reuses it), results/<data>/ (run records).
+(what one notebook leaves for the next; a second run reuses it), results/<data>/ (run records; results/<data>-fast/ with --fast).
 """
 import argparse
 import html
@@ -35,6 +35,20 @@ def data_set(value):
     return str(folder), folder.name
 
 
+def check(data, systems):
+    """Say what is wrong with a folder or a name at once, not after the weights and inside a notebook."""
+    from tema_lib.data.interactions import DataError, read_data
+    from tema_lib.pipeline import SYSTEMS
+
+    if unknown := [name for name in systems if name not in SYSTEMS]:
+        sys.exit(f"SYSTEMS: {', '.join(unknown)} is no system; choose from {' '.join(SYSTEMS)}.")
+    try:
+        if data != "planted":
+            read_data(data)
+    except DataError as error:
+        sys.exit(str(error))
+
+
 def web_page(executed, page):
     """Write the executed notebook as one self-contained HTML file."""
     from nbconvert import HTMLExporter
@@ -55,11 +69,31 @@ def execute(path, executed, parameters):
         sys.exit(f"{path.name}: the cell tagged `parameters` does not set {', '.join(sorted(missing))}.")
     try:
         papermill.execute_notebook(path, executed, {k: v for k, v in parameters.items() if k in declared}, kernel_name="python3",
-                                   cwd=str(path.parent), progress_bar=True, log_output=False, start_timeout=120)
+                                   cwd=str(path.parent), progress_bar=sys.stderr.isatty(), log_output=False, start_timeout=120)
     except papermill.PapermillExecutionError as error:
         sys.exit(f"\n{path.name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
                  f"The notebook with the full traceback: {executed.relative_to(ROOT)}\n"
                  f"After the repair, the same command goes on with what is already made.")
+
+
+def passed_over(run, trained):
+    """What this run did not do, one line each; `trained`: names of the systems that left a record."""
+    from tema_lib.pipeline import LIVE_ITEMS, SYSTEMS
+
+    lines = []
+    if run.fast:
+        lines.append("full training (fast: few epochs)")
+    if run.fast and run.planted:
+        lines.append(f"live replies for all but {LIVE_ITEMS} items a shop (fast: the others are shipped)")
+    if not any(run.items.description):
+        lines.append("descriptions: these data have none")
+    if not any(run.items.image):
+        lines.append("pictures: these data have none, so items are fused without them")
+    if run.truth is None:
+        lines.append("comparisons with a known truth: these data have none")
+    if missing := [name for name in SYSTEMS if name not in trained]:
+        lines.append(f"systems {', '.join(missing)}")
+    return lines
 
 
 def main():
@@ -67,12 +101,14 @@ def main():
     data, name = data_set(chosen.data)
     if not NOTEBOOKS:
         sys.exit("There are no notebooks in notebooks/: is the checkout complete?")
+    systems = chosen.systems.split()
+    check(data, systems)
     parameters = {"fast": chosen.fast, "data": data, "seed": chosen.seed}
-    if chosen.systems.split():
-        parameters["systems"] = " ".join(chosen.systems.split())
+    if systems:
+        parameters["systems"] = " ".join(systems)
 
     build = ROOT / "build"
-    run, pages, results = (build / kind / name for kind in ("run", "html", "results"))
+    run, pages, results = build / "run" / name, build / "html" / name, build / "results" / (name + "-fast" * chosen.fast)
     for folder in (run, pages, results):
         folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(TEMA_ARTIFACTS=str(build / "artifacts" / name), TEMA_RESULTS=str(results),
@@ -102,7 +138,13 @@ def main():
     for part, value in seconds.items():
         print(f"  {part:40} {value:6.0f}")
     print(f"  {'total':40} {time.time() - start:6.0f}\n", flush=True)
+    from tema_lib.pipeline import Pipeline
     from tema_lib.results import print_table
+    trained = {path.stem.rpartition("-")[0] for path in results.glob(f"*-{chosen.seed}.json") if path.stat().st_mtime >= start}
+    print("Skipped")
+    for line in passed_over(Pipeline(data, chosen.fast, chosen.seed), trained) or ["nothing"]:
+        print(f"  {line}")
+    print()
     print_table(results)
     print(f"\nExecuted notebooks  {run.relative_to(ROOT)}/\nHTML                {(pages / 'index.html').relative_to(ROOT)}"
           f"\nRun records         {results.relative_to(ROOT)}/")

@@ -5,15 +5,18 @@ A data folder holds two tab-separated, unquoted UTF-8 files with a header line:
     interactions.tsv   user_id  item_id  domain  timestamp            (domain A or B; Unix seconds)
     items.tsv          item_id  domain  title  [description]  [image] (image: a path relative to the folder)
 
-`read_data` also knows the published LLMCDSR form (`train_A.txt` ... `test.txt` beside `items.tsv`).
+Either may be gzipped (`interactions.tsv.gz`).  `read_data` also knows the published LLMCDSR form (`train_A.txt` ... `test.txt` beside `items.tsv`).
 Every column is read as text: an item id may be all digits with a leading zero, and a title may be "NA".
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import html
+import warnings
+import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -72,15 +75,24 @@ class Items:
 
 # ---------------------------------------------------------------------------------------------- reading
 
+def table_path(path: Path) -> Path:
+    """The file itself or its gzipped twin.  Raises `DataError` when neither is there."""
+    for candidate in (path, path.with_name(path.name + ".gz")):
+        if candidate.is_file():
+            return candidate
+    raise DataError(f"{path} is missing: a data folder needs interactions.tsv and items.tsv, plain or with .gz (see README, 'Your own data').")
+
+
 def read_table(path: Path, required: tuple[str, ...]) -> pd.DataFrame:
-    """One TSV file as text columns.  Raises `DataError` for a missing file, a missing column or a ragged line."""
-    if not path.is_file():
-        raise DataError(f"{path} is missing: a data folder needs interactions.tsv and items.tsv (see README, 'Your own data').")
+    """One TSV file as text columns.  Raises `DataError` for a missing or broken file, a missing column or a ragged line."""
+    found = table_path(path)
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with (gzip.open if found.suffix == ".gz" else open)(found, "rt", encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise DataError(f"{found} is cut off or no gzip file: copy or download it again.") from None
     if len(rows) < 2:
         raise DataError(f"{path} holds no rows: it needs a header line with {', '.join(required)} and at least one row.")
     header = rows[0]
@@ -131,11 +143,18 @@ def read_interactions(path: Path, items: pd.DataFrame) -> pd.DataFrame:
     times = pd.to_numeric(interactions["timestamp"], errors="coerce")
     _refuse(path, times.isna(), interactions["timestamp"], "is no time: write Unix seconds")
     _refuse(path, times > 10**11, interactions["timestamp"], "looks like milliseconds: divide by 1000")
+    _refuse(path, times < 0, interactions["timestamp"], "lies before 1970: write Unix seconds")
+    _refuse(path, interactions["user_id"] == "", interactions["user_id"], "is no user: fill in user_id or drop the line")
     home = items.set_index("item_id")["domain"]
     _refuse(path, ~interactions["item_id"].isin(home.index), interactions["item_id"], "is not in items.tsv: add the item or drop the line")
     _refuse(path, interactions["item_id"].map(home) != interactions["domain"], interactions["item_id"],
             "stands in another domain than in items.tsv: an item has one domain")
     interactions = interactions.assign(timestamp=times.astype("int64"), split="")
+    backwards = interactions.groupby("user_id", sort=False)["timestamp"].diff() < 0
+    if backwards.any():
+        row = int(np.flatnonzero(backwards.to_numpy())[0])
+        warnings.warn(f"{path}, line {row + 2}: the time of user {interactions['user_id'].iloc[row]} goes backwards "
+                      f"(lines like it: {int(backwards.sum())}); each user's events are put into time order.", stacklevel=2)
     return interactions[[*INTERACTION_COLUMNS, "split"]]
 
 
@@ -201,7 +220,7 @@ def read_published(folder: Path) -> RawData:
 def _digest(folder: Path, names: list[str]) -> str:
     digest = hashlib.sha256()
     for name in names:
-        digest.update(name.encode() + b"\0" + (folder / name).read_bytes())
+        digest.update(name.encode() + b"\0" + table_path(folder / name).read_bytes())
     return digest.hexdigest()
 
 
