@@ -69,7 +69,8 @@ def execute(path, executed, parameters):
         sys.exit(f"{path.name}: the cell tagged `parameters` does not set {', '.join(sorted(missing))}.")
     try:
         papermill.execute_notebook(path, executed, {k: v for k, v in parameters.items() if k in declared}, kernel_name="python3",
-                                   cwd=str(path.parent), progress_bar=sys.stderr.isatty(), log_output=False, start_timeout=120)
+                                   cwd=str(path.parent), progress_bar=sys.stderr.isatty(), log_output=False, start_timeout=120,
+                                   extra_arguments=["--IPKernelApp.log_level=40"])           # no warning about unencrypted loopback sockets
     except papermill.PapermillExecutionError as error:
         sys.exit(f"\n{path.name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
                  f"The notebook with the full traceback: {executed.relative_to(ROOT)}\n"
