@@ -35,6 +35,17 @@ def stamp(notebook):
     return digest.hexdigest()[:16]
 
 
+def joined(outputs):
+    """Neighbouring pieces of one stream as one: where the kernel cuts them depends on the moment."""
+    whole = []
+    for output in outputs:
+        if whole and output.output_type == whole[-1].output_type == "stream" and output.name == whole[-1].name:
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    return whole
+
+
 def refresh(path):
     notebook = nbformat.read(path, 4)
     notebook.cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
@@ -46,6 +57,9 @@ def refresh(path):
     before = stamp(notebook)
     NotebookClient(notebook, timeout=900, kernel_name="python3", record_timing=False, store_widget_state=True,
                    resources={"metadata": {"path": str(path.parent)}}).execute()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = joined(cell.outputs)
     if stamp(notebook) != before:
         raise SystemExit(f"{path.name}: the library changed while the notebook ran; run the command again")
     notebook.metadata = {
