@@ -62,7 +62,7 @@ def test_parameters_are_those_of_the_design(path):
 
 
 @each_notebook
-def test_nothing_escapes_the_comparison(path):
+def test_nothing_escapes_the_comparison_or_the_page(path):
     """nbval passes over cells that were never run, skipped cells and magic comments: none of these may hide an output."""
     notebook = nbformat.read(path, 4)
     cells = code_cells(notebook)
@@ -74,6 +74,8 @@ def test_nothing_escapes_the_comparison(path):
         if "nbval-skip" in tags(cell):
             assert "google.colab" in cell.source, "only the Colab set-up may be skipped; papermill runs it, so guard it"
     unchecked = [c for c in cells if tags(c) & {"nbval-ignore-output", "nbval-skip"}]
+    wide = [line for cell in cells for line in cell.source.splitlines() if len(line) > 120]
+    assert not wide, f"wider than the page of JupyterLab: {wide}"
     assert 3 * len(unchecked) <= len(cells), f"{len(unchecked)} of {len(cells)} code cells are unchecked; at most a third may be"
 
 

@@ -56,10 +56,11 @@ def refresh(path):
             cell.outputs, cell.execution_count = [], None
     before = stamp(notebook)
     NotebookClient(notebook, timeout=900, kernel_name="python3", record_timing=False, store_widget_state=True,
+                   extra_arguments=["--IPKernelApp.log_level=40"],
                    resources={"metadata": {"path": str(path.parent)}}).execute()
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = joined(cell.outputs)
+            cell.outputs = [o for o in joined(cell.outputs) if "%|" not in o.get("data", {}).get("text/plain", "")]      # a bar is no result
     if stamp(notebook) != before:
         raise SystemExit(f"{path.name}: the library changed while the notebook ran; run the command again")
     notebook.metadata = {

@@ -44,7 +44,7 @@ def agreement(attention: Tensor | np.ndarray, effect: Tensor | np.ndarray) -> fl
     """Spearman's rank correlation of two readings of the same events; nan for fewer than three events or a constant reading."""
     attention, effect = np.asarray(attention, dtype=float), np.asarray(effect, dtype=float)
     if len(attention) != len(effect):
-        raise ValueError(f"{len(attention)} weights beside {len(effect)} effects: both need one number an event.")
+        raise ValueError(f"{len(attention)} weights beside {len(effect)} effects: both need one number per event.")
     if len(attention) < 3 or np.ptp(attention) == 0 or np.ptp(effect) == 0:
         return float("nan")
     return float(spearmanr(attention, effect).statistic)

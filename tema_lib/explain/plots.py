@@ -94,7 +94,7 @@ def attention_beside_effect(record: AttentionRecord, effect: Sequence[float], la
     left.invert_yaxis()
     _colour_labels(left.get_yticklabels(), events)
     left.set(xlabel="attention (sums to 1)", title="where the model looked")
-    right.set(xlabel="log P(target) lost without this event", title="what decided")
+    right.set(xlabel="log P(target) lost without this event", title="what its removal changed")
     right.axvline(0, color="black", linewidth=0.8)
     sns.despine(fig=fig)
     return fig

@@ -25,7 +25,7 @@ def attention_html(record: AttentionRecord, thread: str = "merged", head: int | 
         row = (weights.mean(0) if head is None else weights[head])[looking]
         looking %= len(events)
         for place, (event, weight) in enumerate(zip(events, row.tolist())):
-            bar = (f'<span style="display:inline-block;width:{160 * weight:.0f}px;height:.8em;background:{COLOURS[event.domain]}"></span> {weight:.2f}'
+            bar = (f'<span style="display:inline-block;width:{480 * weight:.0f}px;height:.8em;background:{COLOURS[event.domain]}"></span> {weight:.2f}'
                    if place <= looking else "later")
             name = html.escape(event.title)
             lines.append(f'<tr><td style="text-align:right">{event.domain}</td><td>{f"<b>{name}</b> looks" if place == looking else name}</td><td>{bar}</td></tr>')
@@ -33,7 +33,7 @@ def attention_html(record: AttentionRecord, thread: str = "merged", head: int | 
     threads = ", ".join(f"{name} {weight:.2f}" for name, weight in record.thread_weights.items())
     target = "" if record.target is None else f"<p>Bought next: <b>{html.escape(record.target.title)}</b></p>"
     top = "".join(f"<li>{html.escape(event.title)} ({score:.2f})</li>" for event, score in record.top)
-    return f"<div>{body}<p>Threads: {threads}</p>{target}<p>Recommended in {record.domain}:</p><ol>{top}</ol></div>"
+    return f"<div>{body}<p>Threads: {threads}</p>{target}<p>After the newest event, recommended in {record.domain}:</p><ol>{top}</ol></div>"
 
 
 def attention_explorer(model: Tema, sequences: Sequences, items: Items, rows: Sequence[int], max_length: int = 50) -> ipywidgets.Widget:
@@ -48,8 +48,8 @@ def attention_explorer(model: Tema, sequences: Sequences, items: Items, rows: Se
         if users.value not in records:
             records[users.value] = attention_record(model, sequences, users.value, items, max_length=max_length)
         record = records[users.value]
-        back = min(looking.value, max(len(record.events[thread.value]) - 1, 0))
-        picture.value = attention_html(record, thread.value, head.value, -1 - back)
+        looking.max = max(len(record.events[thread.value]) - 1, 0)               # the widget moves its value back by itself
+        picture.value = attention_html(record, thread.value, head.value, -1 - looking.value)
 
     for control in (users, thread, head, looking):
         control.observe(draw, "value")

@@ -1,6 +1,6 @@
 """One vector per item from four views: id, text, image and tags (notebook 03).
 
-    e_i = id_i + W_text text_i + W_image image_i + W_tag t_i,      t_i = sum_k w_ik tag_k
+    e_i = id_i + W_text text_i + W_image image_i + sum_k w_ik (W_tag tag_k + o_k)        text, image, tag: centred and reduced; o: learned
 
 Early fusion: "fused ... to construct enhanced item representations" (abstract, stated); linear maps and a sum (ours).
 A view that an item lacks contributes one learned vector instead, so "no picture" is a fact and not a black picture.
