@@ -90,7 +90,8 @@ def test_the_other_shop_and_what_was_bought_do_not_compete():
 
 
 @pytest.mark.parametrize("size", [1, 7, 256])
-def test_batch_size_changes_nothing(size):
+def test_batch_size_changes_nothing(size, monkeypatch):
+    monkeypatch.setattr(evaluation, "SAMPLED_NEGATIVES", 5)                     # fewer than there are: negatives are really drawn
     sequences, domain, dice = world(users=30)
     model = Fixed(dice.integers(0, 5, size=(30, len(domain))))
     one, other = evaluate(model, sequences, domain, batch_size=size), evaluate(model, sequences, domain, batch_size=4)
@@ -125,6 +126,9 @@ def test_sampled_negatives_never_hold_the_history(monkeypatch):
         scores[row, sequences.last[row]] = 1
     ranks = evaluate(Fixed(scores), sequences, domain)
     assert (ranks.rank_sampled == 1).all() and (ranks.candidates_sampled <= 6).all() and (ranks.candidates > 6).any()
+    scores[scores == 0] = 2                                                     # now every true negative beats the target
+    ranks = evaluate(Fixed(scores), sequences, domain)
+    assert np.array_equal(ranks.rank_sampled, ranks.candidates_sampled)
 
 
 def test_the_same_negatives_are_drawn_for_every_system_and_others_for_another_seed(monkeypatch):

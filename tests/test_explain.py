@@ -17,7 +17,7 @@ from tema_lib.models.tema import Tema, TemaConfig
 from tema_lib.training import TrainingHistory
 
 ROOM_A, ROOM_B = 8, 7
-NASTY = '<script>alert("x")</script> & tea $5 or $6'
+NASTY = '$5 or $6 <script>alert("x")</script> & tea'             # the signs stand where a label is not cut
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_occlusion_of_a_single_event_and_of_none_is_finite(model, items):
 
 def test_agreement_is_a_rank_correlation():
     assert agreement([0.1, 0.2, 0.7], [1, 2, 50]) == pytest.approx(1) and agreement([0.1, 0.2, 0.7], [3, 2, 1]) == pytest.approx(-1)
-    assert np.isnan(agreement([0.5, 0.5], [1, 2])) and np.isnan(agreement([1, 2, 3], [0, 0, 0]))
+    assert np.isnan(agreement([0.4, 0.5], [1, 2])) and np.isnan(agreement([1, 2, 3], [0, 0, 0]))
     with pytest.raises(ValueError, match="2 weights beside 3 effects"):
         agreement([1, 2], [1, 2, 3])
 

@@ -155,5 +155,10 @@ def test_bad_input_is_one_clear_sentence(tmp_path):
         read_truth(tmp_path)
     with pytest.raises(ValueError, match="line 2: expected"):
         read_occasions("# tea\nA | only three | cells")
-    with pytest.raises(ValueError, match="one occasion per vector"):
-        neighbour_precision(np.eye(3), ["a", "b"])
+    for vectors, occasion in ((np.eye(12), ["a"] * 11), (np.eye(3), ["a"] * 3)):                # lengths differ; fewer than k others
+        with pytest.raises(ValueError, match="one occasion per vector and more than k"):
+            neighbour_precision(vectors, occasion)
+
+
+def test_an_item_is_not_its_own_neighbour():
+    assert neighbour_precision([[1, 0], [1, .1], [0, 1], [.1, 1]], ["a", "b", "a", "b"], k=1) == 0

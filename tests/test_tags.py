@@ -156,6 +156,7 @@ def test_assignment_takes_own_tags_first_then_near_ones_and_invents_nothing():
     config = TagConfig(tags_per_item=2, assign=.7)
     tag_ids, source = assign([[], [2], [], []], vectors, features, config)
     assert tag_ids.tolist() == [[0, 0], [2, 1], [3, 1], [0, 0]] and source.tolist() == [[0, 0], [1, 2], [2, 2], [0, 0]]
+    assert assign([[], [1], [], []], vectors, features, config)[0][1].tolist() == [1, 0]         # neither once more nor a far one
     weights = weigh(tag_ids, vectors, features, config)
     assert torch.allclose(weights.sum(1), torch.tensor([0.0, 1, 1, 0]))
     assert torch.allclose(weights[2], torch.tensor([.96, .8]).div(.1).softmax(0)) and weights[1, 1] > .99
