@@ -89,7 +89,7 @@ def test_time_that_goes_backwards_is_named_and_put_in_order(tmp_path):
     assert torch.equal(build_sequences(raw, encode_ids(raw)).items, build_sequences(ordered, encode_ids(ordered)).items)
 
 
-def test_sequences_are_in_time_order_whatever_the_file_order(tmp_path):
+def test_sequences_are_one_per_user_in_time_order(tmp_path):
     raw = read_data(folder(tmp_path))
     items, sequences = encode_ids(raw), build_sequences(raw, encode_ids(raw))
     assert sequences.user_id == ("u1", "u2")

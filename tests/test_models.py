@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import tema_lib.training as training
 from tema_lib.data.sequences import Batch, Sequences, Split, domain_view, training_batches
 from tema_lib.evaluation import evaluate
-from tema_lib.models.attention import MultiHeadAttention, SequenceEncoder, ThreadAttention, causal_mask, scaled_dot_product_attention
+from tema_lib.models.attention import AttentionBlock, MultiHeadAttention, SequenceEncoder, ThreadAttention, causal_mask, scaled_dot_product_attention
 from tema_lib.models.counting import CoOccurrence, Popularity
 from tema_lib.models.item_representation import VIEWS, ItemInputs, ItemRepresentation, reduce_features
 from tema_lib.models.sasrec import SASRec, SASRecConfig
@@ -261,6 +261,22 @@ def test_every_trained_parameter_is_reached_and_can_change_a_score(name):
 
 
 # ------------------------------------------------------------------------------------------------ attention
+
+def test_a_block_is_torchs_pre_norm_encoder_layer():
+    torch.manual_seed(0)
+    ours = AttentionBlock(16, 4, 0.0)
+    theirs = nn.TransformerEncoderLayer(16, 4, dim_feedforward=64, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))                      # norms and biases that are not 1 and 0
+        pairs = {"self_attn.in_proj": "attention.query_key_value", "self_attn.out_proj": "attention.output", "linear1": "network.0", "linear2": "network.2",
+                 "norm1": "attention_norm", "norm2": "network_norm"}
+        state = {f"{name}{'_' if name.endswith('in_proj') else '.'}{kind}": ours.get_parameter(f"{own}.{kind}") for name, own in pairs.items()
+                 for kind in ("weight", "bias")}
+    theirs.load_state_dict(state)
+    x = torch.randn(2, 7, 16)
+    torch.testing.assert_close(ours(x)[0], theirs(x, src_mask=nn.Transformer.generate_square_subsequent_mask(7), is_causal=True), rtol=1e-4, atol=1e-5)
+
 
 def test_attention_is_torchs_attention():
     torch.manual_seed(0)

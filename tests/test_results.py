@@ -32,6 +32,7 @@ def a_record(system="tema", seed=0):
 
 def test_a_record_holds_what_the_ranks_say():
     record, cases = a_record(), ranks()
+    assert set(record) == results.EVALUATION_KEYS
     results.check_record(record)
     assert record["metrics"]["full"]["B"]["HR@10"] == pytest.approx((cases.rank[1::2] <= 10).mean())
     assert record["slices"]["rare"]["cases"] == int((cases.rank > 10).sum()) and record["slices"]["rare"]["full"]["A"]["HR@10"] == 0
