@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import tema_lib.training as training
 from tema_lib.data.sequences import Batch, Sequences, Split, domain_view, training_batches
