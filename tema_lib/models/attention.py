@@ -96,7 +96,7 @@ class ThreadAttention(nn.Module):
     """Attention *across* sequences: how much to listen to the threads A, B and merged when predicting for one domain.
 
     Source: "hierarchical", intra- then inter-sequence attention: stated; this form (one query per target domain, a linear map per
-    domain and thread) is ours.  Shapes: states (B, T, 3, D), present (B, T, 3) bool -> mixed (B, T, D), weights (B, T, 3).
+    domain and thread) is ours.  Shapes: states (..., 3, D), present (..., 3) bool -> mixed (..., D), weights (..., 3).
     """
 
     def __init__(self, hidden: int, threads: int = 3, domains: int = 2):
@@ -106,6 +106,7 @@ class ThreadAttention(nn.Module):
         self.value = nn.Parameter(torch.stack([torch.eye(hidden).repeat(threads, 1, 1)] * domains) + 0.02 * torch.randn(domains, threads, hidden, hidden))
 
     def forward(self, states: Tensor, present: Tensor, domain: int) -> tuple[Tensor, Tensor]:
-        scores = self.key(states) @ self.query[domain] / states.size(-1) ** 0.5                       # (B, T, 3)
+        query = self.query[domain] @ self.key.weight                     # q (W h) = (q W) h: one vector is mapped, not every state
+        scores = states @ query / states.size(-1) ** 0.5                                              # (..., 3)
         weights = scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(-1) * present
-        return torch.einsum("btk,btkd,kde->bte", weights, states, self.value[domain]), weights
+        return (weights[..., None] * states).flatten(-2) @ self.value[domain].flatten(0, 1), weights  # sum_k w_k h_k V_k as one product

@@ -72,9 +72,10 @@ class Tema(Level1):
     def states(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
         table = self.items()
         states, present, _ = self.threads(batch, table)
-        domains = position_domains(batch)[..., None]
-        per_domain = [self.across(states, present, domain)[0] for domain in (0, 1)]
-        state = torch.where(domains == 0, *per_domain)
+        state, domains = torch.zeros_like(states[:, :, 0]), position_domains(batch)
+        for domain in (0, 1):                                                    # real positions only, each for its own target domain
+            chosen = (domains == domain) & (batch.sequence > 0)
+            state[chosen] = self.across(states[chosen], present[chosen], domain)[0]
         return [(F.normalize(state, dim=-1) / self.config.temperature, F.normalize(table, dim=-1))]
 
     @torch.inference_mode()
