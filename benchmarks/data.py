@@ -1,0 +1,150 @@
+"""Preparation side by side with the usual pandas way, in one run: a million generated review lines of two shops to 5-core sequences.
+
+    python benchmarks/data.py                          # writes results/bench_data.json
+    python benchmarks/data.py --large 10000000         # also prepares ten million lines and records the peak memory
+
+The usual way: gzip and json.loads for each line, three keys into a DataFrame, then drop_duplicates and groupby until nothing changes.
+Each way runs in a process of its own, in turns; CPU time is that of the process with its threads. The results must be equal row by row.
+"""
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+WORDS = [f"{a}{b}" for a in ("", "re", "un", "over", "out") for b in "good bad cup pan tea salt heat blend lid box taste price week gift year color size".split()]
+
+
+def generate(folder, lines, seed):
+    """Two gzipped review files in the 2014 form, half of the lines each: a long tail of items, a few very active users, one review in 50 repeated."""
+    dice = random.Random(seed)
+    users, items = lines // 16, lines // 40
+    for number, name in enumerate(("reviews_A.json.gz", "reviews_B.json.gz")):
+        with gzip.open(folder / name, "wt", encoding="utf-8", compresslevel=1) as file:
+            previous = None
+            for _ in range(lines // 2):
+                user = int(users * dice.random() ** 2)
+                item = min(int(items * dice.random() ** 3), items - 1)
+                if previous and dice.random() < 0.02:
+                    user, item = previous
+                previous = user, item
+                text = " ".join(dice.choices(WORDS, k=dice.randrange(20, 110)))
+                day = 1_300_000_000 // 86_400 + dice.randrange(900)
+                file.write(json.dumps({"reviewerID": f"A{user * 7919 % 10**12:012d}X", "asin": f"{'B0' if number else '0'}{item:0{8 if number else 9}d}",
+                                       "reviewerName": f"reader {user}", "helpful": [0, 1], "reviewText": text, "overall": float(dice.randrange(1, 6)),
+                                       "summary": text[:24], "unixReviewTime": day * 86_400, "reviewTime": "04 13, 2013"}) + "\n")
+
+
+def with_pandas(folder, out):
+    import pandas as pd
+    tables = []
+    for domain in "AB":
+        rows = []
+        with gzip.open(folder / f"reviews_{domain}.json.gz", "rt", encoding="utf-8") as file:
+            for line in file:
+                review = json.loads(line)
+                rows.append((review["reviewerID"], review["asin"], review["unixReviewTime"]))
+        tables.append(pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).assign(domain=domain))
+    table = pd.concat(tables).sort_values("timestamp", kind="stable").drop_duplicates(["user_id", "item_id"])
+    while True:
+        size = len(table)
+        table = table[table.groupby("item_id")["item_id"].transform("size") >= 5]
+        for domain in "AB":
+            table = table[table["user_id"].map((table["domain"] == domain).groupby(table["user_id"]).sum()) >= 5]
+        if len(table) == size:
+            break
+    table = table.sort_values(["user_id", "timestamp"], kind="stable")
+    table[["user_id", "item_id", "domain", "timestamp"]].to_csv(out / "interactions.tsv", sep="\t", index=False)
+
+
+def with_ours(folder, out):
+    from tema_lib.data.preparation import Limits, Source, prepare
+    prepare({domain: Source(folder / f"reviews_{domain}.json.gz") for domain in "AB"}, out, Limits(5, 5))
+
+
+def one_way(way, folder):
+    """What a child process does: run one way, print CPU seconds, wall seconds, peak MiB and a digest of the result."""
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        out, wall = pathlib.Path(out), time.perf_counter()
+        {"pandas": with_pandas, "ours": with_ours}[way](folder, out)
+        wall = time.perf_counter() - wall
+        spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu = sum(use.ru_utime + use.ru_stime for use in spent)
+        # Inside one time stamp the two ways may differ; the purchases may not. ru_maxrss is KiB on Linux, bytes on macOS.
+        rows = sorted((out / "interactions.tsv").read_text().splitlines()[1:])
+        peak = max(use.ru_maxrss for use in spent) / (2**20 if sys.platform == "darwin" else 2**10)
+        print(json.dumps({"cpu": round(cpu, 2), "wall": round(wall, 2), "peak_mib": round(peak), "rows": len(rows),
+                          "sha256": hashlib.sha256("\n".join(rows).encode()).hexdigest()}))
+
+
+def measure(way, folder):
+    done = subprocess.run([sys.executable, __file__, "--way", way, "--folder", str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{way} stopped:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--large", type=int, default=0, help="also prepare this many lines, once, and record the peak memory")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "results" / "bench_data.json")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=pathlib.Path, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.way:
+        return one_way(chosen.way, chosen.folder)
+
+    from tema_lib.results import _commit, write_json
+    commit, dirty = _commit()
+    folder = ROOT / "build" / "bench_data"
+    shutil.rmtree(folder, ignore_errors=True)
+    rounds = []
+    for lines in [chosen.lines] + [chosen.large] * (chosen.large > 0):
+        (folder / str(lines)).mkdir(parents=True)
+        print(f"writing {lines:,} lines ...", flush=True)
+        generate(folder / str(lines), lines, chosen.seed)
+    for number in range(chosen.rounds):
+        rounds.append({way: measure(way, folder / str(chosen.lines)) for way in (("ours", "pandas") if number % 2 else ("pandas", "ours"))})
+        print(f"round {number}: {rounds[-1]}", flush=True)
+        if rounds[-1]["ours"]["sha256"] != rounds[-1]["pandas"]["sha256"]:
+            sys.exit("The two ways give different purchases: nothing was written.")
+    for pair in rounds:
+        for result in pair.values():
+            result.pop("sha256")
+    ratio = statistics.median(pair["pandas"]["cpu"] / pair["ours"]["cpu"] for pair in rounds)
+    record = {"kind": "benchmark", "lines": chosen.lines, "prep_vs_pandas": round(ratio, 2), "peak_mib": max(pair["ours"]["peak_mib"] for pair in rounds),
+              "peak_mib_pandas": max(pair["pandas"]["peak_mib"] for pair in rounds), "rows": rounds[0]["ours"]["rows"],
+              "ratios": {"prep_vs_pandas": round(ratio, 2)}, "rounds": rounds,
+              "shape": {"lines": chosen.lines, "gzip_mib": round(sum(f.stat().st_size for f in (folder / str(chosen.lines)).iterdir()) / 2**20, 1), "core": 5},
+              "versions": {name: version(name) for name in ("duckdb", "pandas", "numpy")} | {"python": platform.python_version()},
+              "hardware": {"machine": platform.machine(), "cores": os.cpu_count()}, "seed": chosen.seed, "commit": commit, "dirty": dirty,
+              "command": "make bench-data"}
+    if chosen.large:
+        large = measure("ours", folder / str(chosen.large))
+        large.pop("sha256")
+        print(f"{chosen.large:,} lines: {large}", flush=True)
+        record["large"] = large | {"lines": chosen.large}
+        record["command"] += f" LARGE={chosen.large}"
+    write_json(chosen.out, record)
+    shutil.rmtree(folder)
+    print(f"pandas / ours, CPU: {ratio:.2f}; peak {record['peak_mib']} MiB against {record['peak_mib_pandas']} MiB; {chosen.out.name} written")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Who reviewed what, and when: the review files and the ratings tables of the official releases, in bounded memory.
+
+    read_reviews(path, 2014)             one file as a table in file order, and notes on what could not be read
+    read_events(connection, path, ...)   the same as a DuckDB table, for files of any size
+
+DuckDB unpacks the file and reads only the keys that are asked for.  Status: ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from tema_lib.data.amazon import Notes, lines_of, read_count, release
+from tema_lib.data.interactions import DataError
+
+# Our column -> theirs.  2023: `asin` is one variant, `parent_asin` the product that the metadata knows; `title` is the REVIEW's headline.
+REVIEW_COLUMNS = {
+    2014: {"user_id": "reviewerID", "item_id": "asin", "timestamp": "unixReviewTime", "rating": "overall", "headline": "summary"},
+    2018: {"user_id": "reviewerID", "item_id": "asin", "timestamp": "unixReviewTime", "rating": "overall", "headline": "summary", "votes": "vote"},
+    2023: {"user_id": "user_id", "item_id": "parent_asin", "timestamp": "timestamp", "rating": "rating", "headline": "title", "votes": "helpful_vote"},
+}
+RATINGS_ORDER = {2014: ("user_id", "item_id", "rating", "timestamp"), 2018: ("item_id", "user_id", "rating", "timestamp")}
+EVENT_COLUMNS = ("user_id", "item_id", "timestamp")
+FIRST_TIME, LAST_TIME = 788_918_400, 2_051_222_400           # 1995, when the shop opened, to 2035: a time outside is a wrong unit
+MEMORY = "1GB"                          # DuckDB's own limit; the process around it needs some 200 MB more
+
+
+def read_reviews(path: Path | str, year: int, columns=(*EVENT_COLUMNS, "rating")) -> tuple[pd.DataFrame, Notes]:
+    """A whole review file as a table, in file order, and what could not be read.
+
+    timestamp: int64 Unix seconds, whatever the release counts in; rating: float; votes: int; everything else text.
+    Meant for looking; `preparation` reads files of any size.  Raises `DataError`.
+    """
+    columns = (*EVENT_COLUMNS, *(column for column in columns if column not in EVENT_COLUMNS))
+    connection = connect()
+    notes = read_events(connection, Path(path), year, "events", columns)
+    table = connection.execute(f"SELECT {', '.join(columns)} FROM events ORDER BY line").df()
+    for column in set(columns) & {"rating"}:
+        table[column] = table[column].astype("float64")
+    for column in set(columns) & {"votes"}:
+        table[column] = table[column].map(read_count)
+    return table, notes
+
+
+read_ratings = read_reviews             # a ratings table is told by its name (.csv)
+
+
+def connect(work: Path | None = None, memory: str = MEMORY, threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB session that stays below `memory` and moves what does not fit into a folder beside `work`."""
+    connection = duckdb.connect()
+    connection.execute(f"SET memory_limit='{memory}'")
+    connection.execute(f"SET threads={threads or min(4, os.cpu_count() or 1)}")
+    connection.execute("SET enable_progress_bar=false")
+    if work is not None:
+        spilled = str(work / "spilled").replace("'", "''")
+        connection.execute(f"SET temp_directory='{spilled}'")
+    return connection
+
+
+def read_events(connection, path: Path, year: int, table: str, columns=EVENT_COLUMNS) -> Notes:
+    """Read one file into the table (line, user_id, item_id, timestamp in seconds, ...), without the lines that say nothing.
+
+    A line is left out, counted and named where it is no JSON object or has no user, item or time.  Raises `DataError` for a damaged
+    file, a file without a usable line, or times in the wrong unit.
+    """
+    texts = [column for column in columns if column != "timestamp"]
+    try:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT row_number() OVER () AS line, {', '.join(texts)}, "
+                           f"TRY_CAST(timestamp AS BIGINT) AS timestamp FROM ({event_source(path, year, columns)})")
+    except duckdb.Error as error:
+        reason = "is cut off" if "GZIP" in str(error) else "cannot be read"
+        raise DataError(f"{path} {reason} ({str(error).splitlines()[0][:120]}): delete it and download it again.") from None
+    unusable = r"user_id IS NULL OR item_id IS NULL OR timestamp IS NULL OR regexp_matches(user_id || item_id, '[\t\r\n]') OR user_id = '' OR item_id = ''"
+    notes = Notes(lines=connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    empty = {row[0] for row in connection.execute(f"SELECT line FROM {table} WHERE {unusable}").fetchall()}
+    if empty:
+        connection.execute(f"DELETE FROM {table} WHERE {unusable}")
+        _second_look(connection, path, year, table, columns, empty, notes)
+    if notes.lines == notes.bad:
+        raise DataError(f"{path}: none of {notes.lines} lines has a user, an item and a time in the form of {year}; is it a review file of that release?")
+    _check_times(connection, path, year, table)
+    return notes
+
+
+def _second_look(connection, path: Path, year: int, table: str, columns, empty: set[int], notes: Notes) -> None:
+    """Read the lines that DuckDB gave up once more with Python, which forgives a half surrogate, and number those that stay bad.
+
+    Reading the whole file again also checks its gzip checksum, which DuckDB does not.
+    """
+    counted = 0
+    theirs = REVIEW_COLUMNS[year]
+    for number, line in lines_of(path):
+        if not line.strip():
+            continue                                       # DuckDB does not count empty lines
+        counted += 1
+        if counted not in empty:
+            continue
+        try:
+            record = json.loads(line)
+            user, item = record[theirs["user_id"]], record[theirs["item_id"]]
+            time = int(record[theirs["timestamp"]])
+            if not (isinstance(user, str) and isinstance(item, str) and user and item) or set("\t\r\n") & set(user + item):
+                raise ValueError("no id")
+            user.encode(), item.encode()
+        except (ValueError, TypeError, KeyError, RecursionError):
+            notes.count_bad(number)
+            continue
+        more = [None if record.get(theirs[column]) is None else str(record[theirs[column]]).encode("utf-8", "replace").decode()
+                for column in columns if column not in EVENT_COLUMNS]
+        named = ["line", "user_id", "item_id", "timestamp", *(column for column in columns if column not in EVENT_COLUMNS)]
+        connection.execute(f"INSERT INTO {table} ({', '.join(named)}) VALUES ({', '.join('?' * len(named))})", [counted, user, item, time, *more])
+
+
+def _check_times(connection, path: Path, year: int, table: str) -> None:
+    """Seconds in 2014 and 2018, milliseconds in 2023; a file that mixes the units or counts in another one is refused."""
+    unit = 1000 if year == 2023 and ".csv" not in path.suffixes else 1
+    if year == 2023 and unit == 1 and connection.execute(f"SELECT median(timestamp) > 100000000000 FROM {table}").fetchone()[0]:
+        unit = 1000
+    wrong = connection.execute(f"SELECT line, timestamp FROM {table} WHERE timestamp NOT BETWEEN {FIRST_TIME * unit} AND {LAST_TIME * unit} "
+                               "ORDER BY line LIMIT 1").fetchone()
+    if wrong:
+        name = "milliseconds" if unit == 1000 else "seconds"
+        raise DataError(f"{path}, line {wrong[0]}: the time {wrong[1]} lies outside 1995 to 2035 when read as {name}, the unit of {year}; "
+                        "check the release, or put the file into one unit.")
+    if unit == 1000:
+        connection.execute(f"UPDATE {table} SET timestamp = timestamp // 1000")
+
+
+# ---------------------------------------------------------------------------------------------- columns
+
+def event_source(path: Path, year: int, columns=EVENT_COLUMNS) -> str:
+    """The SQL that reads a review or ratings file as text columns, in file order; a line that is no JSON object comes back empty.
+
+    Only the named columns are unpacked, which is what makes it quick.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} is missing: give the file of reviews or ratings that was downloaded.")
+    name = str(path).replace("'", "''")
+    if ".csv" in path.suffixes:
+        header, order = ratings_order(path, year)
+        parts = ", ".join(f"nullif(trim(split_part(text, ',', {order.index(column) + 1})), '') AS {column}" for column in columns)
+        return (f"SELECT {parts} FROM (SELECT CASE WHEN len(string_split(text, ',')) = {len(order)} THEN text ELSE '' END AS text FROM read_csv('{name}', "
+                f"auto_detect=false, header={header}, delim='\x01', quote='', escape='', columns={{text: 'VARCHAR'}}, null_padding=true))")
+    theirs = REVIEW_COLUMNS[release(year)]
+    unknown = [column for column in columns if column not in theirs]
+    if unknown:
+        raise DataError(f"{path}: the reviews of {year} have no {', '.join(unknown)}; choose from {', '.join(theirs)}.")
+    spelt = ", ".join(f"{theirs[column]}: 'VARCHAR'" for column in columns)
+    return (f"SELECT {', '.join(f'{theirs[column]} AS {column}' for column in columns)} FROM read_json('{name}', format='newline_delimited', "
+            f"columns={{{spelt}}}, ignore_errors=true)")
+
+
+def ratings_order(path: Path, year: int) -> tuple[bool, tuple[str, ...]]:
+    """(has a header, order of the columns).  The first rows decide; what the release documents, only where they do not tell.
+
+    An item number (ASIN) has 10 characters; a reviewer's begins with A and has 12 or more.
+    """
+    rows = []
+    for number, line in lines_of(path):
+        rows.append(line.decode("utf-8", "replace").rstrip("\r\n").split(","))
+        if number == 200:
+            break
+    if not rows or len(rows[0]) < 4:
+        raise DataError(f"{path}, line 1: not four columns; a ratings file has user, item, rating and time, separated by commas.")
+    if {"user_id", "parent_asin", "timestamp"} <= set(rows[0]):
+        return True, tuple("item_id" if name == "parent_asin" else name for name in rows[0])
+    looks_like_user = lambda text: text.startswith("A") and len(text) >= 12
+    first, second = (sum(looks_like_user(row[column]) for row in rows if len(row) >= 4) for column in (0, 1))
+    if first == second:
+        if year not in RATINGS_ORDER:
+            raise DataError(f"{path}, line 1: the ratings of {year} have a header with user_id, parent_asin, rating, timestamp; this file has none.")
+        return False, RATINGS_ORDER[year]
+    return False, RATINGS_ORDER[2014 if first > second else 2018]
