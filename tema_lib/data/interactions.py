@@ -5,8 +5,8 @@ A data folder holds two tab-separated, unquoted UTF-8 files with a header line:
     interactions.tsv   user_id  item_id  domain  timestamp            (domain A or B; Unix seconds)
     items.tsv          item_id  domain  title  [description]  [image] (image: a path relative to the folder)
 
-Either may be gzipped (`interactions.tsv.gz`).  `read_data` also knows the published LLMCDSR form (`train_A.txt` ... `test.txt` beside `items.tsv`).
-Every column is read as text: an item id may be all digits with a leading zero, and a title may be "NA".
+Either may be gzipped (`interactions.tsv.gz`) or a parquet file (`interactions.parquet`).  `read_data` also knows the forms that papers
+publish (`published.py`); the official Amazon files are turned into these two tables by `preparation.py`.  Every column is read as text: an item id may be all digits with a leading zero, and a title may be "NA".
 """
 
 from __future__ import annotations
@@ -76,16 +76,18 @@ class Items:
 # ---------------------------------------------------------------------------------------------- reading
 
 def table_path(path: Path) -> Path:
-    """The file itself or its gzipped twin.  Raises `DataError` when neither is there."""
-    for candidate in (path, path.with_name(path.name + ".gz")):
+    """The file itself, its gzipped twin or its parquet form.  Raises `DataError` when there is none."""
+    for candidate in (path, path.with_name(path.name + ".gz"), path.with_suffix(".parquet")):
         if candidate.is_file():
             return candidate
-    raise DataError(f"{path} is missing: a data folder needs interactions.tsv and items.tsv, plain or with .gz (see README, 'Your own data').")
+    raise DataError(f"{path} is missing: a data folder needs interactions.tsv and items.tsv, plain, with .gz, or as .parquet (see README, 'Your own data').")
 
 
 def read_table(path: Path, required: tuple[str, ...]) -> pd.DataFrame:
-    """One TSV file as text columns.  Raises `DataError` for a missing or broken file, a missing column or a ragged line."""
+    """One TSV or parquet file as text columns.  Raises `DataError` for a missing or broken file, a missing column or a ragged line."""
     found = table_path(path)
+    if found.suffix == ".parquet":
+        return _read_parquet(found, required)
     try:
         with (gzip.open if found.suffix == ".gz" else open)(found, "rt", encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -96,10 +98,8 @@ def read_table(path: Path, required: tuple[str, ...]) -> pd.DataFrame:
     if len(rows) < 2:
         raise DataError(f"{path} holds no rows: it needs a header line with {', '.join(required)} and at least one row.")
     header = rows[0]
-    missing = [column for column in required if column not in header]
-    if missing:
-        raise DataError(f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); "
-                        f"it needs {', '.join(required)}, separated by tabs.")
+    if lack := lacking(path, header, required):
+        raise DataError(f"{lack}.")
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(header):
             raise DataError(f"{path}, line {number}: {len(row)} columns where the header has {len(header)}; "
@@ -107,24 +107,56 @@ def read_table(path: Path, required: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows[1:], columns=header, dtype=object)
 
 
+def _read_parquet(path: Path, required: tuple[str, ...]) -> pd.DataFrame:
+    """A parquet file as text columns: dates become Unix seconds, what is missing becomes ""."""
+    import duckdb
+
+    name = str(path).replace("'", "''")
+    quoted = lambda column: '"' + column.replace('"', '""') + '"'
+    try:
+        kinds = [row[:2] for row in duckdb.sql(f"DESCRIBE SELECT * FROM read_parquet('{name}')").fetchall()]
+        if lack := lacking(path, [column for column, _ in kinds], required):
+            raise DataError(f"{lack}.")
+        text = lambda column, kind: f"CAST(epoch({quoted(column)}) AS BIGINT)" if kind.startswith(("TIMESTAMP", "DATE")) else quoted(column)
+        table = duckdb.sql(f"SELECT {', '.join(f'coalesce(CAST({text(*one)} AS VARCHAR), {chr(39) * 2}) AS {quoted(one[0])}' for one in kinds)} "
+                           f"FROM read_parquet('{name}')").df()
+    except duckdb.Error as error:
+        raise DataError(f"{path} is no readable parquet file ({str(error).splitlines()[0][:100]}): write it again.") from None
+    if table.empty:
+        raise DataError(f"{path} holds no rows: it needs at least one.")
+    return table.astype(object)
+
+
+def lacking(path: Path, header, required: tuple[str, ...]) -> str:
+    """"items.tsv, line 1: column title is missing (found ...); it needs ..." or "" when nothing is missing."""
+    missing = [column for column in required if column not in header]
+    return missing and (f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); it needs {', '.join(required)}"
+                        + (", separated by tabs" if ".tsv" in path.suffixes else "")) or ""
+
+
+CONTROL = {code: " " for code in (*range(32), 127, *range(128, 160))}
+
+
 def clean_text(text: str) -> str:
-    """Unescape HTML entities (published titles are escaped up to twice) and collapse white space."""
-    for _ in range(2):
-        text = html.unescape(text)
-    return " ".join(text.split())
+    """Unescape HTML entities until nothing changes (published titles are escaped up to twice) and collapse white space and control characters.
+
+    Applied again it changes nothing, so that writing and reading a table any number of times gives the same bytes.
+    """
+    while (plain := " ".join(html.unescape(text).translate(CONTROL).split())) != text:
+        text = plain
+    return text
 
 
-def read_items(path: Path) -> pd.DataFrame:
-    items = read_table(path, ())
-    items = items.rename(columns={"asin": "item_id"}) if "item_id" not in items else items
-    missing = [column for column in ITEM_COLUMNS if column not in items]
-    if missing:
-        raise DataError(f"{path}, line 1: column {', '.join(missing)} is missing; it needs {', '.join(ITEM_COLUMNS)}.")
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """Published tables call the item `asin`."""
+    return table.rename(columns={"asin": "item_id"}) if "item_id" not in table else table
+
+
+def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
+    """The item table, checked and with clean texts.  Raises `DataError`."""
     _check_domain(path, items)
     repeated = items["item_id"].duplicated()
-    if repeated.any():
-        row = int(np.flatnonzero(repeated)[0])
-        raise DataError(f"{path}, line {row + 2}: item {items['item_id'].iloc[row]} stands there twice; keep one line an item.")
+    _refuse(path, repeated, "item " + items["item_id"], "stands there twice; keep one line an item", quote=False)
     for column in ("description", "image"):
         if column not in items:
             items[column] = ""
@@ -133,12 +165,8 @@ def read_items(path: Path) -> pd.DataFrame:
     return items[["item_id", "domain", "title", "description", "image"]]
 
 
-def read_interactions(path: Path, items: pd.DataFrame) -> pd.DataFrame:
-    interactions = read_table(path, ())
-    interactions = interactions.rename(columns={"asin": "item_id"}) if "item_id" not in interactions else interactions
-    missing = [column for column in INTERACTION_COLUMNS if column not in interactions]
-    if missing:
-        raise DataError(f"{path}, line 1: column {', '.join(missing)} is missing; it needs {', '.join(INTERACTION_COLUMNS)}.")
+def check_interactions(path: Path, interactions: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    """The table of purchases, checked against the items.  Raises `DataError`; warns where a user's time goes backwards."""
     _check_domain(path, interactions)
     times = pd.to_numeric(interactions["timestamp"], errors="coerce")
     _refuse(path, times.isna(), interactions["timestamp"], "is no time: write Unix seconds")
@@ -153,15 +181,19 @@ def read_interactions(path: Path, items: pd.DataFrame) -> pd.DataFrame:
     backwards = interactions.groupby("user_id", sort=False)["timestamp"].diff() < 0
     if backwards.any():
         row = int(np.flatnonzero(backwards.to_numpy())[0])
-        warnings.warn(f"{path}, line {row + 2}: the time of user {interactions['user_id'].iloc[row]} goes backwards "
+        warnings.warn(f"{_place(path, row)}: the time of user {interactions['user_id'].iloc[row]} goes backwards "
                       f"(lines like it: {int(backwards.sum())}); each user's events are put into time order.", stacklevel=2)
     return interactions[[*INTERACTION_COLUMNS, "split"]]
 
 
-def _refuse(path: Path, bad: pd.Series, values: pd.Series, complaint: str) -> None:
+def _refuse(path: Path, bad: pd.Series, values: pd.Series, complaint: str, quote: bool = True) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad.to_numpy())[0])
-        raise DataError(f"{path}, line {row + 2}: {values.iloc[row]!r} {complaint}.")
+        raise DataError(f"{_place(path, row)}: {repr(values.iloc[row]) if quote else values.iloc[row]} {complaint}.")
+
+
+def _place(path: Path, row: int) -> str:
+    return f"{path}, row {row + 1}" if path.suffix == ".parquet" else f"{path}, line {row + 2}"
 
 
 def _check_domain(path: Path, table: pd.DataFrame) -> None:
@@ -169,59 +201,35 @@ def _check_domain(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_data(folder: str | Path) -> RawData:
-    """Read a data folder, whichever of the two forms it has.
+    """Read a data folder: the two tables, or one of the published forms.
 
-    Source: ours; the published form is LLMCDSR's.  Raises `DataError`.
+    Raises `DataError`; all columns that are missing, in either table, stand in one message.
     """
+    from tema_lib.data.published import form_of, read_published          # it builds on this module
+
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give DATA= a folder with interactions.tsv and items.tsv.")
-    if (folder / "train_overlap.txt").is_file():
+    if form_of(folder):
         return read_published(folder)
-    items = read_items(folder / "items.tsv")
-    interactions = read_interactions(folder / "interactions.tsv", items)
-    return RawData(folder.resolve().name, folder, interactions, items, _digest(folder, ["interactions.tsv", "items.tsv"]))
+    tables, lack = [], []
+    for name, required in (("items.tsv", ITEM_COLUMNS), ("interactions.tsv", INTERACTION_COLUMNS)):
+        path = table_path(folder / name)
+        tables.append((path, _named(read_table(folder / name, ()))))
+        lack.append(lacking(path, tables[-1][1].columns, required))
+    if any(lack):
+        raise DataError("; ".join(filter(None, lack)) + ".")
+    items = check_items(*tables[0])
+    interactions = check_interactions(*tables[1], items)
+    return RawData(folder.resolve().name, folder, interactions, items, digest(folder, ["interactions.tsv", "items.tsv"]))
 
 
-PUBLISHED_FILES = ("train_A", "train_B", "train_overlap", "valid", "test")
-
-
-def read_published(folder: Path) -> RawData:
-    """The LLMCDSR form: `seq_no<TAB>i1,i2,...` with 0-based global ids, A below the first number of num.txt.
-
-    A line is a window of at most one year of a person, so its `user_id` is `file:seq_no`: count sequences, not users.
-    """
-    items = read_table(folder / "items.tsv", ("item_index", "asin", "domain", "title"))
-    items = items.assign(item_id=items["asin"], description="", image="", title=items["title"].map(clean_text))
-    names = items["item_id"].tolist()
-    users, positions, chosen, splits = [], [], [], []
-    for part in PUBLISHED_FILES:
-        path = folder / f"{part}.txt"
-        if not path.is_file():
-            raise DataError(f"{path} is missing: the published form needs {', '.join(PUBLISHED_FILES)} (.txt).")
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                serial, listing = line.split("\t")
-                sequence = [int(entry) for entry in listing.split(",")]
-                chosen += [names[entry] if entry >= 0 else names[len(names)] for entry in sequence]
-            except (ValueError, IndexError):
-                raise DataError(f"{path}, line {number}: not of the form number<TAB>i1,i2,... with ids below {len(names)}; "
-                                "restore the published file.") from None
-            users += [f"{part}:{serial}"] * len(sequence)
-            positions += range(len(sequence))
-            splits += [part if part in ("valid", "test") else "train"] * len(sequence)
-    home = dict(zip(names, items["domain"]))
-    interactions = pd.DataFrame({"user_id": users, "item_id": chosen, "domain": [home[name] for name in chosen],
-                                 "timestamp": np.array(positions, dtype="int64"), "split": splits})
-    return RawData(folder.resolve().name, folder, interactions, items[["item_id", "domain", "title", "description", "image"]],
-                   _digest(folder, ["items.tsv", *(f"{part}.txt" for part in PUBLISHED_FILES)]), published=True)
-
-
-def _digest(folder: Path, names: list[str]) -> str:
-    digest = hashlib.sha256()
+def digest(folder: Path, names: list[str]) -> str:
+    """SHA-256 over names and contents of the files that were read."""
+    whole = hashlib.sha256()
     for name in names:
-        digest.update(name.encode() + b"\0" + table_path(folder / name).read_bytes())
-    return digest.hexdigest()
+        whole.update(name.encode() + b"\0" + table_path(folder / name).read_bytes())
+    return whole.hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------- filters

@@ -79,15 +79,15 @@ def filter_core(connection, limits: Limits) -> list[int]:
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE users AS SELECT user_id, row_number() OVER () AS u FROM (SELECT DISTINCT user_id FROM purchases)")
     connection.execute("CREATE OR REPLACE TEMP TABLE goods AS SELECT item_id, row_number() OVER () AS i FROM (SELECT DISTINCT item_id FROM purchases)")
-    connection.execute("""CREATE OR REPLACE TEMP TABLE core AS SELECT u, i, domain, timestamp
+    connection.execute("""CREATE OR REPLACE TEMP TABLE numbered AS SELECT u, i, domain, timestamp
         FROM purchases JOIN users USING (user_id) JOIN goods USING (item_id)""")
-    size = lambda: connection.execute("SELECT count(*) FROM core").fetchone()[0]
+    size = lambda: connection.execute("SELECT count(*) FROM numbered").fetchone()[0]
     rounds = [size()]
     while True:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE core AS SELECT * FROM core WHERE i IN (SELECT i FROM core GROUP BY i HAVING count(*) >= {limits.items})")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE numbered AS SELECT * FROM numbered WHERE i IN (SELECT i FROM numbered GROUP BY i HAVING count(*) >= {limits.items})")
         if limits.users_per_domain:
             enough = limits.users_per_domain
-            connection.execute(f"""CREATE OR REPLACE TEMP TABLE core AS SELECT * FROM core WHERE u IN (SELECT u FROM core GROUP BY u
+            connection.execute(f"""CREATE OR REPLACE TEMP TABLE numbered AS SELECT * FROM numbered WHERE u IN (SELECT u FROM numbered GROUP BY u
                 HAVING count(*) FILTER (domain = 'A') >= {enough} AND count(*) FILTER (domain = 'B') >= {enough})""")
         rounds.append(size())
         if rounds[-1] in (0, rounds[-2]):
@@ -124,11 +124,11 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
 
     for domain in DOMAINS:
         notes = _stage(stages / f"events_{domain.lower()}", connection, say,
-                       lambda: asdict(read_events(connection, Path(sources[domain].events), sources[domain].year, f"events_{domain.lower()}")))
+                       lambda kept: asdict(read_events(connection, Path(sources[domain].events), sources[domain].year, f"events_{domain.lower()}", kept=kept)))
         report["read"][domain] = notes
         if notes["bad"]:
             report["skipped"].append(Notes(**notes).sentence(sources[domain].events))
-    join = _stage(stages / "core", connection, say, lambda: _join_and_filter(connection, limits))
+    join = _stage(stages / "core", connection, say, lambda kept: _join_and_filter(connection, limits, kept))
     report |= join
     items = _item_table(connection, sources, report, say)
     pictures = {}
@@ -144,30 +144,29 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
     return report
 
 
-def _stage(path: Path, connection, say, make: Callable[[], dict]) -> dict:
-    """Fill the table named after `path` and keep it there, or take what an earlier run kept.  The note beside it is written last."""
+def _stage(path: Path, connection, say, make: Callable[[Path], dict]) -> dict:
+    """Have the table named after `path` made and kept on disk, or take what an earlier run kept.  The note beside it is written last."""
     table, kept, note = path.name, path.with_suffix(".parquet"), path.with_suffix(".json")
-    name = str(kept).replace("'", "''")
     if note.is_file():
+        said = json.loads(note.read_text(encoding="utf-8"))
         say(f"{table}: kept from an earlier run")
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM read_parquet('{name}')")
-        return json.loads(note.read_text(encoding="utf-8"))
-    said = make()
-    connection.execute(f"COPY {table} TO '{name}.new' (FORMAT parquet)")
-    os.replace(f"{kept}.new", kept)
-    write_whole(note, json.dumps(said).encode())
-    connection.execute(f"DROP TABLE {table}")              # from here on it is read from disk, as after an interruption
+    else:
+        said = make(kept.with_suffix(".new"))
+        os.replace(kept.with_suffix(".new"), kept)
+        write_whole(note, json.dumps(said).encode())
+        say(f"{table}: {', '.join(f'{key} {value}' for key, value in said.items())}")
+    name = str(kept).replace("'", "''")
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM read_parquet('{name}')")
-    say(f"{table}: {', '.join(f'{key} {value}' for key, value in said.items())}")
     return said
 
 
-def _join_and_filter(connection, limits: Limits) -> dict:
+def _join_and_filter(connection, limits: Limits, kept: Path) -> dict:
     shared = join_shops(connection, limits)
     rounds = filter_core(connection, limits)
-    connection.execute("""CREATE OR REPLACE TEMP TABLE core AS SELECT user_id, item_id, domain, timestamp
-        FROM core JOIN users USING (u) JOIN goods USING (i)""")
-    for table in ("users", "goods", "purchases"):
+    name = str(kept).replace("'", "''")
+    connection.execute(f"""COPY (SELECT user_id, item_id, domain, timestamp
+        FROM numbered JOIN users USING (u) JOIN goods USING (i)) TO '{name}' (FORMAT parquet)""")
+    for table in ("numbered", "users", "goods", "purchases"):
         connection.execute(f"DROP TABLE {table}")
     return {"items_in_both_shops": shared, "core_rounds": rounds}
 

@@ -62,37 +62,57 @@ def connect(work: Path | None = None, memory: str = MEMORY, threads: int | None 
     return connection
 
 
-def read_events(connection, path: Path, year: int, table: str, columns=EVENT_COLUMNS) -> Notes:
-    """Read one file into the table (line, user_id, item_id, timestamp in seconds, ...), without the lines that say nothing.
+def read_events(connection, path: Path, year: int, table: str, columns=EVENT_COLUMNS, kept: Path | None = None) -> Notes:
+    """Read one file into `table` (line, user_id, item_id, timestamp in seconds, ...), without the lines that say nothing.
 
-    A line is left out, counted and named where it is no JSON object or has no user, item or time.  Raises `DataError` for a damaged
-    file, a file without a usable line, or times in the wrong unit.
+    A line is left out, counted and named where it is no JSON object or has no user, item or time.  kept: a parquet file to hold the table;
+    without it the table lies in memory.  Raises `DataError` for a damaged file, a file without a usable line, or times in the wrong unit.
     """
-    texts = [column for column in columns if column != "timestamp"]
+    texts = ", ".join(column for column in columns if column != "timestamp")
+    select = f"SELECT row_number() OVER () AS line, {texts}, TRY_CAST(timestamp AS BIGINT) AS timestamp FROM ({event_source(path, year, columns)})"
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT row_number() OVER () AS line, {', '.join(texts)}, "
-                           f"TRY_CAST(timestamp AS BIGINT) AS timestamp FROM ({event_source(path, year, columns)})")
+        _keep(connection, select, f"{table}_read", kept and kept.with_suffix(".read"))
     except duckdb.Error as error:
         reason = "is cut off" if "GZIP" in str(error) else "cannot be read"
         raise DataError(f"{path} {reason} ({str(error).splitlines()[0][:120]}): delete it and download it again.") from None
-    unusable = r"user_id IS NULL OR item_id IS NULL OR timestamp IS NULL OR regexp_matches(user_id || item_id, '[\t\r\n]') OR user_id = '' OR item_id = ''"
-    notes = Notes(lines=connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-    empty = {row[0] for row in connection.execute(f"SELECT line FROM {table} WHERE {unusable}").fetchall()}
+    usable = r"user_id <> '' AND item_id <> '' AND timestamp IS NOT NULL AND NOT regexp_matches(user_id || item_id, '[\t\r\n]')"
+    notes = Notes(lines=connection.execute(f"SELECT count(*) FROM {table}_read").fetchone()[0])
+    empty = {row[0] for row in connection.execute(f"SELECT line FROM {table}_read WHERE NOT coalesce({usable}, false)").fetchall()}
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE saved AS SELECT * FROM {table}_read LIMIT 0")
     if empty:
-        connection.execute(f"DELETE FROM {table} WHERE {unusable}")
-        _second_look(connection, path, year, table, columns, empty, notes)
+        _second_look(connection, path, year, columns, empty, notes)
     if notes.lines == notes.bad:
         raise DataError(f"{path}: none of {notes.lines} lines has a user, an item and a time in the form of {year}; is it a review file of that release?")
-    _check_times(connection, path, year, table)
+    select = f"SELECT * FROM {table}_read" + (f" WHERE {usable} UNION ALL SELECT * FROM saved" if empty else "")
+    unit = _unit(connection, path, year, select)
+    if kept and not empty and unit == 1:                   # the usual case: what was read is what is kept
+        os.replace(kept.with_suffix(".read"), kept)
+        name = str(kept).replace("'", "''")
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM read_parquet('{name}')")
+        return notes
+    _keep(connection, f"SELECT line, {texts}, timestamp // {unit} AS timestamp FROM ({select})", table, kept)
+    if kept:
+        kept.with_suffix(".read").unlink()
     return notes
 
 
-def _second_look(connection, path: Path, year: int, table: str, columns, empty: set[int], notes: Notes) -> None:
+def _keep(connection, select: str, table: str, kept: Path | None) -> None:
+    """The rows of a query as a table in memory, or in a parquet file."""
+    if kept is None:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {select}")
+        return
+    name = str(kept).replace("'", "''")
+    connection.execute(f"COPY ({select}) TO '{name}' (FORMAT parquet)")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM read_parquet('{name}')")
+
+
+def _second_look(connection, path: Path, year: int, columns, empty: set[int], notes: Notes) -> None:
     """Read the lines that DuckDB gave up once more with Python, which forgives a half surrogate, and number those that stay bad.
 
     Reading the whole file again also checks its gzip checksum, which DuckDB does not.
     """
-    counted = 0
+    table = ".csv" in path.suffixes
+    counted = -1 if table and ratings_order(path, year)[0] else 0          # a header is no line of DuckDB's
     theirs = REVIEW_COLUMNS[year]
     for number, line in lines_of(path):
         if not line.strip():
@@ -101,6 +121,8 @@ def _second_look(connection, path: Path, year: int, table: str, columns, empty: 
         if counted not in empty:
             continue
         try:
+            if table:
+                raise ValueError("nothing to save in four plain columns")
             record = json.loads(line)
             user, item = record[theirs["user_id"]], record[theirs["item_id"]]
             time = int(record[theirs["timestamp"]])
@@ -113,22 +135,21 @@ def _second_look(connection, path: Path, year: int, table: str, columns, empty: 
         more = [None if record.get(theirs[column]) is None else str(record[theirs[column]]).encode("utf-8", "replace").decode()
                 for column in columns if column not in EVENT_COLUMNS]
         named = ["line", "user_id", "item_id", "timestamp", *(column for column in columns if column not in EVENT_COLUMNS)]
-        connection.execute(f"INSERT INTO {table} ({', '.join(named)}) VALUES ({', '.join('?' * len(named))})", [counted, user, item, time, *more])
+        connection.execute(f"INSERT INTO saved ({', '.join(named)}) VALUES ({', '.join('?' * len(named))})", [counted, user, item, time, *more])
 
 
-def _check_times(connection, path: Path, year: int, table: str) -> None:
-    """Seconds in 2014 and 2018, milliseconds in 2023; a file that mixes the units or counts in another one is refused."""
+def _unit(connection, path: Path, year: int, events: str) -> int:
+    """1 for seconds (2014, 2018, ratings tables), 1000 for the milliseconds of 2023.  A file that mixes units or counts in another is refused."""
     unit = 1000 if year == 2023 and ".csv" not in path.suffixes else 1
-    if year == 2023 and unit == 1 and connection.execute(f"SELECT median(timestamp) > 100000000000 FROM {table}").fetchone()[0]:
+    if year == 2023 and unit == 1 and connection.execute(f"SELECT median(timestamp) > 100000000000 FROM ({events})").fetchone()[0]:
         unit = 1000
-    wrong = connection.execute(f"SELECT line, timestamp FROM {table} WHERE timestamp NOT BETWEEN {FIRST_TIME * unit} AND {LAST_TIME * unit} "
-                               "ORDER BY line LIMIT 1").fetchone()
-    if wrong:
+    wrong = connection.execute(f"SELECT min(line), arg_min(timestamp, line) FROM ({events}) WHERE timestamp NOT BETWEEN {FIRST_TIME * unit} AND "
+                               f"{LAST_TIME * unit}").fetchone()
+    if wrong[0]:
         name = "milliseconds" if unit == 1000 else "seconds"
         raise DataError(f"{path}, line {wrong[0]}: the time {wrong[1]} lies outside 1995 to 2035 when read as {name}, the unit of {year}; "
                         "check the release, or put the file into one unit.")
-    if unit == 1000:
-        connection.execute(f"UPDATE {table} SET timestamp = timestamp // 1000")
+    return unit
 
 
 # ---------------------------------------------------------------------------------------------- columns
