@@ -104,8 +104,7 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
             memory: str = MEMORY, threads: int | None = None, say: Callable[[str], None] = lambda line: None) -> dict:
     """Write a data folder that `read_data` reads, and `preparation.json` beside it; returns what that file says.
 
-    sources: {"A": Source, "B": Source}; fetch_pictures(addresses: {item_id: address}, folder) -> {item_id: file name}, without it no
-    pictures; say: told one line a stage.  Events are in time order; inside one time stamp the order is that of a hash, which prefers
+    sources: {"A": Source, "B": Source}; fetch_pictures: `download.download_pictures` or the like, without it no pictures; say: told one line a stage.  Events are in time order; inside one time stamp the order is that of a hash, which prefers
     neither shop (the published sets list a day's A before its B, and a model can learn that).  Raises `DataError`.
     """
     out = Path(out)
@@ -133,7 +132,8 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
     items = _item_table(connection, sources, report, say)
     pictures = {}
     if fetch_pictures is not None:
-        pictures = fetch_pictures({row.item_id: row.image for row in items.itertuples() if row.image}, out / "pictures")
+        pictures, left_out = fetch_pictures({row.item_id: row.image for row in items.itertuples() if row.image}, out / "pictures")
+        report["skipped"] += [f"pictures: {number} left out, {reason}" for reason, number in sorted(left_out.items())]
     items["image"] = [f"pictures/{pictures[item]}" if item in pictures else "" for item in items["item_id"]]
     report["coverage"] = coverage(items)
     _write_events(connection, out / "interactions.tsv")
