@@ -73,8 +73,8 @@ def _pause(error, failures: int, sleep: Callable[[float], None]) -> None:
     asked = error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
     if asked.strip().isdigit():
         seconds = float(asked)
-    elif asked and (date := email.utils.parsedate_to_datetime(asked)):
-        seconds = date.timestamp() - time.time()
+    elif date := email.utils.parsedate_tz(asked):
+        seconds = email.utils.mktime_tz(date) - time.time()
     else:
         seconds = 2.0 ** (failures - 1)
     sleep(min(max(seconds, 0.0), LONGEST_WAIT))

@@ -40,7 +40,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Limits:
-    """Who stays.  items: fewest events of an item; users_per_domain: fewest events of a user in each shop (0: everyone stays)."""
+    """Who stays.  items: fewest events of an item (0: all items of the metadata, also those that nobody bought); users_per_domain: fewest events
+    of a user in each shop (0: everyone)."""
 
     items: int = 5
     users_per_domain: int = 5
@@ -104,8 +105,9 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
             memory: str = MEMORY, threads: int | None = None, say: Callable[[str], None] = lambda line: None) -> dict:
     """Write a data folder that `read_data` reads, and `preparation.json` beside it; returns what that file says.
 
-    sources: {"A": Source, "B": Source}; fetch_pictures: `download.download_pictures` or the like, without it no pictures; say: told one line a stage.  Events are in time order; inside one time stamp the order is that of a hash, which prefers
-    neither shop (the published sets list a day's A before its B, and a model can learn that).  Raises `DataError`.
+    sources: {"A": Source, "B": Source}; fetch_pictures: `download.download_pictures` or the like, without it no pictures; say: told one
+    line a stage.  A user's events are in time order; inside one time stamp the order is that of a hash, which prefers neither shop (the
+    published sets list a day's A before its B, and a model can learn that).  Raises `DataError`.
     """
     out = Path(out)
     stages = out / "stages"
@@ -129,8 +131,9 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
             report["skipped"].append(Notes(**notes).sentence(sources[domain].events))
     join = _stage(stages / "core", connection, say, lambda kept: _join_and_filter(connection, limits, kept))
     report |= join
-    items = _item_table(connection, sources, report, say)
+    items = _item_table(connection, sources, limits, report, say)
     pictures = {}
+    report["picture_addresses"] = {domain: int((part["image"] != "").sum()) for domain, part in items.groupby("domain")}
     if fetch_pictures is not None:
         pictures, left_out = fetch_pictures({row.item_id: row.image for row in items.itertuples() if row.image}, out / "pictures")
         report["skipped"] += [f"pictures: {number} left out, {reason}" for reason, number in sorted(left_out.items())]
@@ -171,26 +174,25 @@ def _join_and_filter(connection, limits: Limits, kept: Path) -> dict:
     return {"items_in_both_shops": shared, "core_rounds": rounds}
 
 
-def _item_table(connection, sources: dict[str, Source], report: dict, say) -> pd.DataFrame:
-    """All items of the core, A before B, by id: what the metadata says of them, empty where it says nothing."""
+def _item_table(connection, sources: dict[str, Source], limits: Limits, report: dict, say) -> pd.DataFrame:
+    """The items that stay, A before B, by id: what the metadata says of them, empty where it says nothing."""
+    bought = {domain: {row[0] for row in connection.execute(f"SELECT DISTINCT item_id FROM core WHERE domain = '{domain}'").fetchall()} for domain in DOMAINS}
     tables = []
-    for domain in DOMAINS:
-        names = [row[0] for row in connection.execute(f"SELECT DISTINCT item_id FROM core WHERE domain = '{domain}'").fetchall()]
-        wanted = set(names)
-        # An item that both shops list may be described in the other shop's file only.
-        known = pd.DataFrame(columns=list(ITEM_FIELDS))
-        for origin in (domain, "AB".replace(domain, "")):
-            missing = wanted - set(known["item_id"])
-            if not sources[origin].metadata or not missing or (origin != domain and not report["items_in_both_shops"]):
-                continue
-            found, notes = read_metadata(sources[origin].metadata, sources[origin].year, missing)
-            known = pd.concat([known, found], ignore_index=True) if len(known) else found
-            if origin == domain:
-                if notes.bad:
-                    report["skipped"].append(notes.sentence(sources[origin].metadata))
-                say(f"metadata of {domain}: {len(found)} of {len(names)} items, repeated {notes.repeated}, bad {notes.bad}")
-        tables.append(known.set_index("item_id").reindex(sorted(names)).reset_index().assign(domain=domain))
-    items = pd.concat(tables, ignore_index=True)
+    for domain, other in (DOMAINS, DOMAINS[::-1]):
+        names, known = bought[domain], pd.DataFrame(columns=list(ITEM_FIELDS))
+        if sources[domain].metadata:
+            known, notes = read_metadata(sources[domain].metadata, sources[domain].year, names if limits.items else None)
+            known = known[~known["item_id"].isin(bought[other])]
+            if notes.bad:
+                report["skipped"].append(notes.sentence(sources[domain].metadata))
+            say(f"metadata of {domain}: {len(known)} items, {len(names - set(known['item_id']))} of the purchased ones missing, "
+                f"repeated {notes.repeated}, bad lines {notes.bad}")
+        missing = names - set(known["item_id"])
+        if sources[other].metadata and missing and report["items_in_both_shops"]:      # an item of both may be described in the other file only
+            known = pd.concat([known, read_metadata(sources[other].metadata, sources[other].year, missing)[0]], ignore_index=True)
+        names = sorted(names | set(known["item_id"]))
+        tables.append(known.set_index("item_id").reindex(names).reset_index().assign(domain=domain))
+    items = pd.concat(tables, ignore_index=True).drop_duplicates("item_id")              # listed by both, bought in neither: A
     for column in ("title", "description", "brand", "category", "image"):
         items[column] = items[column].fillna("").astype(object)
     items["description"] = items["description"].str.slice(0, LONGEST_DESCRIPTION).str.strip()
