@@ -162,7 +162,7 @@ def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
             items[column] = ""
     for column in ("title", "description"):
         items[column] = items[column].map(clean_text)
-    return items[["item_id", "domain", "title", "description", "image"]]
+    return items[["item_id", "domain", "title", "description", "image"]].astype(object)
 
 
 def check_interactions(path: Path, interactions: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
@@ -177,7 +177,7 @@ def check_interactions(path: Path, interactions: pd.DataFrame, items: pd.DataFra
     _refuse(path, ~interactions["item_id"].isin(home.index), interactions["item_id"], "is not in items.tsv: add the item or drop the line")
     _refuse(path, interactions["item_id"].map(home) != interactions["domain"], interactions["item_id"],
             "stands in another domain than in items.tsv: an item has one domain")
-    interactions = interactions.assign(timestamp=times.astype("int64"), split="")
+    interactions = interactions.assign(timestamp=times.astype("int64"), split="").astype({"split": object})
     backwards = interactions.groupby("user_id", sort=False)["timestamp"].diff() < 0
     if backwards.any():
         row = int(np.flatnonzero(backwards.to_numpy())[0])

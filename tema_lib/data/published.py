@@ -13,7 +13,6 @@ import json
 import pickletools
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from tema_lib.data.interactions import DataError, RawData, clean_text, digest, read_table, table_path
@@ -72,9 +71,9 @@ def read_llmcdsr(folder: Path) -> RawData:
             lines[part] = lines.get(part, 0) + 1
     _check_counts(folder / "num.txt", [home.count("A"), home.count("B")], "items of A and B")
     _check_counts(folder / "instance_num.txt", [lines.get(part, 0) for part in TRAIN_PARTS], f"lines of {', '.join(TRAIN_PARTS)}")
-    events = pd.DataFrame({"user_id": users, "item_id": chosen, "domain": domains, "timestamp": np.array(positions, dtype="int64"), "split": splits})
+    events = pd.DataFrame({"user_id": users, "item_id": chosen, "domain": domains, "timestamp": positions, "split": splits}, dtype=object)
     read = ["items.tsv"] if plain else [f"{kind}_{domain}.pkl" for kind in ("item_set", "text") for domain in "AB"]
-    return RawData(folder.resolve().name, folder, events, items, digest(folder, [*read, *(f"{part}.txt" for part in (*TRAIN_PARTS, "valid", "test"))]),
+    return RawData(folder.resolve().name, folder, events.astype({"timestamp": "int64"}), items, digest(folder, [*read, *(f"{part}.txt" for part in (*TRAIN_PARTS, "valid", "test"))]),
                    published=True)
 
 
@@ -83,7 +82,7 @@ def _numbered_items(folder: Path) -> pd.DataFrame:
     if items["item_index"].tolist() != [str(number) for number in range(len(items))]:
         raise DataError(f"{folder / 'items.tsv'}: item_index does not count 0, 1, 2, ... line by line; restore the published order.")
     return items.assign(item_id=items["asin"], description="", image="", title=items["title"].map(clean_text))[
-        ["item_id", "domain", "title", "description", "image"]]
+        ["item_id", "domain", "title", "description", "image"]].astype(object)
 
 
 def _pickled_items(folder: Path) -> pd.DataFrame:
@@ -94,7 +93,7 @@ def _pickled_items(folder: Path) -> pd.DataFrame:
         if sorted(index.values(), key=str) != sorted(range(len(index)), key=str):
             raise DataError(f"{folder / f'item_set_{domain}.pkl'}: its numbers are not 0 to {len(index) - 1}; restore the published file.")
         rows += [(item, domain, clean_text(title.get(item) or "")) for item in sorted(index, key=index.get)]       # B's numbers start at 0 again
-    return _unique(pd.DataFrame(rows, columns=["item_id", "domain", "title"]).assign(description="", image=""))
+    return _unique(pd.DataFrame(rows, columns=["item_id", "domain", "title"], dtype=object).assign(description="", image="").astype(object))
 
 
 def _check_counts(path: Path, counted: list[int], what: str) -> None:
@@ -175,7 +174,7 @@ def read_c2dsr(folder: Path) -> RawData:
             if len(fields) != 3 or fields[2] != str(number - 1):
                 raise DataError(f"{folder / name}, line {number}: not of the form old id<TAB>asin<TAB>{number - 1}; restore the published file.")
             rows.append((fields[1], domain))
-    items = _with_texts(folder, _unique(pd.DataFrame(rows, columns=["item_id", "domain"])))
+    items = _with_texts(folder, _unique(pd.DataFrame(rows, columns=["item_id", "domain"], dtype=object)))
     item_id, home = items["item_id"].tolist(), items["domain"].tolist()
     people = {}
     if (folder / "userlist.txt").is_file():
@@ -222,7 +221,7 @@ def read_abxi(folder: Path) -> RawData:
     order = sorted(listed, key=lambda item: listed[item][0])
     if [listed[item][0] for item in order] != list(range(1, len(order) + 1)) or not all(listed[item][1] in (0, 1) for item in order):
         raise DataError(f"{path_of_items}: not asin -> [1, 2, 3, ..., domain 0 or 1]; restore the published file.")
-    items = _with_texts(folder, pd.DataFrame([(item, "AB"[listed[item][1]]) for item in order], columns=["item_id", "domain"]))
+    items = _with_texts(folder, pd.DataFrame([(item, "AB"[listed[item][1]]) for item in order], columns=["item_id", "domain"], dtype=object))
     home = items["domain"].tolist()
     people = {str(index): name for name, index in maps["user"][1].items()}
     events = []
@@ -270,11 +269,11 @@ def _with_texts(folder: Path, items: pd.DataFrame) -> pd.DataFrame:
     for column in ("title", "description", "image"):
         known = texts[column].to_dict() if len(texts) and column in texts else {}
         items[column] = [clean_text(known.get(item, "")) for item in items["item_id"]]
-    return items
+    return items.astype(object)
 
 
 def _published(folder: Path, events: list, items: pd.DataFrame, read: list[str], split: bool) -> RawData:
-    table = pd.DataFrame(events, columns=["user_id", "item_id", "domain", "timestamp", "split"]).astype({"timestamp": "int64"})
+    table = pd.DataFrame(events, columns=["user_id", "item_id", "domain", "timestamp", "split"], dtype=object).astype({"timestamp": "int64"})
     beside = [name for name in ("items.tsv", "items.tsv.gz") if (folder / name).is_file()][:1]
     return RawData(folder.resolve().name, folder, table, items[["item_id", "domain", "title", "description", "image"]],
                    digest(folder, read + [table_path(folder / name).name for name in beside]), published=split)

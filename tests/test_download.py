@@ -1,0 +1,178 @@
+"""Downloads against a real server that breaks off, refuses, asks to wait, and changes the file under our hands."""
+import email.utils
+import gzip
+import hashlib
+import io
+import json
+import random
+import time
+
+import pytest
+from PIL import Image
+
+from file_server import serving
+from tema_lib.data import download as subject
+from tema_lib.data.download import download, download_pictures
+from tema_lib.data.interactions import DataError
+
+CONTENT = gzip.compress(random.Random(0).randbytes(1_500_000), mtime=0)
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "x.gz").write_bytes(CONTENT)
+    with serving(tmp_path / "web") as running:
+        yield running
+
+
+@pytest.fixture
+def waits():
+    return []
+
+
+def test_a_file_comes_whole_with_a_note(server, tmp_path):
+    path = download(server.address + "x.gz", tmp_path / "x.gz")
+    assert path.read_bytes() == CONTENT
+    note = json.loads((tmp_path / "x.gz.json").read_text())
+    assert note["sha256"] == hashlib.sha256(CONTENT).hexdigest() and note["size"] == len(CONTENT) and note["published_checksum"] is False and note["etag"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["web", "x.gz", "x.gz.json"], "no part, lock or note of a part is left"
+
+
+def test_a_broken_connection_goes_on_where_it_stopped(server, tmp_path, waits):
+    server.troubles = [("break", 400_000), ("break", 300_000)]
+    assert download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append).read_bytes() == CONTENT
+    starts = [int(wanted.removeprefix("bytes=").rstrip("-")) for _, _, wanted in server.asked[1:]]
+    assert len(starts) == 2 and 0 < starts[0] <= 400_000 < starts[1] <= 700_000
+
+
+def test_an_interrupted_run_goes_on_in_the_next_and_ends_with_the_same_bytes(server, tmp_path):
+    def stop(_):
+        raise KeyboardInterrupt
+    server.troubles = [("break", 500_000)]
+    with pytest.raises(KeyboardInterrupt):
+        download(server.address + "x.gz", tmp_path / "x.gz", sleep=stop)
+    assert not (tmp_path / "x.gz").exists() and (tmp_path / "x.gz.part").stat().st_size > 0
+    assert download(server.address + "x.gz", tmp_path / "x.gz").read_bytes() == CONTENT
+    assert server.asked[-1][2] and server.asked[-1][2] != "bytes=0-"
+
+
+@pytest.mark.parametrize("marks", [True, False])
+def test_a_file_that_changed_meanwhile_is_noticed(server, tmp_path, marks, capsys):
+    """With an ETag by If-Range; without one by its size."""
+    other = gzip.compress(random.Random(1).randbytes(1_400_000), mtime=0)
+    server.marks = marks
+    server.troubles = [("break", 500_000)]
+    change = lambda _: (tmp_path / "web" / "x.gz").write_bytes(other)
+    assert download(server.address + "x.gz", tmp_path / "x.gz", sleep=change).read_bytes() == other
+
+
+def test_a_server_that_ignores_ranges_starts_anew(server, tmp_path, waits):
+    server.ranges, server.troubles = False, [("break", 500_000)]
+    assert download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append).read_bytes() == CONTENT
+
+
+def test_416_when_all_is_here_and_when_the_file_shrank(server, tmp_path, waits):
+    etag = f'"{hashlib.sha256(CONTENT).hexdigest()[:16]}"'
+    (tmp_path / "x.gz.part").write_bytes(CONTENT)
+    (tmp_path / "x.gz.part.json").write_text(json.dumps({"etag": etag, "last_modified": "", "total": len(CONTENT)}))
+    assert download(server.address + "x.gz", tmp_path / "x.gz").read_bytes() == CONTENT
+    assert [method for method, _, _ in server.asked] == ["GET"], "nothing was fetched again"
+    (tmp_path / "y.gz.part").write_bytes(CONTENT + b"more")
+    (tmp_path / "y.gz.part.json").write_text(json.dumps({"etag": "", "last_modified": "", "total": len(CONTENT) + 4}))
+    (tmp_path / "web" / "y.gz").write_bytes(CONTENT)
+    assert download(server.address + "y.gz", tmp_path / "y.gz", sleep=waits.append).read_bytes() == CONTENT
+
+
+def test_429_and_503_are_waited_for_as_long_as_the_server_asks(server, tmp_path, waits):
+    soon = email.utils.formatdate(time.time() + 30, usegmt=True)
+    server.troubles = [("status", 429, {"Retry-After": "7"}), ("status", 503, {}), ("status", 503, {"Retry-After": soon}), ("status", 500, {"Retry-After": "99999"})]
+    download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append)
+    assert waits[0] == 7 and waits[1] == 2 and 25 < waits[2] <= 31 and waits[3] == subject.LONGEST_WAIT
+
+
+def test_it_gives_up_with_one_sentence(server, tmp_path, waits):
+    server.troubles = [("status", 503, {})] * 20
+    with pytest.raises(DataError, match="could not be fetched after 6 tries .*goes on from here later"):
+        download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append)
+    assert len(waits) == 5 and waits == sorted(waits)
+    server.troubles = []
+    with pytest.raises(DataError, match="nothere.gz answered 404"):
+        download(server.address + "nothere.gz", tmp_path / "nothere.gz", sleep=waits.append)
+
+
+def test_other_addresses_are_refused(server, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    for address in (f"file://{secret}", "ftp://127.0.0.1/x"):
+        with pytest.raises(DataError, match="no http or https address"):
+            download(address, tmp_path / "copy")
+    server.troubles = [("redirect", "ftp://127.0.0.1/x")]
+    with pytest.raises(DataError, match="no http or https address"):
+        download(server.address + "x.gz", tmp_path / "x.gz")
+
+
+def test_checksum_space_and_a_damaged_gzip_file(server, tmp_path, monkeypatch):
+    right = hashlib.sha256(CONTENT).hexdigest()
+    download(server.address + "x.gz", tmp_path / "x.gz", sha256=right)
+    with pytest.raises(DataError, match="published is 0000"):
+        download(server.address + "x.gz", tmp_path / "again.gz", sha256="0" * 64)
+    assert not (tmp_path / "again.gz").exists() and not (tmp_path / "again.gz.part").exists()
+    for broken in (CONTENT[:-9], CONTENT[:5000] + b"\xff\xff\xff" + CONTENT[5003:], b"<html>busy</html>"):
+        (tmp_path / "web" / "bad.gz").write_bytes(broken)
+        with pytest.raises(DataError, match="gzip .*it was deleted"):
+            download(server.address + "bad.gz", tmp_path / "bad.gz")
+    (tmp_path / "web" / "two.gz").write_bytes(gzip.compress(b"one") + gzip.compress(b"two"))
+    download(server.address + "two.gz", tmp_path / "two.gz")
+    monkeypatch.setattr(subject.shutil, "disk_usage", lambda _: type("Disk", (), {"free": 1000}))
+    with pytest.raises(DataError, match="make room"):
+        download(server.address + "x.gz", tmp_path / "large.gz")
+
+
+def test_a_file_that_is_here_is_kept_and_a_newer_one_is_announced(server, tmp_path):
+    path = download(server.address + "x.gz", tmp_path / "x.gz")
+    download(server.address + "x.gz", path)
+    assert [method for method, _, _ in server.asked] == ["GET", "HEAD"]
+    (tmp_path / "web" / "x.gz").write_bytes(gzip.compress(b"newer"))
+    with pytest.warns(UserWarning, match="has changed since"):
+        download(server.address + "x.gz", path)
+    assert path.read_bytes() == CONTENT
+    path.write_bytes(CONTENT[:100])
+    with pytest.raises(DataError, match="100 bytes and had"):
+        download(server.address + "x.gz", path)
+
+
+# ------------------------------------------------------------------------------------------------------- pictures
+
+def picture(kind="PNG", size=(20, 20)):
+    data = io.BytesIO()
+    Image.effect_noise(size, 50).save(data, kind)
+    return data.getvalue()
+
+
+def test_pictures_are_checked_before_they_are_kept(server, tmp_path, waits, monkeypatch):
+    monkeypatch.setattr(subject, "LARGEST_PICTURE", 20_000)
+    web = tmp_path / "web"
+    whole = picture()
+    files = {"good.png": whole, "photo.jpg": picture("JPEG"), "cut.png": whole[:-60], "cut.jpg": picture("JPEG", (64, 64))[:-900], "tiny.png": picture(size=(1, 1)),
+             "page.html": b"<html>no</html>", "text.png": b"not a picture", "large.png": picture(size=(300, 300)), "icon.png": picture("BMP")}
+    for name, content in files.items():
+        (web / name).write_bytes(content)
+    addresses = {name.replace(".", "-"): server.address + name for name in files} | {"gone": server.address + "gone.png", "file": f"file://{web}/good.png",
+                                                                                       "../odd": server.address + "good.png"}
+    found, left_out = download_pictures(addresses, tmp_path / "pictures", sleep=waits.append)
+    assert found["good-png"] == "good-png.png" and found["photo-jpg"] == "photo-jpg.jpg" and set(found) == {"good-png", "photo-jpg", "../odd"}
+    assert (tmp_path / "pictures" / "good-png.png").read_bytes() == whole and "/" not in found["../odd"]
+    assert left_out == {"cannot be decoded": 4, "a placeholder of a few pixels": 1, "not a picture by its content type": 1, "larger than 0 MiB": 1,
+                        "the server answered 404": 1, "no http address": 1}
+    assert len(list((tmp_path / "pictures").iterdir())) == 3
+
+
+def test_pictures_that_are_here_are_not_fetched_again_and_a_busy_server_is_waited_for(server, tmp_path, waits):
+    for name in ("a", "b"):
+        (tmp_path / "web" / f"{name}.png").write_bytes(picture())
+    download_pictures({"a": server.address + "a.png"}, tmp_path / "pictures")
+    server.asked.clear()
+    server.troubles = [("status", 429, {"Retry-After": "3"})]
+    found, left_out = download_pictures({name: f"{server.address}{name}.png" for name in ("a", "b")}, tmp_path / "pictures", sleep=waits.append)
+    assert found == {"a": "a.png", "b": "b.png"} and not left_out and waits == [3] and {path for _, path, _ in server.asked} == {"/b.png"}
