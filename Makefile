@@ -3,18 +3,21 @@ PYTHON ?= python3
 BIN    := .venv/bin
 DATA   ?= planted
 SEED   ?= 0
+YEAR   ?= 2014
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab report
+.PHONY: help run test lab report data bench-data
 
 help:  ## this list
 	@echo "TEMA-LLM, reproduced. Commands:"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo "Variables:"
 	@echo '  DATA=folder    a folder with interactions.tsv and items.tsv (default: the planted world)'
 	@echo '  SYSTEMS="..."  train only these systems, by name, separated by spaces'
 	@echo '  FAST=1         short training; only a few items go through the live language model'
 	@echo '  SEED=n         seed of everything random (default 0)'
+	@echo '  PAIR=name      food-kitchen or movies-books; YEAR=2014, 2018 or 2023; OUT=folder; FROM=ratings, reviews or reviews_5;'
+	@echo '                 CORE=n fewest events of items and users (default 5); PICTURES=0 leaves the pictures out'
 	@echo '  TORCH_INDEX=   where torch comes from; on Linux without a GPU, take the much smaller CPU build:'
 	@echo '                 TORCH_INDEX=https://download.pytorch.org/whl/cpu'
 
@@ -26,6 +29,12 @@ test: .venv/ready  ## weights, unit tests, the notebooks in a chain, and their c
 
 lab: .venv/ready  ## open the first notebook in JupyterLab
 	@$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
+
+data: .venv/ready  ## fetch two official Amazon categories and prepare them: PAIR=food-kitchen or movies-books
+	@$(BIN)/python tools/data.py --pair "$(PAIR)" --year "$(YEAR)" $(if $(OUT),--out "$(OUT)") $(if $(FROM),--events "$(FROM)") $(if $(CORE),--core "$(CORE)") $(if $(filter 0,$(PICTURES)),--no-pictures)
+
+bench-data: .venv/ready  ## data preparation against the pandas way; writes results/bench_data.json (LARGE=n: also n lines, for the memory)
+	@$(BIN)/python benchmarks/data.py $(if $(LARGE),--large "$(LARGE)")
 
 report: .venv/ready  ## rewrite the README's result table from results/
 	@$(BIN)/python tools/report.py

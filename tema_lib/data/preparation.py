@@ -116,6 +116,7 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
     if finished.is_file() and (report := json.loads(finished.read_text(encoding="utf-8")))["made_from"] == mark:
         say("nothing to do: the folder is already prepared from these files")
         return report
+    finished.unlink(missing_ok=True)                       # from here on the folder is under way
     if stages.is_dir() and _read_mark(stages) != mark:
         shutil.rmtree(stages)                              # another file or another limit: nothing of it may be mixed in
     stages.mkdir(parents=True, exist_ok=True)
@@ -139,8 +140,10 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
         report["skipped"] += [f"pictures: {number} left out, {reason}" for reason, number in sorted(left_out.items())]
     items["image"] = [f"pictures/{pictures[item]}" if item in pictures else "" for item in items["item_id"]]
     report["coverage"] = coverage(items)
-    _write_events(connection, out / "interactions.tsv")
-    write_whole(out / "items.tsv", _tsv(items[["item_id", "domain", "title", "description", "image", "brand", "category"]]))
+    _write_events(connection, stages / "interactions.tsv")
+    write_whole(stages / "items.tsv", _tsv(items[["item_id", "domain", "title", "description", "image", "brand", "category"]]))
+    for name in ("interactions.tsv", "items.tsv"):         # both are whole before either takes the place of an older one
+        os.replace(stages / name, out / name)
     write_whole(finished, (json.dumps(report, indent=1, sort_keys=True) + "\n").encode())
     connection.close()
     shutil.rmtree(stages)
@@ -211,8 +214,7 @@ def _write_events(connection, path: Path) -> None:
     """user_id, item_id, domain, timestamp: by user, then time, then a hash of both ids."""
     name = str(path).replace("'", "''")
     connection.execute(f"""COPY (SELECT user_id, item_id, domain, timestamp FROM core ORDER BY user_id, timestamp, md5(user_id || ' ' || item_id))
-        TO '{name}.new' (FORMAT csv, HEADER, DELIMITER '\t', QUOTE '', ESCAPE '')""")
-    os.replace(f"{path}.new", path)
+        TO '{name}' (FORMAT csv, HEADER, DELIMITER '\t', QUOTE '', ESCAPE '')""")
 
 
 def _tsv(table: pd.DataFrame) -> bytes:
