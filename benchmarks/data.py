@@ -124,8 +124,6 @@ def main():
     if chosen.way:
         return one_way(chosen.way, chosen.folder)
 
-    from tema_lib.results import _commit, write_json
-    commit, dirty = _commit()
     folder = ROOT / "build" / "bench_data"
     shutil.rmtree(folder, ignore_errors=True)
     rounds = []
@@ -138,9 +136,12 @@ def main():
         print(f"round {number}: " + "; ".join(f"{way} {one['cpu']} s, {one['peak_mib']} MiB, {one['rows']} rows" for way, one in rounds[-1].items()), flush=True)
         if len({one["sha256"] for one in rounds[-1].values()}) > 1:
             sys.exit("The ways give different purchases: nothing was written.")
+    large = measure("ours", folder / str(chosen.large)) if chosen.large else {}
     for pair in rounds:
         for result in pair.values():
             result.pop("sha256")
+    from tema_lib.results import commit_and_state, write_json     # not earlier: a child's peak memory begins with its parent's, and torch is large
+    commit, dirty = commit_and_state()
     ratio, careful = (round(statistics.median(pair[way]["cpu"] / pair["ours"]["cpu"] for pair in rounds), 2) for way in ("pandas", "pandas_codes"))
     record = {"kind": "benchmark", "lines": chosen.lines, "prep_vs_pandas": ratio, "peak_mib": max(pair["ours"]["peak_mib"] for pair in rounds),
               "peak_mib_pandas": max(pair["pandas"]["peak_mib"] for pair in rounds), "rows": rounds[0]["ours"]["rows"],
@@ -150,7 +151,6 @@ def main():
               "hardware": {"machine": platform.machine(), "cores": os.cpu_count()}, "seed": chosen.seed, "commit": commit, "dirty": dirty,
               "command": "make bench-data"}
     if chosen.large:
-        large = measure("ours", folder / str(chosen.large))
         large.pop("sha256")
         print(f"{chosen.large:,} lines: {large}", flush=True)
         record["large"] = large | {"lines": chosen.large}

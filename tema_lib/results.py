@@ -31,7 +31,7 @@ def evaluation_record(system: str, ranks: Ranks, *, data: dict, split: str, seed
     spread = lambda column: {name: {"cases": int((ranks.domain == index).sum()),
                                     "fewest": int(column[ranks.domain == index].min(initial=10**9)),
                                     "most": int(column[ranks.domain == index].max(initial=0))} for index, name in enumerate(DOMAINS)}
-    commit, dirty = _commit()
+    commit, dirty = commit_and_state()
     return {"kind": "evaluation", "system": system, "data": data, "split": split, "seed": seed, "config": config,
             "metrics": {"full": metrics_of(ranks), "sampled_999": metrics_of(ranks, sampled=True)},
             "intervals": {"full": bounds},
@@ -43,7 +43,7 @@ def evaluation_record(system: str, ranks: Ranks, *, data: dict, split: str, seed
             "seconds": {name: round(value, 2) for name, value in seconds.items()}, "commit": commit, "dirty": dirty, "command": command}
 
 
-def _commit() -> tuple[str, bool]:
+def commit_and_state() -> tuple[str, bool]:
     """HEAD and whether tracked files differ from it; ("unknown", True) outside of a git checkout."""
     ask = lambda *words: subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     try:
