@@ -161,7 +161,7 @@ def _write_c2dsr(folder, people, shops, dice) -> None:
     parts = {"train": [], "valid": [], "test": []}
     for place, (_, events) in enumerate(people):
         tokens = [f"{number_of[item]}|{seconds}|{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds + 8 * 3600))}|" for item, _, seconds in events]
-        if place % 2:                                      # more than half of the published lines are not in time order
+        if dice.random() < 0.6:                            # more than half of the published lines are not in time order
             dice.shuffle(tokens)
         parts[part_of(place)].append("\t".join([str(place), str(dice.randrange(1, 30)), *tokens]) + "\n")
     for name, lines in parts.items():
