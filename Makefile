@@ -34,7 +34,7 @@ data: .venv/ready  ## fetch two official Amazon categories and prepare them: PAI
 	@$(BIN)/python tools/data.py --pair "$(PAIR)" --year "$(YEAR)" $(if $(OUT),--out "$(OUT)") $(if $(FROM),--events "$(FROM)") $(if $(CORE),--core "$(CORE)") $(if $(filter 0,$(PICTURES)),--no-pictures)
 
 bench-data: .venv/ready  ## data preparation against the pandas way; writes results/bench_data.json (LARGE=n: also n lines, for the memory)
-	@$(BIN)/python benchmarks/data.py $(if $(LARGE),--large "$(LARGE)")
+	@$(BIN)/python benchmarks/data.py $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(LARGE),--large "$(LARGE)")
 
 report: .venv/ready  ## rewrite the README's result table from results/
 	@$(BIN)/python tools/report.py

@@ -125,12 +125,15 @@ def main():
         return one_way(chosen.way, chosen.folder)
 
     folder = ROOT / "build" / "bench_data"
-    shutil.rmtree(folder, ignore_errors=True)
     rounds = []
     for lines in [chosen.lines] + [chosen.large] * (chosen.large > 0):
-        (folder / str(lines)).mkdir(parents=True)
-        print(f"writing {lines:,} lines ...", flush=True)
-        generate(folder / str(lines), lines, chosen.seed)
+        made = folder / str(lines) / f"seed_{chosen.seed}"
+        if not made.exists():                              # an interrupted benchmark need not write them again
+            shutil.rmtree(made.parent, ignore_errors=True)
+            made.parent.mkdir(parents=True)
+            print(f"writing {lines:,} lines ...", flush=True)
+            generate(made.parent, lines, chosen.seed)
+            made.touch()
     for number in range(chosen.rounds):
         rounds.append({way: measure(way, folder / str(chosen.lines)) for way in (list(WAYS)[::-1] if number % 2 else WAYS)})
         print(f"round {number}: " + "; ".join(f"{way} {one['cpu']} s, {one['peak_mib']} MiB, {one['rows']} rows" for way, one in rounds[-1].items()), flush=True)
@@ -146,17 +149,16 @@ def main():
     record = {"kind": "benchmark", "lines": chosen.lines, "prep_vs_pandas": ratio, "peak_mib": max(pair["ours"]["peak_mib"] for pair in rounds),
               "peak_mib_pandas": max(pair["pandas"]["peak_mib"] for pair in rounds), "rows": rounds[0]["ours"]["rows"],
               "ratios": {"prep_vs_pandas": ratio, "prep_vs_pandas_codes": careful}, "rounds": rounds,
-              "shape": {"lines": chosen.lines, "gzip_mib": round(sum(f.stat().st_size for f in (folder / str(chosen.lines)).iterdir()) / 2**20, 1), "core": 5},
+              "shape": {"lines": chosen.lines, "core": 5, "gzip_mib": round(sum(f.stat().st_size for f in (folder / str(chosen.lines)).glob("*.gz")) / 2**20, 1)},
               "versions": {name: version(name) for name in ("duckdb", "pandas", "numpy")} | {"python": platform.python_version()},
               "hardware": {"machine": platform.machine(), "cores": os.cpu_count()}, "seed": chosen.seed, "commit": commit, "dirty": dirty,
-              "command": "make bench-data"}
+              "command": f"make bench-data ROUNDS={chosen.rounds}"}
     if chosen.large:
         large.pop("sha256")
         print(f"{chosen.large:,} lines: {large}", flush=True)
         record["large"] = large | {"lines": chosen.large}
         record["command"] += f" LARGE={chosen.large}"
     write_json(chosen.out, record)
-    shutil.rmtree(folder)
     print(f"pandas / ours, CPU: {ratio:.2f} (with codes {careful:.2f}); peak {record['peak_mib']} MiB against {record['peak_mib_pandas']} MiB; {chosen.out.name} written")
 
 

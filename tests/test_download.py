@@ -12,8 +12,10 @@ from PIL import Image
 
 from file_server import serving
 from tema_lib.data import download as subject
-from tema_lib.data.download import download, download_pictures
+from tema_lib.data import pictures
+from tema_lib.data.download import download
 from tema_lib.data.interactions import DataError
+from tema_lib.data.pictures import download_pictures
 
 CONTENT = gzip.compress(random.Random(0).randbytes(1_500_000), mtime=0)
 
@@ -151,7 +153,7 @@ def picture(kind="PNG", size=(20, 20)):
 
 
 def test_pictures_are_checked_before_they_are_kept(server, tmp_path, waits, monkeypatch):
-    monkeypatch.setattr(subject, "LARGEST_PICTURE", 20_000)
+    monkeypatch.setattr(pictures, "LARGEST_PICTURE", 20_000)
     web = tmp_path / "web"
     whole = picture()
     files = {"good.png": whole, "photo.jpg": picture("JPEG"), "cut.png": whole[:-60], "cut.jpg": picture("JPEG", (64, 64))[:-900], "tiny.png": picture(size=(1, 1)),

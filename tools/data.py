@@ -33,8 +33,9 @@ def arguments():
 def main():
     chosen = arguments()
     from tema_lib.data.amazon import FILES, addresses
-    from tema_lib.data.download import download, download_pictures
+    from tema_lib.data.download import download
     from tema_lib.data.interactions import DataError, read_data
+    from tema_lib.data.pictures import download_pictures
     from tema_lib.data.preparation import Limits, Source, prepare
     from tema_lib.data.statistics import population, suspicions
 

@@ -1,7 +1,6 @@
-"""Fetch large files and many pictures over http, such that an interruption costs nothing and a changed file is noticed.
+"""Fetch large files over http, such that an interruption costs nothing and a changed file is noticed.
 
-    download(address, path)                    one file: goes on where it stopped, checked, with a note beside it
-    download_pictures(addresses, folder)       {item_id: address} -> {item_id: file name}, and why the others were left out
+    download(address, path)        goes on where it stopped, checks what came, leaves a note beside it
 
 Beside a finished file `x.gz` lies `x.gz.json`: address, size, SHA-256 and the server's marks of the version; beside an unfinished one
 (`x.gz.part`) the marks alone, since the rest of another version must never be appended.  Status: ours.
@@ -12,7 +11,6 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import http.client
-import io
 import json
 import os
 import re
@@ -23,13 +21,10 @@ import urllib.parse
 import urllib.request
 import warnings
 import zlib
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from filelock import FileLock
-from PIL import Image
 from tqdm import tqdm
 
 from tema_lib.data.interactions import DataError
@@ -40,9 +35,6 @@ SPARE = 64 * 2**20                      # bytes that stay free on the disk
 BLOCK = 2**18
 TIMEOUT = 60.0
 BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)     # ask again; HTTPError is told apart before
-PICTURE_FORMATS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
-LARGEST_PICTURE = 8 * 2**20             # bytes
-MOST_PIXELS, SMALLEST_SIDE = 40_000_000, 8      # shops answer with a picture of 1 x 1 where there is none
 
 
 class _OnlyHttp(urllib.request.HTTPRedirectHandler):
@@ -62,13 +54,14 @@ def _checked_address(address: str) -> str:
     return address
 
 
-def _request(address: str, headers: dict | None = None, method: str = "GET"):
-    request = urllib.request.Request(_checked_address(address), headers={"User-Agent": "tema-lib", "Accept-Encoding": "identity", **(headers or {})},
+def request(address: str, headers: dict | None = None, method: str = "GET"):
+    """The answer of an http server, still to be read.  Raises `DataError` for another kind of address, and one of `BROKEN`."""
+    asked = urllib.request.Request(_checked_address(address), headers={"User-Agent": "tema-lib", "Accept-Encoding": "identity", **(headers or {})},
                                      method=method)
-    return _opener.open(request, timeout=TIMEOUT)
+    return _opener.open(asked, timeout=TIMEOUT)
 
 
-def _pause(error, failures: int, sleep: Callable[[float], None]) -> None:
+def pause(error, failures: int, sleep: Callable[[float], None]) -> None:
     """Wait as long as the server asks (Retry-After, in seconds or as a date), else 1, 2, 4, ... seconds."""
     asked = error.headers.get("Retry-After", "") if isinstance(error, urllib.error.HTTPError) else ""
     if asked.strip().isdigit():
@@ -80,7 +73,8 @@ def _pause(error, failures: int, sleep: Callable[[float], None]) -> None:
     sleep(min(max(seconds, 0.0), LONGEST_WAIT))
 
 
-def _worth_another_try(error) -> bool:
+def worth_another_try(error) -> bool:
+    """Not where the server has said plainly that it will not give the file."""
     return not isinstance(error, urllib.error.HTTPError) or error.code == 429 or error.code >= 500
 
 
@@ -116,7 +110,7 @@ def _already_here(address: str, path: Path, sha256: str) -> Path:
     if sha256 and note.get("sha256") != sha256:
         _verified(address, path, sha256)
     try:
-        with _request(address, method="HEAD") as answer:
+        with request(address, method="HEAD") as answer:
             now = _marks(answer)
     except (DataError, *BROKEN):
         return path                                        # no network is no reason not to use what is here
@@ -137,7 +131,7 @@ def _fetch(address: str, part: Path, sleep) -> dict:
                 have = _start_again(part)                  # nobody knows which version this is a part of
             before = have
             try:
-                with _request(address, _range(have, marks)) as answer:
+                with request(address, _range(have, marks)) as answer:
                     if answer.status == 206 and not _continues(answer, have, marks):
                         _start_again(part)
                         continue
@@ -170,7 +164,7 @@ def _fetch(address: str, part: Path, sleep) -> dict:
                     failures += 1
                     if failures < TRIES:
                         continue
-                elif not _worth_another_try(error):
+                elif not worth_another_try(error):
                     raise DataError(f"{address} answered {error.code} {error.reason}: check the address, or fetch the file by hand to "
                                     f"{part.with_suffix('')}.") from None
                 reason = error
@@ -181,7 +175,7 @@ def _fetch(address: str, part: Path, sleep) -> dict:
             if failures >= TRIES:
                 raise DataError(f"{address} could not be fetched after {TRIES} tries ({type(reason).__name__}: {reason}); "
                                 "the same command goes on from here later.") from None
-            _pause(reason, failures, sleep)
+            pause(reason, failures, sleep)
     finally:
         if bar is not None:
             bar.close()
@@ -267,74 +261,3 @@ def _read_note(path: Path) -> dict:
         return json.loads(_note_of(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-
-
-# ---------------------------------------------------------------------------------------------- many pictures
-
-def download_pictures(addresses: dict[str, str], folder: Path | str, *, threads: int = 8,
-                      sleep: Callable[[float], None] = time.sleep) -> tuple[dict[str, str], dict[str, int]]:
-    """({item_id: file name in `folder`}, {reason: number of items without a picture}).
-
-    A picture that is here is kept.  One that is too large, of another type, or cannot be decoded whole, is left out and counted.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    here = {path.stem: path.name for path in folder.iterdir() if path.suffix.lstrip(".") in PICTURE_FORMATS.values()}
-    found = {item: here[_stem(item)] for item in addresses if _stem(item) in here}
-    wanted = [item for item in addresses if item not in found]
-    left_out = Counter()
-    with ThreadPoolExecutor(threads) as pool:
-        for item, (name, reason) in zip(wanted, tqdm(pool.map(lambda item: _picture(addresses[item], folder / _stem(item), sleep), wanted),
-                                                     total=len(wanted), desc="pictures", unit="", disable=None)):
-            if name:
-                found[item] = name
-            else:
-                left_out[reason] += 1
-    return found, dict(left_out)
-
-
-def _stem(item: str) -> str:
-    """A file name for an item id, whatever stands in it."""
-    return item if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", item) else hashlib.sha256(item.encode()).hexdigest()[:32]
-
-
-def _picture(address: str, path: Path, sleep) -> tuple[str, str]:
-    """(file name, "") or ("", reason)."""
-    for failures in range(1, 4):
-        try:
-            with _request(address) as answer:
-                if not answer.headers.get_content_type().startswith("image/"):
-                    return "", "not a picture by its content type"
-                content = answer.read(LARGEST_PICTURE + 1)
-            if len(content) > LARGEST_PICTURE:
-                return "", f"larger than {LARGEST_PICTURE // 2**20} MiB"
-            break
-        except DataError:
-            return "", "no http address"
-        except BROKEN as error:
-            if not _worth_another_try(error):
-                return "", f"the server answered {error.code}"
-            if failures == 3:
-                return "", "the server could not be reached" if not isinstance(error, urllib.error.HTTPError) else f"the server answered {error.code}"
-            _pause(error, failures, sleep)
-        except ValueError:                                 # an address that is none
-            return "", "no http address"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=list(PICTURE_FORMATS)) as picture:
-                kind, (width, height) = picture.format, picture.size
-                picture.verify()
-            if min(width, height) < SMALLEST_SIDE:
-                return "", "a placeholder of a few pixels"
-            if width * height > MOST_PIXELS:
-                return "", "too many pixels"
-            with Image.open(io.BytesIO(content), formats=list(PICTURE_FORMATS)) as picture:
-                picture.load()                             # `verify` does not decode; a cut-off picture shows only here
-    except Exception:                                      # Pillow raises whatever its decoders meet in a broken file
-        return "", "cannot be decoded"
-    name = f"{path.name}.{PICTURE_FORMATS[kind]}"
-    new = path.with_name(name + ".new")
-    new.write_bytes(content)
-    os.replace(new, path.with_name(name))
-    return name, ""

@@ -6,7 +6,8 @@ A data folder holds two tab-separated, unquoted UTF-8 files with a header line:
     items.tsv          item_id  domain  title  [description]  [image] (image: a path relative to the folder)
 
 Either may be gzipped (`interactions.tsv.gz`) or a parquet file (`interactions.parquet`).  `read_data` also knows the forms that papers
-publish (`published.py`); the official Amazon files are turned into these two tables by `preparation.py`.  Every column is read as text: an item id may be all digits with a leading zero, and a title may be "NA".
+publish (`published.py`); the official Amazon files are turned into these two tables by `preparation.py`.
+Every column is read as text: an item id may be all digits with a leading zero, and a title may be "NA".
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 
 from tema_lib.data.amazon import ITEM_FIELDS, Notes, read_metadata
@@ -59,8 +58,8 @@ def join_shops(connection, limits: Limits) -> int:
         FROM (SELECT item_id, count(*) AS events FROM events_a GROUP BY item_id) a
         JOIN (SELECT item_id, count(*) AS events FROM events_b GROUP BY item_id) b USING (item_id)""")
     shared = connection.execute("SELECT count(*) FROM homes").fetchone()[0]
-    place = lambda letter: (f"SELECT user_id, item_id, timestamp, '{letter.upper()}' AS domain FROM events_{letter}" if not shared else
-                            f"SELECT user_id, item_id, timestamp, coalesce(home, '{letter.upper()}') AS domain FROM events_{letter} LEFT JOIN homes USING (item_id)")
+    home, join = ("coalesce(home, '{}')", "LEFT JOIN homes USING (item_id)") if shared else ("'{}'", "")
+    place = lambda letter: f"SELECT user_id, item_id, timestamp, {home.format(letter.upper())} AS domain FROM events_{letter} {join}"
     connection.execute(f"CREATE OR REPLACE TEMP VIEW both_shops AS {place('a')} UNION ALL {place('b')}")
     # A user with too few lines in a shop can never stay: leaving these out first keeps the costly steps small.
     enough = limits.users_per_domain
@@ -85,7 +84,8 @@ def filter_core(connection, limits: Limits) -> list[int]:
     size = lambda: connection.execute("SELECT count(*) FROM numbered").fetchone()[0]
     rounds = [size()]
     while True:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE numbered AS SELECT * FROM numbered WHERE i IN (SELECT i FROM numbered GROUP BY i HAVING count(*) >= {limits.items})")
+        connection.execute(f"""CREATE OR REPLACE TEMP TABLE numbered AS SELECT * FROM numbered WHERE i IN (SELECT i FROM numbered GROUP BY i
+            HAVING count(*) >= {limits.items})""")
         if limits.users_per_domain:
             enough = limits.users_per_domain
             connection.execute(f"""CREATE OR REPLACE TEMP TABLE numbered AS SELECT * FROM numbered WHERE u IN (SELECT u FROM numbered GROUP BY u
@@ -105,7 +105,7 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
             memory: str = MEMORY, threads: int | None = None, say: Callable[[str], None] = lambda line: None) -> dict:
     """Write a data folder that `read_data` reads, and `preparation.json` beside it; returns what that file says.
 
-    sources: {"A": Source, "B": Source}; fetch_pictures: `download.download_pictures` or the like, without it no pictures; say: told one
+    sources: {"A": Source, "B": Source}; fetch_pictures: `pictures.download_pictures` or the like, without it no pictures; say: told one
     line a stage.  A user's events are in time order; inside one time stamp the order is that of a hash, which prefers neither shop (the
     published sets list a day's A before its B, and a model can learn that).  Raises `DataError`.
     """

@@ -73,8 +73,8 @@ def read_llmcdsr(folder: Path) -> RawData:
     _check_counts(folder / "instance_num.txt", [lines.get(part, 0) for part in TRAIN_PARTS], f"lines of {', '.join(TRAIN_PARTS)}")
     events = pd.DataFrame({"user_id": users, "item_id": chosen, "domain": domains, "timestamp": positions, "split": splits}, dtype=object)
     read = ["items.tsv"] if plain else [f"{kind}_{domain}.pkl" for kind in ("item_set", "text") for domain in "AB"]
-    return RawData(folder.resolve().name, folder, events.astype({"timestamp": "int64"}), items, digest(folder, [*read, *(f"{part}.txt" for part in (*TRAIN_PARTS, "valid", "test"))]),
-                   published=True)
+    read += [f"{part}.txt" for part in (*TRAIN_PARTS, "valid", "test")]
+    return RawData(folder.resolve().name, folder, events.astype({"timestamp": "int64"}), items, digest(folder, read), published=True)
 
 
 def _numbered_items(folder: Path) -> pd.DataFrame:
