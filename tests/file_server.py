@@ -12,7 +12,8 @@ class FileServer(http.server.ThreadingHTTPServer):
 
     def __init__(self, folder):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.folder, self.troubles, self.asked, self.marks, self.ranges = pathlib.Path(folder), [], [], True, True
+        self.folder, self.troubles, self.asked, self.conditions = pathlib.Path(folder), [], [], []
+        self.marks = self.ranges = self.heeds_conditions = True
 
     def handle_error(self, *_):
         pass                                       # a client that hangs up early is what we test
@@ -32,6 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self, body=True):
         server, wanted = self.server, self.headers.get("Range")
         server.asked.append((self.command, self.path, wanted))
+        server.conditions.append(self.headers.get("If-Range"))
         trouble = server.troubles.pop(0) if body and server.troubles else None
         if trouble and trouble[0] == "status":
             return self.answer(trouble[1], trouble[2])
@@ -46,7 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kinds = {".png": "image/png", ".jpg": "image/jpeg", ".html": "text/html"}
         headers["Content-Type"] = kinds.get(path.suffix, "application/octet-stream")
         start, status = 0, 200
-        if wanted and server.ranges and self.headers.get("If-Range", etag) == etag:
+        if wanted and server.ranges and (not server.heeds_conditions or self.headers.get("If-Range", etag) == etag):
             start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
             if start >= len(content):
                 return self.answer(416, {**headers, "Content-Range": f"bytes */{len(content)}"})

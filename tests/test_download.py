@@ -59,14 +59,14 @@ def test_an_interrupted_run_goes_on_in_the_next_and_ends_with_the_same_bytes(ser
     assert server.asked[-1][2] and server.asked[-1][2] != "bytes=0-"
 
 
-@pytest.mark.parametrize("marks", [True, False])
-def test_a_file_that_changed_meanwhile_is_noticed(server, tmp_path, marks, capsys):
-    """With an ETag by If-Range; without one by its size."""
-    other = gzip.compress(random.Random(1).randbytes(1_400_000), mtime=0)
-    server.marks = marks
-    server.troubles = [("break", 500_000)]
+@pytest.mark.parametrize("marks, heeds, size", [(True, True, 1_400_000), (True, False, 1_500_000), (False, True, 1_400_000)])
+def test_a_file_that_changed_meanwhile_is_noticed(server, tmp_path, marks, heeds, size):
+    """By If-Range; by the ETag of an answer whose server does not heed it, even at the same size; without an ETag by the size."""
+    other = gzip.compress(random.Random(1).randbytes(size), mtime=0)
+    server.marks, server.heeds_conditions, server.troubles = marks, heeds, [("break", 500_000)]
     change = lambda _: (tmp_path / "web" / "x.gz").write_bytes(other)
     assert download(server.address + "x.gz", tmp_path / "x.gz", sleep=change).read_bytes() == other
+    assert server.conditions[1] == (f'"{hashlib.sha256(CONTENT).hexdigest()[:16]}"' if marks else None)
 
 
 def test_a_server_that_ignores_ranges_starts_anew(server, tmp_path, waits):

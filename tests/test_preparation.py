@@ -111,6 +111,18 @@ def test_another_limit_or_another_file_is_another_preparation(tmp_path):
         prepare({"A": shops["A"]}, tmp_path / "out")
 
 
+def test_nothing_of_an_interrupted_preparation_gets_into_another_one(tmp_path, monkeypatch):
+    shops = random_shops(tmp_path, seed=1)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(subject, "_item_table", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        prepare(shops, tmp_path / "out", Limits(5, 3))
+    with open(shops["A"].events, "a") as file:
+        file.write(json.dumps({"reviewerID": "A9", "asin": "B9", "unixReviewTime": 1_300_000_000}) + "\n")
+    assert prepare(shops, tmp_path / "out", Limits(2, 1))["read"]["A"]["lines"] == 901
+    prepare(shops, tmp_path / "straight", Limits(2, 1))
+    assert (tmp_path / "out" / "interactions.tsv").read_bytes() == (tmp_path / "straight" / "interactions.tsv").read_bytes()
+
+
 def test_items_keep_their_place_without_texts_and_coverage_is_counted(tmp_path):
     shops = {domain: shop(tmp_path / domain, [(user, f"{domain}{number}", number) for user in ("u1", "u2") for number in range(4)]) for domain in "AB"}
     metadata = tmp_path / "meta.json"

@@ -94,6 +94,7 @@ def c2dsr(folder, **changed):
 def test_c2dsr_lines_are_put_into_time_order_and_b_begins_behind_a(tmp_path):
     raw = read_data(c2dsr(tmp_path))
     items = encode_ids(raw)
+    assert (raw.interactions.groupby("user_id")["timestamp"].diff().dropna() >= 0).all(), "the table itself is in time order already"
     split = published_split(raw, build_sequences(raw, items))
     names = lambda sequence: [items.item_id[item] for item in sequence]
     assert names(split.test[0]) == ["B1", "0001", "A2", "B2"], "sorted by Unix time, equal times in file order; 2 and 3 are B's first and second"
