@@ -2,7 +2,7 @@
 
     addresses("food-kitchen", 2014, "ratings")     where the files of a pair lie
     read_metadata(path, 2014, wanted)              title, description, brand, category, price, sales rank, picture address of items
-    read_image_features(path, wanted)              the 4,096 numbers an item of the 2014 release
+    read_image_features(path, wanted)              the 4,096 numbers of each item, 2014 only
 
 Their reviews are read in `reviews.py`.
 The files are for research use and are no part of this project.  Status: ours; the releases are McAuley's group's.
