@@ -10,7 +10,7 @@ YEAR   ?= 2014
 
 help:  ## this list
 	@echo "TEMA-LLM, reproduced. Commands:"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-17s %s\n", $$1, $$2 }'
 	@echo "Variables:"
 	@echo '  DATA=folder    a folder with interactions.tsv and items.tsv (default: the planted world)'
 	@echo '  SYSTEMS="..."  train only these systems, by name, separated by spaces'
