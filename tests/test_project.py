@@ -288,6 +288,18 @@ def test_bad_tables_and_names_stop_the_run_before_anything_is_made(tmp_path):
     assert not (ROOT / "build" / "run" / "bad_tables").exists()
 
 
+def test_a_comparison_averages_seeds_and_is_nothing_against_oneself():
+    from compare import differences
+    from tema_lib.pipeline import Pipeline
+    runs = [Pipeline("planted", fast=True, seed=seed) for seed in (0, 1)]
+    assert all(value == (cases, 0, (0, 0)) for value in differences(runs, "popularity", "popularity", "HR@10").values() for cases in value[:1])
+    found = differences(runs, "co-occurrence", "popularity", "NDCG@10")
+    assert found["A"][0] + found["B"][0] == 1200 and found["occasion crosses shops"][0] == 437
+    mean, (low, high) = found["A"][1:]
+    one, other = (runs[0].ranks(system).of_domain(0).metric("NDCG@10") for system in ("co-occurrence", "popularity"))
+    assert abs(mean - (one - other)) < 1e-9 and 0 < low < mean < high
+
+
 # --- the README -----------------------------------------------------------------------------------------------------------
 
 def record(system, seed, value, **config):
