@@ -75,7 +75,7 @@ def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     domain_of_item = domain_of_item.cpu()
     collected = []
-    for batch in ranking_batches(sequences, domain_of_item, max_length=max_length, batch_size=batch_size):
+    for batch in ranking_batches(sequences, domain_of_item, max_length=max_length, batch_size=batch_size, by_length=True):
         for domain in (0, 1):
             chosen = torch.nonzero(batch.target_domain == domain).flatten()
             if not len(chosen):

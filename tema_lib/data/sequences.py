@@ -162,8 +162,9 @@ def training_batches(sequences: Sequences, domain_of_item: Tensor, *, max_length
         yield Batch(merged[:, :-1] * (targets > 0), targets, domain_of_item[targets], rows)
 
 
-def ranking_batches(sequences: Sequences, domain_of_item: Tensor, *, max_length: int, batch_size: int) -> Iterator[Batch]:
-    """Validation or test cases in order: the input is everything before the last event, the target itself is hidden."""
+def ranking_batches(sequences: Sequences, domain_of_item: Tensor, *, max_length: int, batch_size: int, by_length: bool = False) -> Iterator[Batch]:
+    """Validation or test cases, in order or, for less padding, by length: the input is everything before the last event, the target is hidden."""
     target_domain = domain_of_item[sequences.last]
-    for rows in torch.arange(len(sequences)).split(batch_size):
+    order = sequences.lengths.argsort(stable=True) if by_length else torch.arange(len(sequences))
+    for rows in order.split(batch_size):
         yield Batch(padded(sequences, rows, max_length, held_out=1), None, target_domain[rows], rows)
