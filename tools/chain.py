@@ -50,7 +50,7 @@ def check(data, systems):
 
 
 def web_page(executed, page):
-    """Write the executed notebook as one self-contained HTML file."""
+    """Write the executed notebook as one HTML file with its pictures inside; only MathJax, for the equations, comes from the network."""
     from nbconvert import HTMLExporter
 
     text, _ = HTMLExporter().from_filename(str(executed))
