@@ -288,16 +288,21 @@ def test_bad_tables_and_names_stop_the_run_before_anything_is_made(tmp_path):
     assert not (ROOT / "build" / "run" / "bad_tables").exists()
 
 
-def test_a_comparison_averages_seeds_and_is_nothing_against_oneself():
+def test_a_comparison_pairs_the_cases_and_averages_the_seeds():
+    from types import SimpleNamespace
+
     from compare import differences
     from tema_lib.pipeline import Pipeline
-    runs = [Pipeline("planted", fast=True, seed=seed) for seed in (0, 1)]
-    assert all(value == (cases, 0, (0, 0)) for value in differences(runs, "popularity", "popularity", "HR@10").values() for cases in value[:1])
-    found = differences(runs, "co-occurrence", "popularity", "NDCG@10")
+    run = Pipeline("planted", fast=True)
+    popular, counted = run.ranks("popularity"), run.ranks("co-occurrence")
+    found = differences([run, run], "co-occurrence", "popularity", "NDCG@10")
     assert found["A"][0] + found["B"][0] == 1200 and found["occasion crosses shops"][0] == 437
     mean, (low, high) = found["A"][1:]
-    one, other = (runs[0].ranks(system).of_domain(0).metric("NDCG@10") for system in ("co-occurrence", "popularity"))
-    assert abs(mean - (one - other)) < 1e-9 and 0 < low < mean < high
+    assert abs(mean - (counted.of_domain(0).metric("NDCG@10") - popular.of_domain(0).metric("NDCG@10"))) < 1e-9 and 0 < low < mean < high
+    seed = lambda ranks: SimpleNamespace(ranks=lambda system: ranks if system == "one" else popular, slices=lambda ranks: {})
+    luck = differences([seed(popular), seed(counted)], "one", "other", "NDCG@10")              # real ranks: one seed as good as nothing, one good
+    assert luck["A"][1] == pytest.approx(mean / 2) and set(luck) == {"A", "B"}
+    assert differences([seed(popular)], "one", "other", "NDCG@10")["B"][1:] == (0, (0, 0))
 
 
 # --- the README -----------------------------------------------------------------------------------------------------------
