@@ -33,10 +33,11 @@ from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.tema import Tema, TemaConfig
 from tema_lib.notebook import ROOT, artifacts, timed
 from tema_lib.pretrained import fingerprint, resolve
-from tema_lib.tags import ItemTags, control_tags
+from tema_lib.tags import ItemTags
+from tema_lib.tags.controls import control_tags
 from tema_lib.tags.llm import LocalModel
 from tema_lib.tags.store import ReplyStore, reply_key
-from tema_lib.tags.writing import TagConfig, prompt_for, write_tags
+from tema_lib.tags.writing import Catalogue, TagConfig, prompt_for, write_tags
 from tema_lib.training import TrainConfig, TrainingHistory, train
 
 PLANTED = ROOT / "data" / "planted"
@@ -52,8 +53,10 @@ SYSTEMS = {
     "sasrec": lambda run: SASRec(run.domain_of_item, SASRecConfig(hidden=run.hidden)),
     "tema": lambda run: Tema(run.inputs(), TemaConfig(views=run.views, hidden=run.hidden)),
     "tema-no-tags": lambda run: Tema(run.inputs(), TemaConfig(views=tuple(view for view in run.views if view != "tags"), hidden=run.hidden)),
-    "tema-shuffled-tags": lambda run: Tema(run.inputs(shuffle=("tags",)), TemaConfig(views=run.views, hidden=run.hidden)),
-    "tema-shuffled-content": lambda run: Tema(run.inputs(shuffle=("tags", "text")), TemaConfig(views=run.views, hidden=run.hidden)),
+    "tema-title-words": lambda run: Tema(run.inputs(tags="title words"), TemaConfig(views=run.views, hidden=run.hidden)),
+    "tema-encoder-tags": lambda run: Tema(run.inputs(tags="encoder only"), TemaConfig(views=run.views, hidden=run.hidden)),
+    "tema-shuffled-tags": lambda run: Tema(run.inputs(tags="shuffled"), TemaConfig(views=run.views, hidden=run.hidden)),
+    "tema-shuffled-content": lambda run: Tema(run.inputs(tags="shuffled", shuffle=("text",)), TemaConfig(views=run.views, hidden=run.hidden)),
 }
 
 
@@ -130,21 +133,31 @@ class Pipeline:
     @cached_property
     def tags(self) -> ItemTags:
         """Live replies of the language model for every item; in a fast run of the planted world most come from its shipped replies."""
-        config = TagConfig()
-        with timed(self.seconds, "tags"), ReplyStore(artifacts() / "replies.sqlite") as store:
+        with timed(self.seconds, "tags"):
             llm = LocalModel()
-            if self.fast and self.planted:
-                self._replay(store, llm, config)
-            return write_tags(self.items, llm, store, self.text, lambda texts: encode_text(texts, progress=False).matrix, config)
+            with self.replies(llm) as store:
+                return write_tags(self.catalogue, llm, store)
+
+    def replies(self, llm: LocalModel) -> ReplyStore:
+        """The store of this run's replies; a fast run of the planted world finds the shipped ones in it."""
+        store = ReplyStore(artifacts() / "replies.sqlite")
+        if self.fast and self.planted:
+            self._replay(store, llm)
+        return store
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """What tagging knows of the items: their texts, the vectors of these, and the encoder for tags."""
+        return Catalogue(self.items, self.text, lambda texts: encode_text(texts, progress=False).matrix)
 
     def live_items(self) -> list[int]:
         """The items that a fast run reads live, drawn once."""
         draw = random.Random(0)
         return sorted(item for domain in (0, 1) for item in draw.sample(self.items.of_domain(domain).tolist(), min(LIVE_ITEMS, len(self.items.of_domain(domain)))))
 
-    def _replay(self, store: ReplyStore, llm: LocalModel, config: TagConfig) -> None:
+    def _replay(self, store: ReplyStore, llm: LocalModel) -> None:
         """Put the shipped replies into the store, but for those of the live items."""
-        live = {prompt_for(self.items, item, config, attempt) for item in self.live_items() for attempt in (1, 2)}
+        live = {prompt_for(self.items, item, attempt=attempt) for item in self.live_items() for attempt in (1, 2)}
         shipped = (PLANTED / "replies.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8", delete=False) as file:
             file.writelines(line for line in shipped if json.loads(line)["prompt"] not in live)
@@ -158,9 +171,9 @@ class Pipeline:
         """The views these data can fill: no pictures, no image view."""
         return VIEWS if self.image is not None else tuple(view for view in VIEWS if view != "image")
 
-    def inputs(self, shuffle: tuple[str, ...] = ()) -> ItemInputs:
-        """The frozen inputs of the fusion.  `shuffle`: views whose rows change places inside each domain, as a control."""
-        tags = control_tags(self.tags, "shuffled", self.seed) if "tags" in shuffle else self.tags
+    def inputs(self, tags: str = "", shuffle: tuple[str, ...] = ()) -> ItemInputs:
+        """The frozen inputs of the fusion.  `tags`: a control in place of the tags (`tags.controls`); `shuffle`: which of text and image change places inside each domain."""
+        given = control_tags(self.tags, tags, self.catalogue, TagConfig(), self.seed) if tags else self.tags
         place = torch.arange(self.items.count + 1)
         generator = torch.Generator().manual_seed(self.seed)
         for domain in (0, 1):
@@ -170,7 +183,7 @@ class Pipeline:
         image = self.image
         return ItemInputs(self.domain_of_item, rows("text", self.text.matrix), rows("text", self.text.present),
                           None if image is None else rows("image", image.matrix), None if image is None else rows("image", image.present),
-                          tags.tag_ids, tags.weights, tags.vectors)
+                          given.tag_ids, given.weights, given.vectors)
 
     @property
     def training(self) -> TrainConfig:

@@ -62,7 +62,8 @@ class ItemRepresentation(nn.Module):
     `views` is the subset of ("id", "text", "image", "tags") to use.  Raises ValueError for a view whose inputs are missing.
     """
 
-    def __init__(self, inputs: ItemInputs, hidden: int, views: tuple[str, ...] = VIEWS, tag_table: str = "both"):
+    def __init__(self, inputs: ItemInputs, hidden: int, views: tuple[str, ...] = VIEWS, tag_table: str = "both",
+                 tag_weighting: str = "given"):
         super().__init__()
         unknown = set(views) - set(VIEWS)
         if unknown or not views:
@@ -70,7 +71,7 @@ class ItemRepresentation(nn.Module):
         for view, given in (("text", inputs.text), ("image", inputs.image), ("tags", inputs.tag_ids)):
             if view in views and given is None:
                 raise ValueError(f"the view {view!r} was asked for but these data have none: leave it out of `views`.")
-        self.views, self.tag_table = tuple(views), tag_table
+        self.views, self.tag_table, self.tag_weighting = tuple(views), tag_table, tag_weighting
         scale = 0.02                                                      # ids start small: what an item *is* speaks first
         if "id" in views:
             self.id = nn.Parameter(torch.randn(inputs.count + 1, hidden) * scale)
@@ -93,6 +94,12 @@ class ItemRepresentation(nn.Module):
                 self.tag = nn.Parameter(torch.randn(len(inputs.tag_vectors), hidden) * scale)
             elif tag_table != "frozen":
                 raise ValueError(f"tag_table is {tag_table!r}: choose frozen, learned or both.")
+            if tag_weighting == "learned":                                # starts at the given weights: weigh is 0
+                self.weigh_tag = nn.Linear(hidden, hidden, bias=False)
+                self.weigh_item = nn.Linear(hidden, hidden)
+                self.weigh = nn.Parameter(torch.zeros(hidden))
+            elif tag_weighting != "given":
+                raise ValueError(f"tag_weighting is {tag_weighting!r}: choose given or learned.")
 
     def tag_embedding(self) -> Tensor:
         """One vector per tag, [G+1, D]; row 0 ("no tag") always has weight 0."""
@@ -102,6 +109,18 @@ class ItemRepresentation(nn.Module):
         if self.tag_table != "frozen":
             parts.append(self.tag)
         return sum(parts)
+
+    def weights(self, others: Tensor | float) -> Tensor:
+        """Weights [N+1, K] of each item's tags: the given ones, or those learned on top of them, w ~ given exp(a . tanh(W tag + U item)).
+
+        others [N+1, D]: the item without its tags (0 where tags are the only view). Form of the learned weights: inferred, Bahdanau's.
+        """
+        if self.tag_weighting == "given":
+            return self.tag_weights
+        item = self.weigh_item(others) if isinstance(others, Tensor) else self.weigh_item.bias.expand(len(self.tag_ids), -1)
+        scores = torch.tanh(self.weigh_tag(self.tag_embedding())[self.tag_ids] + item[:, None]) @ self.weigh
+        grown = self.tag_weights * torch.exp(scores - scores.max(-1, keepdim=True).values)
+        return grown / grown.sum(-1, keepdim=True).clamp(min=1e-12)
 
     def parts(self) -> dict[str, Tensor]:
         """Each view's share of the fused vector, [N+1, D] each: what notebook 03 looks at one by one."""
@@ -114,7 +133,7 @@ class ItemRepresentation(nn.Module):
                 present = getattr(self, f"{view}_present")[:, None]
                 shares[view] = torch.where(present, mapped, getattr(self, f"{view}_missing"))
         if "tags" in self.views:
-            weighted = torch.einsum("nk,nkd->nd", self.tag_weights, self.tag_embedding()[self.tag_ids])
+            weighted = torch.einsum("nk,nkd->nd", self.weights(sum(shares.values())), self.tag_embedding()[self.tag_ids])
             shares["tags"] = torch.where((self.tag_ids > 0).any(1, keepdim=True), weighted, self.tags_missing)
         return shares
 

@@ -35,6 +35,7 @@ class TemaConfig:
     dropout: float = 0.2                 # ours, chosen on validation; .2 in the siblings, .5 in ABXI
     temperature: float = 0.07            # ours; learnable elsewhere
     tag_table: str = "both"              # inferred "frozen"; ours "learned", "both"
+    tag_weighting: str = "given"         # inferred: the frozen relevance of `tags.writing.weigh`; alternative "learned", inside the model
 
 
 class Tema(Level1):
@@ -45,7 +46,7 @@ class Tema(Level1):
         if not config.threads or set(config.threads) - set(THREADS):
             raise ValueError(f"threads {config.threads} are unknown: choose from {', '.join(THREADS)}.")
         self.config = config
-        self.items = ItemRepresentation(inputs, config.hidden, config.views, config.tag_table)
+        self.items = ItemRepresentation(inputs, config.hidden, config.views, config.tag_table, config.tag_weighting)
         self.encoders = nn.ModuleDict({thread: SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
                                        for thread in config.threads})
         self.across = ThreadAttention(config.hidden, len(config.threads))

@@ -1,52 +1,88 @@
 """The question put to the language model, and the check of its answer.
 
 A small model imitates better than it obeys. So each domain has its own sentence and its own made-up examples, and the
-examples look like the product asked about: with a description where it has one, title only where it has none. The
-examples name occasions and uses beside kind and material, because two shops meet in the occasion (espresso beans and an
-espresso cup), not in the thing.
-Status: that prompts are domain-aware is stated in the paper; the wording and the examples are ours.
+examples look like the product asked about: with a description where it has one, title only where it has none.
+What the examples' tags speak of decides what the model speaks of. That is a prompt's *form*: the thing itself, its use,
+its occasion, or the basket it lands in. Notebook 02 compares the forms on the same evidence.
+Status: that prompts are domain-aware is stated in the paper; forms, wording and examples are ours.
 """
 
+import json
 import re
 import unicodedata
 
-# (title, description, tags) of products that do not exist. Their occasions are rare ones on purpose: a small model copies
+# What the tags of a form speak of, as the instruction says it.
+FORMS = {
+    "thing": "They say what it is: its kind, what it is made of, its flavor or style.",
+    "use": "They say what people do with it: the task, the dish or the drink it serves.",
+    "occasion": "They say when it is used: the meal, the season, the event or the habit it belongs to.",
+    "basket": "They say what else the same customer puts in the basket, in the food shop and in the kitchen shop, and who that customer is.",
+    "mixed": "They say what it is, what it is used for, when it is used, and what else is bought with it.",
+}
+
+# (title, description, tags of each form) of products that do not exist. They are rare things on purpose: a small model copies
 # example tags, `shot_tags` lets us drop the copies, and a dropped tag should not be one that many products deserve.
 SHOTS = {
     "food": (
-        ("Hollow Creek Popping Corn, 2 Pound Jar", "Small white kernels that open large and tender in a pot or a machine.",
-         "popcorn, corn kernels, movie night, party snack, gluten free"),
-        ("Sunfield Passion Fruit Curd", "Tart and silky spread of ripe passion fruit, eggs and butter.",
-         "fruit curd, passion fruit, scone filling, afternoon tea, hostess gift"),
-        ("Petalwind Rose Marshmallows (Pack of 4)", "Hand cut cubes scented with rose water.",
-         "marshmallows, rose water, wedding favors, hot cocoa topping, sweets"),
-        ("Old Quay Clam Chowder, 15 oz", "Thick soup with potatoes and clams. Heat and eat.",
-         "canned soup, clam chowder, camping trip, quick lunch, seafood"),
+        ("Hollow Creek Popping Corn", "Small white kernels that open large and tender in a pot or a machine.", {
+            "thing": "popcorn, corn kernels, whole grain, gluten free, snack",
+            "use": "popping, salted snack, caramel corn, bowl filling, stovetop",
+            "occasion": "movie night, slumber party, county fair, halloween, game evening",
+            "basket": "popcorn machine, melted butter, big bowl, families, salt shaker"}),
+        ("Sunfield Passion Fruit Curd", "Tart and silky spread of ripe passion fruit, eggs and butter.", {
+            "thing": "fruit curd, passion fruit, spread, tart, jar",
+            "use": "scone filling, pavlova topping, layer cake, spreading, toast",
+            "occasion": "afternoon tea, hostess gift, easter, garden party, dessert",
+            "basket": "scone cutter, cake stand, clotted cream, tea drinkers, piping bag"}),
+        ("Petalwind Rose Marshmallows", "Hand cut cubes scented with rose water.", {
+            "thing": "marshmallows, rose water, confectionery, pink, soft candy",
+            "use": "toasting, cocoa topping, garnish, nibbling, rocky road",
+            "occasion": "wedding favors, bonfire, valentine, bridal shower, winter evening",
+            "basket": "roasting forks, cocoa mugs, graham crackers, romantics, gift tins"}),
+        ("Old Quay Clam Chowder", "Thick soup with potatoes and clams. Heat and eat.", {
+            "thing": "canned soup, clam chowder, seafood, potatoes, creamy",
+            "use": "quick lunch, warming up, starter, bread bowl, heat and eat",
+            "occasion": "camping trip, rainy day, harbor festival, sick day, lent",
+            "basket": "soup ladle, oyster crackers, can opener, campers, soup bowls"}),
     ),
     "kitchen": (
-        ("Ironvale Popover Pan, 6 Cups", "Deep steel cups on a wire frame let the batter climb.",
-         "popover pan, six cups, holiday brunch, steel bakeware, roast dinner"),
-        ("Lumo Melon Baller", "Two sharp scoops on one maple handle.",
-         "melon baller, fruit salad, pool party, garnishing, hand tool"),
-        ("Crabtree Lobster Picks and Crackers Set", "Six picks and two crackers in a canvas roll.",
-         "lobster picks, shellfish tools, seaside dinner, table setting, gift set"),
-        ("Northbeam Fondue Pot 2 Quart", "Enamelled pot with burner and eight forks.",
-         "fondue pot, melted cheese, ski cabin, dinner party, enamel"),
+        ("Ironvale Popover Pan", "Deep steel cups on a wire frame let the batter climb.", {
+            "thing": "popover pan, steel cups, bakeware, nonstick, wire frame",
+            "use": "baking popovers, yorkshire pudding, egg batter, muffins, browning",
+            "occasion": "holiday brunch, roast dinner, christmas morning, family sunday, housewarming",
+            "basket": "eggs, flour, gravy, home bakers, pastry brush"}),
+        ("Lumo Melon Baller", "Two sharp scoops on one maple handle.", {
+            "thing": "melon baller, scoop, maple handle, hand tool, fruit tool",
+            "use": "scooping, fruit salad, garnishing, potato balls, truffles",
+            "occasion": "pool party, bridal luncheon, summer buffet, fourth of july, cocktail hour",
+            "basket": "watermelon, cantaloupe, mint leaves, caterers, punch bowl"}),
+        ("Crabtree Lobster Picks and Crackers Set", "Six picks and two crackers in a canvas roll.", {
+            "thing": "lobster picks, shellfish tools, canvas roll, cracker, cutlery",
+            "use": "cracking shells, crab legs, table setting, picking meat, serving",
+            "occasion": "seaside dinner, crab feast, anniversary, clambake, gift set",
+            "basket": "lobster, drawn butter, lemons, seafood lovers, bibs"}),
+        ("Northbeam Fondue Pot", "Enamelled pot with burner and eight forks.", {
+            "thing": "fondue pot, enamel, burner, long forks, cookware",
+            "use": "melting cheese, dipping, chocolate sauce, keeping warm, sharing",
+            "occasion": "ski cabin, dinner party, new year, date night, winter weekend",
+            "basket": "gruyere, baguette, white wine, skiers, kirsch"}),
     ),
 }
 
-# Two wordings: the second is asked only when the first reply was not a list of tags.
+# Two wordings: the second is asked only when the first reply was not a list of tags, or left its item without a tag of the list.
 INSTRUCTIONS = (
-    "Tags for the products of {shop}: for each product five to seven short, specific, lower-case tags separated by commas. "
-    "They say what it is and what occasion or use it serves.",
-    "Catalogue of {shop}. Each product has five different keywords, separated by commas: its kind, its use, and the occasion "
-    "it goes with.",
+    "Tags for the products of {shop}: for each product five short, specific, lower-case tags separated by commas. {form}",
+    "Catalogue of {shop}. Each product has five different keywords, separated by commas. {form}",
 )
 
+_MEASURE_UNIT = (r"(?:fl(?:uid)?\.?\s*)?(?:ounces?|oz|lbs?|pounds?|grams?|gr?|kg|ml|lit(?:er|re)s?|quarts?|qt|gallons?|inch(?:es)?|in(?!-\d)|cm|mm|"
+                 r"feet|ft|watts?|w|volts?|counts?|ct|packs?|pk|pieces?|pc|sets?|cups?|bags?|cans?|bottles?|boxes|servings?)")
+_MEASURE = re.compile(
+    r"\(?\b(?:pack|case|set|box|bag) of \d+\)?|(?<![\w.])(?:\d+(?:[.,/-]\d+)*\s*x\s*)*\d+(?:[.,/-]\d+)*[\s-]*" + _MEASURE_UNIT + r"\b\.?", re.IGNORECASE)
 _LABEL = re.compile(r"\b(title|description|tags)\s*:", re.IGNORECASE)
 _TAG = re.compile(r"[^\W_](?:[^\W_]|[ &'’/+%-])*")
-_LEADING = re.compile(r"^(\d+[.)]\s+|[-*#\"'“”.\s]+)+")       # "1. ", "- ", quotes; "1930s" keeps its digits
-_TRAILING = re.compile(r"[\s\"'“”.!;:]+$")
+_LEADING = re.compile(r"^(\d+[.)]\s+|[-*#\"'“”\[\].\s]+)+")       # "1. ", "- ", quotes; "1930s" keeps its digits
+_TRAILING = re.compile(r"[\s\"'“”\[\].!;:]+$")
 
 
 def clean(text: str, limit: int = 300) -> str:
@@ -55,30 +91,53 @@ def clean(text: str, limit: int = 300) -> str:
     Control characters go, white space collapses, and the labels of our own frame ("Title:") lose their colon, so that a
     stranger's text cannot open a new product.
     """
-    text = " ".join("".join(character if unicodedata.category(character)[0] != "C" else " " for character in text).split())
+    text = " ".join("".join(character if unicodedata.category(character)[0] != "C" else " " for character in text[:20 * limit]).split())
     return _LABEL.sub(r"\1", text)[:limit].strip()
 
 
-def shots_for(shop: str) -> tuple[tuple[str, str, str], ...]:
+def without_measures(title: str) -> str:
+    """A title without its pack sizes and measures ("12-Ounce", "(Pack of 6)"), unless nothing else stands there.
+
+    They say nothing about use or taste, and a small model likes to repeat them as tags.
+    """
+    rest = re.sub(r"\(\s*\)|\s+(?=,)|,\s*(?=,|$)", "", _MEASURE.sub(" ", title))
+    rest = " ".join(rest.split()).strip(" ,;-")
+    return rest if re.search(r"[^\W\d_]{2}", rest) else title
+
+
+def is_measure(tag: str) -> bool:
+    """True for a tag that holds a measure or is a bare number ("12-ounce cans", "set of 6", "49983"): it tells no use."""
+    return bool(_MEASURE.search(tag)) or not re.search(r"[^\W\d_]{2}", tag)
+
+
+def shots_for(shop: str) -> tuple[tuple[str, str, dict[str, str]], ...]:
     """The examples of a shop; a shop of another name gets two from each of ours."""
     return SHOTS.get(shop) or SHOTS["food"][:2] + SHOTS["kitchen"][:2]
 
 
-def shot_tags(shop: str) -> frozenset[str]:
+def tags_of_shot(tags: dict[str, str], form: str) -> list[str]:
+    """The tags with which an example answers a form; "mixed" takes two for the thing and one of each other."""
+    if form != "mixed":
+        return tags[form].split(", ")
+    return [tags[facet].split(", ")[place] for facet, place in (("thing", 0), ("thing", 1), ("use", 0), ("occasion", 0), ("basket", 0))]
+
+
+def shot_tags(shop: str, form: str) -> frozenset[str]:
     """All tags a model could have copied from the examples of a shop."""
-    return frozenset(tag for _, _, tags in shots_for(shop) for tag in tags.split(", "))
+    return frozenset(tag for _, _, tags in shots_for(shop) for tag in tags_of_shot(tags, form))
 
 
-def write_prompt(title: str, description: str, shop: str, attempt: int = 1, limit: int = 300) -> str:
+def write_prompt(title: str, description: str, shop: str, form: str, attempt: int = 1, limit: int = 300) -> str:
     """The prompt for one product: instruction, four examples, the product, and "Tags:" for the model to go on from.
 
-    `shop` is the name of the domain ("food"), `attempt` 1 or 2 chooses the wording.
+    `shop` is the name of the domain ("food"), `form` a key of FORMS, `attempt` 1 or 2 chooses the wording.
     """
-    title, description = clean(title, limit), clean(description, limit)
+    title, description = without_measures(clean(title, limit)), clean(description, limit)
     article = "an" if shop[:1].lower() in "aeiou" else "a"
-    lines = [INSTRUCTIONS[attempt - 1].format(shop=f"{article} {shop} shop")]
+    lines = [INSTRUCTIONS[attempt - 1].format(shop=f"{article} {shop} shop", form=FORMS[form])]
     for example_title, example_description, tags in shots_for(shop):
-        lines += ["", f"Title: {example_title}"] + ([f"Description: {example_description}"] if description else []) + [f"Tags: {tags}"]
+        lines += ["", f"Title: {example_title}"] + ([f"Description: {example_description}"] if description else [])
+        lines += [f"Tags: {', '.join(tags_of_shot(tags, form))}"]
     lines += ["", f"Title: {title}"] + ([f"Description: {description}"] if description else []) + ["Tags:"]
     return "\n".join(lines)
 
@@ -86,12 +145,27 @@ def write_prompt(title: str, description: str, shop: str, attempt: int = 1, limi
 def parse_tags(reply: str) -> tuple[str, ...] | None:
     """The tags in a raw reply, in their order, or None when it is not a list of at least three different tags.
 
+    Three shapes are read: a line of tags between commas (what stands behind that line is not read), a list of three or
+    more numbered or dotted lines, and a JSON list, fenced or not, as larger models like to write it.
     A tag has 1 to 4 words, at most 40 characters, and letters, digits, space and &'/+%- only; everything is lower case.
-    Whatever stands behind the first line is not read.
     """
     tags = []
-    for piece in reply.strip().split("\n")[0].split(","):
+    for piece in _pieces(reply[:4000].strip()):
         tag = " ".join(_TRAILING.sub("", _LEADING.sub("", piece)).lower().split())
         if tag not in tags and len(tag) <= 40 and 1 <= len(tag.split()) <= 4 and _TAG.fullmatch(tag):
             tags.append(tag)
     return tuple(tags) if len(tags) >= 3 else None
+
+
+def _pieces(reply: str) -> list[str]:
+    bracket = re.search(r"\[.*?\]", reply, re.DOTALL)
+    if bracket:
+        try:
+            found = json.loads(bracket.group())
+            return [piece for piece in found if isinstance(piece, str)]
+        except json.JSONDecodeError:
+            pass
+    lines = [line.strip() for line in re.sub(r"(?i)^tags\s*:", "", reply).strip().split("\n") if line.strip()]
+    if len(lines) >= 3 and all(re.match(r"(\d+[.)]|[-*•])\s", line) and "," not in line for line in lines):
+        return [line.lstrip("•") for line in lines]
+    return lines[0].split(",") if lines else []

@@ -1,23 +1,26 @@
-"""From items to tags: ask, check, keep what the item's text supports, agree on one vocabulary, assign, weigh.
+"""From items to tags in four steps, each a function with a typed result: draft, refine, assign, weigh.
 
-Status: LLM tags from titles and descriptions by domain-aware prompts, and their weighted fusion, are stated in the paper;
-how a vocabulary is agreed on, how tags are assigned and what the weights are is inferred or ours, so each is a field of
-`TagConfig`. The refinement of the vocabulary by the model itself, which the paper states, is not in this first version.
+Status: LLM tags from titles and descriptions under domain-aware prompts, self-refined lists and weighted fusion are stated
+in the paper; how a list is refined, how tags are assigned and what the weights are is inferred or ours, so each is a field
+of `TagConfig`.
 """
 
+import json
+import random
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from . import ItemTags
-from .prompts import clean, parse_tags, shot_tags, write_prompt
+from . import NEAREST, OWN, SNAPPED, ItemTags
+from .prompts import FORMS, clean, is_measure, parse_tags, shot_tags, write_prompt
+from .refinement import ANYTHING, ONE, Change, Refinement, Round, breadth, settle
 from .store import Reply, ReplyStore, reply_key
 
-Encoder = Callable[[list[str]], torch.Tensor]     # texts -> unit vectors [len, F]
+Encoder = Callable[[list[str]], Tensor]           # texts -> unit vectors [len, F]
 
 
 @dataclass(frozen=True)
@@ -25,66 +28,73 @@ class TagConfig:
     """Every choice the paper leaves open; the comment says where ours comes from."""
 
     domain_names: tuple[str, str] = ("food", "kitchen")   # ours: how the prompt calls domains A and B
-    tags_per_item: int = 5            # ours: K is unknown; alternatives 3, 8
+    form: str = "mixed"               # ours: what the tags speak of, the best of five in notebook 02
+    sample: int = 1000                # ours: items of each shop whose tags make the draft
     title_limit: int = 300            # ours: characters of title and of description that reach the prompt
     support: float = 0.2              # ours: an own tag below this cosine to the item's text is dropped as invented
-    merge: float = 0.9                # ours: tags at least this alike are one tag ("cookie", "cookies"); above 1 = never
+    rounds: int = 3                   # inferred: R in 1 to 3, or until the list is stable
+    merge: float = 0.8                # ours: tags at least this alike are one tag, opposites excepted; above 1 = never
     min_items: int = 3                # ours: a rarer tag joins nothing
     max_share: float = 0.15           # ours: a tag on more of the items tells nothing apart
-    assign: float = 0.4               # ours: cosine from which a vocabulary tag is given to an item that lacks tags
-    weight: str = "relevance"         # inferred: softmax of cosine(text, tag); alternatives "idf", "uniform"
+    breadth: float = 0.5              # ours: log-odds above known broad and narrow tags from which the model calls a tag too broad
+    tags_per_item: int = 5            # ours: K is unknown; alternatives 3, 8
+    snap: float = 0.6                 # ours: cosine from which an own tag outside the list becomes the nearest one on it
+    assign: float = 0.4               # ours: cosine from which a tag of the list is given to an item that has room
+    assign_first: float = 0.25        # ours: the same for the three nearest tags, so that few items stay bare
+    weight: str = "relevance"         # inferred: softmax of cosine(text, tag); alternatives "idf", "uniform"; learned ones: `ItemRepresentation`
     temperature: float = 0.1          # ours: of that softmax
 
     def __post_init__(self):
         if self.weight not in ("relevance", "idf", "uniform"):
             raise ValueError(f'weight "{self.weight}" is unknown; choose "relevance", "idf" or "uniform".')
+        if self.form not in FORMS:
+            raise ValueError(f'form "{self.form}" is unknown; choose one of {", ".join(FORMS)}.')
 
+
+class Catalogue:
+    """What the steps know of the items: `Items`, the vectors of their texts (row = global id), and the encoder, which remembers tags."""
+
+    def __init__(self, items, text_vectors, encode: Encoder):
+        self.items, self.text_vectors, self._encode = items, text_vectors, encode
+        self.vector_of: dict[str, Tensor] = {}
+
+    def learn(self, tags) -> None:
+        """Encode the tags not yet in `vector_of` (tag -> unit vector [F])."""
+        new = sorted(set(tags) - set(self.vector_of))
+        if new:
+            self.vector_of |= dict(zip(new, self._encode(new)))
+
+    def cosine(self, item: int, tag: str) -> float:
+        return float(self.text_vectors.matrix[item] @ self.vector_of[tag])
+
+
+def write_tags(catalogue: Catalogue, llm, store: ReplyStore, config: TagConfig = TagConfig()) -> ItemTags:
+    """Tags for all items: the four steps in a row. An item without any text gets no tags.
+
+    llm: a `LocalModel` or a `ServerModel`; store: where its replies are kept.
+    """
+    proposals = draft(catalogue, sample(catalogue.items, config), llm, store, config)
+    refinement = refine(catalogue, proposals, llm, store, config)
+    return assign(catalogue, refinement, llm, store, config)
+
+
+# ---------------------------------------------------------------------------------------------- asking
 
 def prompt_for(items, item: int, config: TagConfig = TagConfig(), attempt: int = 1) -> str:
     """The prompt for one item (global id); its domain chooses shop and examples."""
     shop = config.domain_names[items.domain_of_item[item]]
-    return write_prompt(items.title[item], items.description[item], shop, attempt, config.title_limit)
+    return write_prompt(items.title[item], items.description[item], shop, config.form, attempt, config.title_limit)
 
 
-def write_tags(items, llm, store: ReplyStore, text_vectors, encode: Encoder, config: TagConfig = TagConfig()) -> ItemTags:
-    """Tags for all items.
-
-    items: `Items`; llm: has `name`, `fingerprint`, `settings` and `generate_batches(prompts)` (see `llm.LocalModel`);
-    text_vectors: `ItemFeatures` of the items' texts, row = global id; encode: the same encoder, for the tags.
-    An item whose two replies are both no list of tags, or that has no text at all, gets no tags of its own.
-    """
-    raw_replies, attempts, drafts = draft(items, llm, store, config)
-    own = _supported(items, drafts, text_vectors, encode, config)
-    kept, vectors, own = agree(own, encode, config)
-    tag_ids, source = assign(own, vectors, text_vectors, config)
-    weights = weigh(tag_ids, vectors, text_vectors, config)
-    return ItemTags(("", *kept), tag_ids, weights, source, vectors, torch.as_tensor(items.domain_of_item).clone(),
-                    tuple(raw_replies), tuple(attempts), llm.name, llm.fingerprint)
-
-
-# ---------------------------------------------------------------------------------------------- 1 ask and check
-
-def draft(items, llm, store: ReplyStore, config: TagConfig) -> tuple[list[str], list[int], list[tuple[str, ...]]]:
-    """Per item (row = global id): raw reply, prompts asked, tags. A reply that is no list is asked for once more."""
-    rows = len(items.title)
-    raw_replies, attempts, drafts = [""] * rows, [0] * rows, [()] * rows
-    waiting = [item for item in range(1, rows) if clean(items.title[item]) or clean(items.description[item])]
-    for attempt in (1, 2):
-        prompts = [prompt_for(items, item, config, attempt) for item in waiting]
-        for item, reply in zip(waiting, ask(prompts, llm, store, "tags" if attempt == 1 else "tags, second wording")):
-            raw_replies[item], attempts[item] = reply, attempt
-            drafts[item] = parse_tags(reply) or ()
-        waiting = [item for item in waiting if not drafts[item]]
-    return raw_replies, attempts, drafts
-
-
-def ask(prompts: Sequence[str], llm, store: ReplyStore, progress: str = "tags") -> list[str]:
+def ask(prompts: Sequence[str], llm, store: ReplyStore, progress: str = "tags", choices: tuple[str, str] | None = None) -> list[str]:
     """The replies to `prompts`: from the store, else from the model, whose every batch enters the store at once.
 
     So a stopped run goes on where it was, and the same prompt is never asked twice. Prompts are asked in groups that
     begin alike (same shop, same examples), because the model reads a common beginning only once.
+    choices: two words; the reply is then the log-odds of the first against the second, as text.
     """
-    keys = [reply_key(llm.fingerprint, prompt, llm.settings) for prompt in prompts]
+    settings = llm.settings if choices is None else json.dumps({"choices": choices, **json.loads(llm.settings)}, sort_keys=True)
+    keys = [reply_key(llm.fingerprint, prompt, settings) for prompt in prompts]
     replies = {key: reply for key in set(keys) if (reply := store.get(key)) is not None}
     missing = {prompt: key for prompt, key in zip(prompts, keys) if key not in replies}
     groups: dict[str, list[str]] = {}
@@ -92,97 +102,203 @@ def ask(prompts: Sequence[str], llm, store: ReplyStore, progress: str = "tags") 
         groups.setdefault(prompt.rpartition("\n\n")[0], []).append(prompt)
     with tqdm(total=len(missing), desc=progress, unit="item", disable=not missing) as bar:
         for group in groups.values():
-            for places, texts in llm.generate_batches(group):
+            for places, texts in (llm.generate_batches(group) if choices is None else llm.choose_batches(group, *choices)):
                 asked = [group[place] for place in places]
-                store.put(Reply(llm.name, llm.fingerprint, prompt, llm.settings, text) for prompt, text in zip(asked, texts))
+                store.put(Reply(llm.name, llm.fingerprint, prompt, settings, text) for prompt, text in zip(asked, texts))
                 replies |= {missing[prompt]: text for prompt, text in zip(asked, texts)}
                 bar.update(len(asked))
     return [replies[key] for key in keys]
 
 
-# ---------------------------------------------------------------------------------------------- 2 keep what the text supports
+# ---------------------------------------------------------------------------------------------- 1 draft
+
+@dataclass
+class Draft:
+    """What the model proposed for the items asked so far (keys: global ids)."""
+
+    replies: dict[int, tuple[str, ...]]                       # raw replies: to the first wording, then to the second
+    proposed: dict[int, tuple[str, ...]]                      # tags that passed the check, in the order of the reply
+    refused: dict[int, tuple[tuple[str, str], ...]]           # (tag, reason) of those that did not
+
+
+def sample(items, config: TagConfig) -> list[int]:
+    """The items whose tags make the draft: at most `config.sample` of each shop, drawn once, always the same."""
+    draw, chosen = random.Random(0), []
+    for domain in (0, 1):
+        own = [item for item in range(1, len(items.title)) if items.domain_of_item[item] == domain and has_text(items, item)]
+        chosen += draw.sample(own, min(config.sample, len(own)))
+    return sorted(chosen)
+
+
+def has_text(items, item: int) -> bool:
+    return bool(clean(items.title[item]) or clean(items.description[item]))
+
+
+def draft(catalogue: Catalogue, chosen: Sequence[int], llm, store: ReplyStore, config: TagConfig = TagConfig(), so_far: Draft | None = None) -> Draft:
+    """Ask about the chosen items and check the replies. A reply that is no list is asked for once more, in other words.
+
+    so_far: a draft to add to. Chosen items that it knows already are asked in the second wording.
+    """
+    result = so_far or Draft({}, {}, {})
+    first = [item for item in chosen if item not in result.replies]
+    _ask_and_check(catalogue, first, 1, llm, store, config, result)
+    second = [item for item in chosen if len(result.replies[item]) == 1 and (item not in first or not result.proposed[item] and not result.refused[item])]
+    _ask_and_check(catalogue, second, 2, llm, store, config, result)
+    return result
+
+
+def _ask_and_check(catalogue: Catalogue, chosen: Sequence[int], attempt: int, llm, store: ReplyStore, config: TagConfig, result: Draft) -> None:
+    prompts = [prompt_for(catalogue.items, item, config, attempt) for item in chosen]
+    replies = ask(prompts, llm, store, "tags" if attempt == 1 else "tags, second wording")
+    tags = [parse_tags(reply) or () for reply in replies]
+    catalogue.learn(tag for row in tags for tag in row)
+    for item, reply, row in zip(chosen, replies, tags):
+        reasons = [(tag, refusal(catalogue, item, tag, config)) for tag in row]
+        result.replies[item] = (*result.replies.get(item, ()), reply)
+        result.proposed[item] = tuple(dict.fromkeys((*result.proposed.get(item, ()), *(tag for tag, reason in reasons if not reason))))
+        result.refused[item] = (*result.refused.get(item, ()), *((tag, reason) for tag, reason in reasons if reason))
+
 
 def says(text: str, tag: str) -> bool:
     """True when the words of `tag` stand in `text`, as words and in this order."""
     return re.search(rf"(?<!\w){re.escape(tag)}(?!\w)", text.lower()) is not None
 
 
-def _supported(items, drafts, text_vectors, encode: Encoder, config: TagConfig) -> list[list[str]]:
-    """Own tags that the item's text says or means; copies of the prompt's examples must be said."""
-    tags = sorted({tag for draft in drafts for tag in draft})
-    place = {tag: row for row, tag in enumerate(tags)}
-    tag_vectors = encode(tags) if tags else None
-    kept = []
-    for item, draft in enumerate(drafts):
-        text = items.text(item)
-        copies = shot_tags(config.domain_names[items.domain_of_item[item]])
-        kept.append([tag for tag in draft if says(text, tag) or (
-            tag not in copies and float(text_vectors.matrix[item] @ tag_vectors[place[tag]]) >= config.support)])
-    return kept
+def refusal(catalogue: Catalogue, item: int, tag: str, config: TagConfig) -> str:
+    """Why a tag of the reply is not taken ("" = it is): a measure, a copy of an example, or nothing the item's text supports."""
+    if is_measure(tag):
+        return "a measure"
+    if says(catalogue.items.text(item), tag):
+        return ""
+    if tag in shot_tags(config.domain_names[catalogue.items.domain_of_item[item]], config.form):
+        return "copied from an example"
+    return "" if catalogue.cosine(item, tag) >= config.support else "not supported by the text"
 
 
-# ---------------------------------------------------------------------------------------------- 3 agree on a vocabulary
+# ---------------------------------------------------------------------------------------------- 2 refine
 
-def agree(own: list[list[str]], encode: Encoder, config: TagConfig) -> tuple[list[str], torch.Tensor, list[list[int]]]:
-    """One vocabulary for both domains: (G tags by falling frequency, vectors [G+1, F], own tags as ids 1..G per item).
+def refine(catalogue: Catalogue, proposals: Draft, llm, store: ReplyStore, config: TagConfig = TagConfig()) -> Refinement:
+    """The list that both shops share. `proposals` grows by what the rounds ask for."""
+    broad = lambda tags: breadth(tags, lambda prompts: [float(reply) for reply in ask(prompts, llm, store, "how broad", (ANYTHING, ONE))])
+    rounds: list[Round] = []
+    while True:
+        kept, leader_of, fate = settle(proposals.proposed, catalogue.vector_of, broad, threshold=config.merge, min_items=config.min_items,
+                                       max_share=config.max_share, breadth_limit=config.breadth)
+        before = rounds[-1].tags if rounds else ()
+        added = [Change(tag, "added", "named by items that the list left out") for tag in kept if rounds and tag not in before]
+        known = {change.tag for round in rounds for change in round.changes}
+        rounds.append(Round(tuple(kept), (*added, *(change for tag, change in fate.items() if tag in before or tag not in known))))
+        left_out = [item for item in proposals.proposed
+                    if len(proposals.replies[item]) == 1 and not any(leader_of[tag] in kept for tag in proposals.proposed[item])]
+        if len(rounds) == config.rounds or set(kept) == set(before) or not left_out:
+            vectors = torch.stack([catalogue.vector_of[tag] for tag in kept]) if kept else catalogue.text_vectors.matrix[:0]
+            return Refinement(tuple(kept), vectors, leader_of, tuple(rounds))
+        draft(catalogue, left_out, llm, store, config, proposals)
 
-    Tags of nearly the same meaning become the most frequent of them; then too rare and too common ones go.
+
+# ---------------------------------------------------------------------------------------------- 3 assign
+
+def assign(catalogue: Catalogue, refinement: Refinement, llm, store: ReplyStore, config: TagConfig = TagConfig()) -> ItemTags:
+    """At most K tags of the list for every item: its own first, then near ones.
+
+    Every item with a text is asked; what its reply names outside the list is snapped to the tag of the list that means
+    the same, or dropped. An item left without an own tag is asked in the second wording. Free places go to tags of the
+    list near to the text; a place stays empty rather than hold an invented tag. A tag that would come to more than
+    `max_share` of the items leaves the list, and the places it held are given anew.
     """
-    counts = Counter(tag for tags in own for tag in set(tags))
-    by_frequency = sorted(counts, key=lambda tag: (-counts[tag], tag))
-    vectors = encode(by_frequency) if by_frequency else encode(["tag"])[:0]
-    leaders, leader_of = [], {}
-    table = torch.empty_like(vectors)                             # vectors of the leaders so far
-    for tag, vector in zip(by_frequency, vectors):
-        nearest, alike = (0, -1.0) if not leaders else max(enumerate((table[:len(leaders)] @ vector).tolist()), key=lambda pair: pair[1])
-        if alike >= config.merge:
-            leader_of[tag] = leaders[nearest]
-        else:
-            table[len(leaders)] = vector
-            leaders.append(tag)
-            leader_of[tag] = tag
-    merged = [list(dict.fromkeys(leader_of[tag] for tag in tags)) for tags in own]
-    counts = Counter(tag for tags in merged for tag in tags)
-    most = config.max_share * (len(own) - 1)
-    kept = sorted((tag for tag in leaders if config.min_items <= counts[tag] <= most), key=lambda tag: (-counts[tag], tag))
-    id_of = {tag: number for number, tag in enumerate(kept, start=1)}
-    row_of = {tag: row for row, tag in enumerate(leaders)}
-    kept_vectors = torch.cat([torch.zeros(1, vectors.shape[1]), table[[row_of[tag] for tag in kept]]])
-    return kept, kept_vectors, [[id_of[tag] for tag in tags if tag in id_of] for tags in merged]
+    items, rows = catalogue.items, len(catalogue.items.title)
+    replies = draft(catalogue, [item for item in range(1, rows) if has_text(items, item)], llm, store, config)
+    listed = _Listed(catalogue, refinement, config)
+    bare = [item for item in replies.proposed if len(replies.replies[item]) == 1 and not listed.own(replies.proposed[item])]
+    replies = draft(catalogue, bare, llm, store, config, replies)
+    while True:
+        table = [listed.tags_for(item, replies.proposed.get(item, ())) for item in range(rows)]
+        counts = torch.bincount(torch.tensor([tag for row in table for tag, _ in row], dtype=torch.long), minlength=len(listed.tags) + 1)
+        common = (counts > config.max_share * max(rows - 1, 1)).nonzero()[:, 0].tolist()
+        if not common:
+            break
+        listed.drop(common)
+    order = (-counts[1:]).argsort(stable=True) + 1                                     # frequent tags first; tags of no item go
+    order = order[counts[order] > 0].tolist()
+    number = {tag: place for place, tag in enumerate(order, start=1)}
+    tag_ids = torch.zeros(rows, config.tags_per_item, dtype=torch.long)
+    source = torch.zeros(rows, config.tags_per_item, dtype=torch.int8)
+    for item, row in enumerate(table):
+        for place, (tag, origin) in enumerate(row):
+            tag_ids[item, place], source[item, place] = number[tag], origin
+    vectors = torch.cat([torch.zeros(1, listed.vectors.shape[1]), listed.vectors[[tag - 1 for tag in order]]])
+    weights = weigh(tag_ids, vectors, catalogue.text_vectors, config)
+    return ItemTags(("", *(listed.tags[tag - 1] for tag in order)), tag_ids, weights, source, vectors, torch.as_tensor(items.domain_of_item).clone(),
+                    tuple(replies.replies.get(item, ()) for item in range(rows)), llm.name, llm.fingerprint)
 
 
-# ---------------------------------------------------------------------------------------------- 4 assign and weigh
+def nearest_tags(text_vectors, item: int, vectors: Tensor, config: TagConfig) -> list[int]:
+    """The places 1..G of the tags near to an item's text, nearest first; vectors [G, F]. None for an item without a text.
 
-def assign(own: list[list[int]], vectors: torch.Tensor, text_vectors, config: TagConfig) -> tuple[torch.Tensor, torch.Tensor]:
-    """(tag_ids, source), both [N+1, K]: an item's own tags first, then the nearest tags of the vocabulary.
-
-    An item gets fewer than K tags, or none, where no tag is near: a tag is never invented to fill a row.
+    Near is a cosine of at least `assign`; the nearest three may be as far as `assign_first`, so that few items stay bare.
     """
-    tag_ids = torch.zeros(len(own), config.tags_per_item, dtype=torch.long)
-    source = torch.zeros(len(own), config.tags_per_item, dtype=torch.int8)
-    for item, tags in enumerate(own):
-        chosen = tags[:config.tags_per_item]
-        given = len(chosen)
-        if text_vectors.present[item]:
-            near = vectors[1:] @ text_vectors.matrix[item]        # [G]
-            for tag in (near.argsort(descending=True, stable=True) + 1).tolist()[:2 * config.tags_per_item]:
-                if len(chosen) < config.tags_per_item and near[tag - 1] >= config.assign and tag not in chosen:
-                    chosen = chosen + [tag]
-        tag_ids[item, :len(chosen)] = torch.tensor(chosen, dtype=torch.long)
-        source[item, :given], source[item, given:len(chosen)] = 1, 2
-    return tag_ids, source
+    if not text_vectors.present[item] or not len(vectors):
+        return []
+    cosines, order = (vectors @ text_vectors.matrix[item]).sort(descending=True, stable=True)
+    near = (cosines >= config.assign) | (cosines >= config.assign_first) & (torch.arange(len(cosines)) < 3)
+    return (order[near] + 1).tolist()
 
 
-def weigh(tag_ids: torch.Tensor, vectors: torch.Tensor, text_vectors, config: TagConfig) -> torch.Tensor:
+class _Listed:
+    """The list, asked for the places 1..G of tags; a dropped tag keeps its place and is never given."""
+
+    def __init__(self, catalogue: Catalogue, refinement: Refinement, config: TagConfig):
+        self.catalogue, self.leader_of, self.config = catalogue, refinement.leader_of, config
+        self.tags, self.vectors = refinement.tags, refinement.vectors
+        self.open = torch.ones(len(self.tags), dtype=torch.bool)
+        self.place = {tag: place for place, tag in enumerate(self.tags, start=1)}
+        self.examples = [shot_tags(name, config.form) for name in config.domain_names]
+        self._snapped: dict[str, int] = {}
+
+    def drop(self, places: Sequence[int]) -> None:
+        self.open[[place - 1 for place in places]] = False
+        self._snapped.clear()
+
+    def snap(self, tag: str) -> int:
+        """The place of the tag of the list nearest in meaning, or 0 where none is near."""
+        if tag not in self._snapped:
+            cosines = (self.vectors @ self.catalogue.vector_of[tag]).masked_fill(~self.open, -1.0)
+            nearest = int(cosines.argmax()) if len(cosines) else 0
+            self._snapped[tag] = nearest + 1 if len(cosines) and cosines[nearest] >= self.config.snap else 0
+        return self._snapped[tag]
+
+    def own(self, proposed: Sequence[str]) -> list[tuple[int, int]]:
+        """(place, origin) of an item's own tags: those on the list, then those snapped to it."""
+        exact = [self.place.get(self.leader_of.get(tag, tag), 0) for tag in proposed]
+        given = {place: OWN for place in exact if place and self.open[place - 1]}
+        for tag, place in zip(proposed, exact):
+            if place not in given and (near := self.snap(tag)):
+                given.setdefault(near, SNAPPED)
+        return list(given.items())
+
+    def tags_for(self, item: int, proposed: Sequence[str]) -> list[tuple[int, int]]:
+        """(place, origin) of all tags of an item, at most K."""
+        given = dict(self.own(proposed)[:self.config.tags_per_item])
+        if len(given) < self.config.tags_per_item:
+            text, copies = self.catalogue.items.text(item), self.examples[self.catalogue.items.domain_of_item[item]]
+            for place in nearest_tags(self.catalogue.text_vectors, item, self.vectors, self.config):
+                if len(given) == self.config.tags_per_item:
+                    break
+                if place not in given and self.open[place - 1] and (self.tags[place - 1] not in copies or says(text, self.tags[place - 1])):
+                    given[place] = NEAREST
+        return list(given.items())
+
+
+# ---------------------------------------------------------------------------------------------- 4 weigh
+
+def weigh(tag_ids: Tensor, vectors: Tensor, text_vectors, config: TagConfig = TagConfig()) -> Tensor:
     """Weights [N+1, K] of each item's tags: rows sum to 1, or to 0 where there is no tag."""
     given = tag_ids > 0
     if config.weight == "relevance":
         cosine = (vectors[tag_ids] * text_vectors.matrix[:, None, :]).sum(-1)
-        weights = (cosine / config.temperature).masked_fill(~given, -torch.inf).softmax(-1).nan_to_num(0.0)
-    else:
-        weights = given.float()
-        if config.weight == "idf":
-            counts = torch.bincount(tag_ids[given], minlength=len(vectors)).clamp(min=1)
-            weights = weights * torch.log((len(tag_ids) - 1) / counts.float()).clamp(min=1e-6)[tag_ids]
-        weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)
-    return weights
+        return (cosine / config.temperature).masked_fill(~given, -torch.inf).softmax(-1).nan_to_num(0.0)
+    weights = given.float()
+    if config.weight == "idf":
+        counts = torch.bincount(tag_ids[given], minlength=len(vectors)).clamp(min=1)
+        weights = weights * torch.log((len(tag_ids) - 1) / counts.float()).clamp(min=1e-6)[tag_ids]
+    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)

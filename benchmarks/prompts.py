@@ -1,0 +1,72 @@
+"""Five forms of the prompt on the same evidence: what should a tag speak of, so that it says much and joins the shops?
+
+    python benchmarks/prompts.py --data planted ../data/fk_mini --llm smollm2-135m-instruct path/of/a/larger/model
+
+Every item is read once in every form by every model (bfloat16, replies kept under build/, a stopped run goes on). Beside them
+stand the controls: shuffled tags, title words, the list without the model's word on the item. Writes results/bench_prompts.json.
+"""
+
+import argparse
+import platform
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+
+def measures(tags, run, form=None):
+    """One row of the table for one tagging."""
+    from tema_lib.tags import evidence
+
+    row = {"list": len(tags.vocabulary) - 1, **evidence.coverage(tags, form=form)}
+    if run.truth is not None:
+        occasion = run.truth[0].set_index("item_id")["occasion"].loc[list(run.items.item_id[1:])].to_numpy()
+        row |= {f"{name} ({where})": value for where, across in (("all", None), ("across", True))
+                for name, value in evidence.joined_pairs(tags, occasion, across).items()}
+    alike = evidence.likeness(evidence.weight_table(tags), run.split.train, run.items.domain_of_item)
+    return {name: round(value, 4) for name, value in (row | {f"AUC {name}": value for name, value in alike.items()}).items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", default=["planted"], help="'planted' or folders")
+    parser.add_argument("--llm", nargs="+", default=["smollm2-135m-instruct"], help="known names, folders or hub ids")
+    parser.add_argument("--forms", nargs="+")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_prompts.json")
+    chosen = parser.parse_args()
+
+    from tema_lib import results
+    from tema_lib.notebook import setup
+    from tema_lib.pipeline import Pipeline
+    from tema_lib.tags.controls import control_tags
+    from tema_lib.tags.llm import LocalModel
+    from tema_lib.tags.prompts import FORMS
+    from tema_lib.tags.store import ReplyStore
+    from tema_lib.tags.writing import TagConfig, assign, draft, refine, sample
+
+    setup()
+    rows = []
+    for name in chosen.llm:
+        llm = LocalModel(name, dtype="bfloat16")
+        for data in chosen.data:
+            run = Pipeline(data, True, 0)
+            catalogue = run.catalogue
+            for form in chosen.forms or FORMS:
+                config = TagConfig(form=form)
+                with ReplyStore(ROOT / "build" / "prompts.sqlite") as store:
+                    refinement = refine(catalogue, draft(catalogue, sample(run.items, config), llm, store, config), llm, store, config)
+                    tags = assign(catalogue, refinement, llm, store, config)
+                kinds = {"": tags} | {kind: control_tags(tags, kind, catalogue, config) for kind in ("shuffled", "encoder only")}
+                if form == "thing" and name == chosen.llm[0]:
+                    kinds["title words"] = control_tags(tags, "title words", catalogue, config)
+                for kind, some in kinds.items():
+                    rows.append({"data": run.raw.name, "model": llm.name, "form": form, "control": kind, **measures(some, run, form)})
+                    print(rows[-1], flush=True)
+    commit, dirty = results.commit_and_state()
+    results.write_json(chosen.out, {"kind": "benchmark", "rows": rows, "dtype": "bfloat16", "python": platform.python_version(), "commit": commit, "dirty": dirty,
+                                    "command": "python benchmarks/prompts.py"})
+
+
+if __name__ == "__main__":
+    main()

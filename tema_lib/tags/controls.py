@@ -1,0 +1,70 @@
+"""Tags to compare with: what remains of a gain under a control is not what the language model said.
+
+Status: ours; reference probes found that cheap title words already give much of the gain that tags give.
+"""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from . import NEAREST, ItemTags
+from .writing import Catalogue, TagConfig, nearest_tags, weigh
+
+CONTROLS = ("shuffled", "random", "title words", "encoder only", "none")
+
+
+def control_tags(tags: ItemTags, kind: str, catalogue: Catalogue, config: TagConfig = TagConfig(), seed: int = 0) -> ItemTags:
+    """The control `kind` to `tags`, of the same shape. Raises ValueError for an unknown kind.
+
+    "shuffled": whole rows change places among the items of a domain, so that every frequency stays.
+    "random": each item keeps its number of tags and its weights; the tags are drawn anew from the list.
+    "title words": the words of an item's title that are rarest in the catalogue (but on `min_items` items), weighed by idf; no language model.
+    "encoder only": the tags of the list nearest to the item's text; the language model's list, but not its word on the item.
+    "none": no tags.
+    """
+    chance = np.random.default_rng(seed)
+    if kind == "shuffled":
+        giver = np.arange(len(tags.tag_ids))
+        for domain in (0, 1):
+            items = np.flatnonzero(tags.domain_of_item.numpy() == domain)
+            giver[items] = chance.permutation(items)
+        return replace(tags, tag_ids=tags.tag_ids[giver], weights=tags.weights[giver], source=tags.source[giver],
+                       raw_replies=tuple(tags.raw_replies[i] for i in giver))
+    if kind == "random":
+        tag_ids = tags.tag_ids.clone()
+        for row in tag_ids:
+            count = int((row > 0).sum())
+            row[:count] = torch.from_numpy(chance.permutation(len(tags.vocabulary) - 1)[:count] + 1)
+        return replace(tags, tag_ids=tag_ids)
+    if kind == "title words":
+        return _title_words(tags, catalogue, config)
+    if kind == "encoder only":
+        tag_ids = torch.zeros(len(tags.tag_ids), config.tags_per_item, dtype=torch.long)
+        for item in range(1, len(tag_ids)):
+            near = nearest_tags(catalogue.text_vectors, item, tags.vectors[1:], config)[:config.tags_per_item]
+            tag_ids[item, :len(near)] = torch.tensor(near, dtype=torch.long)
+        return replace(tags, tag_ids=tag_ids, weights=weigh(tag_ids, tags.vectors, catalogue.text_vectors, config),
+                       source=torch.where(tag_ids > 0, NEAREST, 0).to(torch.int8), raw_replies=((),) * len(tag_ids))
+    if kind == "none":
+        return replace(tags, tag_ids=torch.zeros_like(tags.tag_ids), weights=torch.zeros_like(tags.weights), source=torch.zeros_like(tags.source))
+    raise ValueError(f'control "{kind}" is unknown; choose one of {", ".join(CONTROLS)}.')
+
+
+def _title_words(tags: ItemTags, catalogue: Catalogue, config: TagConfig) -> ItemTags:
+    titles = [list(dict.fromkeys(re.findall(r"[^\W\d_]{3,}", title.lower()))) for title in catalogue.items.title]
+    counts = Counter(word for words in titles for word in words)
+    most = config.max_share * (len(titles) - 1)
+    kept = sorted((word for word, count in counts.items() if config.min_items <= count <= most), key=lambda word: (-counts[word], word))
+    number = {word: place for place, word in enumerate(kept, start=1)}
+    catalogue.learn(kept)
+    vectors = torch.stack([torch.zeros(tags.vectors.shape[1]), *(catalogue.vector_of[word] for word in kept)])
+    tag_ids = torch.zeros(len(titles), config.tags_per_item, dtype=torch.long)
+    for item, words in enumerate(titles):
+        rarest = sorted((number[word] for word in words if word in number), reverse=True)[:config.tags_per_item]
+        tag_ids[item, :len(rarest)] = torch.tensor(rarest, dtype=torch.long)
+    weights = weigh(tag_ids, vectors, catalogue.text_vectors, replace(config, weight="idf"))
+    return replace(tags, vocabulary=("", *kept), tag_ids=tag_ids, weights=weights, source=torch.where(tag_ids > 0, NEAREST, 0).to(torch.int8),
+                   vectors=vectors, raw_replies=((),) * len(titles), model="title words", fingerprint="")

@@ -1,0 +1,178 @@
+"""What tags are worth: measures, controls, and the compact export, each against numbers counted by hand."""
+
+import gzip
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from test_tags import Features, by_word, some_tags
+
+from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags, evidence
+from tema_lib.tags.controls import CONTROLS, control_tags
+from tema_lib.tags.exports import export_tags, prompt_version, read_export
+from tema_lib.tags.writing import Catalogue, TagConfig
+
+
+@dataclass(frozen=True)
+class Items:
+    item_id: tuple
+    title: tuple
+    description: tuple
+    domain_of_item: np.ndarray
+
+    def text(self, item):
+        return self.title[item]
+
+
+def small():
+    """Six items, three of each shop; tags by hand."""
+    tag_ids = torch.tensor([[0, 0, 0], [1, 2, 3], [1, 0, 0], [2, 3, 0], [1, 4, 5], [4, 5, 6], [0, 0, 0]])
+    source = torch.tensor([[0, 0, 0], [OWN, SNAPPED, NEAREST], [NEAREST, 0, 0], [OWN, OWN, 0], [NEAREST] * 3, [SNAPPED, NEAREST, NEAREST], [0, 0, 0]], dtype=torch.int8)
+    weights = (tag_ids > 0).float() / (tag_ids > 0).sum(1, keepdim=True).clamp(min=1)
+    vectors = torch.cat([torch.zeros(1, 6), torch.eye(6)])
+    vectors[2] = torch.nn.functional.normalize(torch.tensor([.9, .4, 0, 0, 0, 0]), dim=0)
+    vectors[6] = torch.nn.functional.normalize(torch.tensor([0, 0, 0, 1., 0, .2]), dim=0)
+    return ItemTags(("", "coffee", "espresso", "movie night", "red cup", "cups", "white cup"), tag_ids, weights, source, vectors,
+                    torch.tensor([-1, 0, 0, 0, 1, 1, 1]), ((), *((f"reply {item}",) for item in range(1, 7))), "small", "f00d")
+
+
+def test_coverage_counts_what_it_says():
+    found = evidence.coverage(small(), form="occasion")
+    assert found["items with a tag"] == pytest.approx(5 / 6) and found["items with three tags, one of them own"] == pytest.approx(2 / 6)
+    assert found["tags that are the model's own words"] == pytest.approx(3 / 12) and found["tags snapped to the list"] == pytest.approx(2 / 12)
+    assert found["tags nearest by meaning"] == pytest.approx(7 / 12) and found["share of items of the most frequent tag"] == pytest.approx(3 / 6)
+    assert found["tags of the list that both shops use"] == pytest.approx(1 / 6)                      # coffee
+    assert found["tags that repeat an example"] == pytest.approx(2 / 12)                              # movie night, on two items of A
+    assert "tags that repeat an example" not in evidence.coverage(small())
+    assert evidence.uses(small()).tolist() == [[0, 2, 2, 2, 0, 0, 0], [0, 1, 0, 0, 2, 2, 1]]
+
+
+def test_closest_pairs_name_opposites_and_equal_lemmas_are_found():
+    pairs = evidence.closest_pairs(small(), 2)
+    assert [(one, other, apart) for _, one, other, apart in pairs] == [("red cup", "white cup", True), ("coffee", "espresso", False)]
+    assert [cosine for cosine, *_ in pairs] == pytest.approx([1 / 1.04 ** .5, .9 / .97 ** .5], abs=1e-6)
+    assert len(evidence.closest_pairs(small(), 500)) == 15 and evidence.equal_lemmas(small()) == []
+    assert evidence.equal_lemmas(replace(small(), vocabulary=("", "cup", "espresso", "tea", "red cup", "cups", "white cup"))) == [("cup", "cups")]
+
+
+def test_agreement_is_the_mean_overlap_and_sees_through_plurals():
+    one = small()
+    assert evidence.agreement(one, one) == 1.0
+    other = replace(one, vocabulary=("", "coffees", "tea", "milk", "red cups", "cup", "pot"))
+    assert evidence.agreement(one, other) == pytest.approx(np.mean([1 / 5, 1, 0, 1, 2 / 4]))        # the last item has no tags in either
+
+
+def test_joined_pairs_are_counted_as_by_hand():
+    truth = ["x", "x", "y", "x", "z", "y"]
+    found = evidence.joined_pairs(small(), truth)
+    # joined: 1-2, 1-3, 1-4, 2-4 (coffee, espresso, movie night), 4-5 (red cup, cups); together: 1-2, 1-4, 2-4, 3-6
+    assert found == pytest.approx({"precision": 3 / 5, "recall": 3 / 4, "F1": 2 / 3, "pairs joined": 5, "lift": (3 / 5) / (4 / 15)})
+    assert evidence.joined_pairs(small(), truth, across=True) == pytest.approx({"precision": 1, "recall": 2 / 3, "F1": .8, "pairs joined": 2, "lift": 3.0})
+    assert evidence.joined_pairs(small(), truth, across=False)["pairs joined"] == 3
+
+
+def test_likeness_is_that_of_consecutive_purchases():
+    chance = np.random.default_rng(0)
+    domain = np.array([-1] + [0] * 20 + [1] * 20)
+    group = np.concatenate([[-1], np.arange(20) % 4, np.arange(20) % 4])
+    equal, affine = np.zeros((41, 9), dtype=np.float32), np.zeros((41, 9), dtype=np.float32)
+    for item in range(1, 41):
+        equal[item, 1 + group[item]] = 1
+        affine[item, 1 + group[item] + 4 * domain[item]] = 1             # the shops share no tag
+    users = []
+    for _ in range(300):                                                 # five purchases of one group each, in either shop
+        wanted = chance.integers(4)
+        users.append(torch.tensor([chance.choice(np.flatnonzero(group == wanted)) for _ in range(5)]))
+    found = evidence.likeness(equal, users, domain)
+    assert all(.8 < found[name] < .9 for name in found)                  # 1 - 1/4 of the random pairs is alike, too, and ties count half: .875
+    found = evidence.likeness(affine, users, domain)
+    assert found["across"] == .5 and .8 < found["across, learned"] < .9 and found["A"] > .8
+    shuffled = evidence.likeness(equal[np.concatenate([[0], 1 + chance.permutation(40)])], users, domain)
+    assert abs(shuffled["across"] - .5) < .1
+    assert np.isnan(evidence.likeness(equal, [torch.tensor([1, 2])], domain)["across"])
+
+
+def test_pairs_across_the_shops_have_the_item_of_a_first():
+    pairs, users = evidence.consecutive_pairs([torch.tensor([1, 3, 2]), torch.tensor([3]), torch.tensor([4, 3])], np.array([-1, 0, 0, 1, 1]))
+    assert pairs.tolist() == [[1, 3], [2, 3], [4, 3]] and users.tolist() == [0, 0, 2]
+
+
+# ---------------------------------------------------------------------------------------------- controls
+
+def catalogue_of(tags):
+    words = ["", *(f"{'red' if item % 2 else 'blue'} mug {item % 9} thing" for item in range(1, len(tags.tag_ids)))]
+    items = Items(tuple(f"i{item}" for item in range(len(words))), tuple(words), ("",) * len(words), tags.domain_of_item.numpy())
+    vectors = torch.nn.functional.normalize(torch.randn(len(words), 10, generator=torch.Generator().manual_seed(0)), dim=1)
+    return Catalogue(items, Features(vectors, torch.arange(len(words)) > 0), lambda texts: by_word(texts)[:, :10])
+
+
+def test_controls_keep_what_they_promise():
+    tags = some_tags()
+    catalogue = catalogue_of(tags)
+    shuffled = control_tags(tags, "shuffled", catalogue, seed=1)
+    for domain in (0, 1):
+        rows = tags.domain_of_item == domain
+        assert sorted(shuffled.tag_ids[rows].tolist()) == sorted(tags.tag_ids[rows].tolist())
+    assert (shuffled.tag_ids != tags.tag_ids).any(1).float().mean() > .5 and shuffled.tag_ids[0].sum() == 0
+    assert torch.equal(control_tags(tags, "shuffled", catalogue, seed=1).tag_ids, shuffled.tag_ids)
+    assert not torch.equal(control_tags(tags, "shuffled", catalogue, seed=2).tag_ids, shuffled.tag_ids)
+    drawn = control_tags(tags, "random", catalogue, seed=1)
+    assert torch.equal(drawn.tag_ids > 0, tags.tag_ids > 0) and torch.equal(drawn.weights, tags.weights)
+    assert (drawn.tag_ids != tags.tag_ids).any(1).float().mean() > .5
+    assert all(len(set(row)) == len(row) for row in ([tag for tag in row if tag] for row in drawn.tag_ids.tolist()))
+    assert control_tags(tags, "none", catalogue).weights.sum() == 0 and control_tags(tags, "none", catalogue).tags_of(1) == []
+    with pytest.raises(ValueError, match="choose one of shuffled"):
+        control_tags(tags, "upside down", catalogue)
+    assert len(CONTROLS) == 5
+
+
+def test_encoder_only_ignores_what_the_model_said_of_the_item():
+    tags = some_tags()
+    catalogue, config = catalogue_of(tags), TagConfig(assign=.3, assign_first=-1.0)
+    control = control_tags(tags, "encoder only", catalogue, config)
+    assert control.vocabulary == tags.vocabulary and (control.source[1:] == NEAREST).any(1).all() and control.raw_replies[1] == ()
+    cosines = tags.vectors[1:] @ catalogue.text_vectors.matrix[7]
+    assert control.tag_ids[7, 0] == cosines.argmax() + 1 and ((control.tag_ids[1:] > 0).sum(1) >= 3).all()
+    other = replace(tags, tag_ids=tags.tag_ids.roll(1, 0))
+    assert torch.equal(control_tags(other, "encoder only", catalogue, config).tag_ids, control.tag_ids)
+
+
+def test_title_words_are_the_rarest_words_of_the_title():
+    tags = some_tags()
+    control = control_tags(tags, "title words", catalogue_of(tags), TagConfig(tags_per_item=2, max_share=.6))
+    assert set(control.vocabulary) == {"", "red", "blue"}                             # "mug" and "thing" stand in every title, digits are no words
+    assert [tag for tag, _, _ in control.tags_of(1)] == ["red"] and control.model == "title words"
+    assert torch.allclose(control.weights[1:].sum(1), torch.ones(len(tags.tag_ids) - 1))
+
+
+# ---------------------------------------------------------------------------------------------- exports
+
+def test_an_export_comes_back_and_says_how_it_was_made(tmp_path):
+    tags = small()
+    items = Items(("", *"abcdef"), ("", "Secret Brand Espresso", *("",) * 5), ("",) * 7, tags.domain_of_item.numpy())
+    config = TagConfig(tags_per_item=3)
+    path = export_tags(tags, items, tmp_path, data="toy", sha256="beef", settings='{"dtype": "float32"}', config=config)
+    card = json.loads((tmp_path / "toy.small.json").read_text())
+    assert path.name == "toy.small.tsv.gz" and card["items"] == 6 and card["tags"] == 6 and card["weights_sha256"] == "f00d"
+    assert card["prompt_version"] == prompt_version("mixed") != prompt_version("use") and card["coverage"]["items with a tag"] == round(5 / 6, 4)
+    text = gzip.decompress(path.read_bytes()).decode()
+    assert "Secret" not in text and "reply" not in text and text.splitlines()[1] == "a\tcoffee,espresso,movie night\t0.333,0.333,0.333\t1,2,3"
+    encode = lambda texts: torch.stack([tags.vectors[tags.vocabulary.index(text)] for text in texts])
+    back = read_export(path, items, encode)
+    for item in range(7):
+        assert [(tag, source) for tag, _, source in back.tags_of(item)] == [(tag, source) for tag, _, source in tags.tags_of(item)]
+    assert torch.allclose(back.weights, tags.weights) and (back.model, back.fingerprint) == ("small", "f00d")
+    assert torch.allclose(back.vectors[back.vocabulary.index("espresso")], tags.vectors[2])
+    before = path.read_bytes()
+    export_tags(tags, items, tmp_path, data="toy", sha256="beef", settings='{"dtype": "float32"}', config=config)
+    assert path.read_bytes() == before
+    with pytest.raises(ValueError, match="tags other items.*make tags"):
+        read_export(path, replace(items, item_id=("", *"abcdeg")), encode)
+    path.write_bytes(gzip.compress(b"item_id\n"))
+    with pytest.raises(ValueError, match="fetch both again"):
+        read_export(path, items, encode)
+    (tmp_path / "toy.small.json").unlink()
+    with pytest.raises(FileNotFoundError, match="toy.small.json is missing.*make tags"):
+        read_export(path, items, encode)

@@ -1,0 +1,132 @@
+"""The local language model: constraints, the fast path against plain generation, log-odds, and a run that is killed again and again."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+from test_tags import FOOD, KITCHEN, Features, few_items
+
+from tema_lib.tags.llm import Decoding, LocalModel, TagGuard, common_prefix
+from tema_lib.tags.prompts import FORMS
+from tema_lib.tags.store import ReplyStore
+from tema_lib.tags.writing import Catalogue, TagConfig, ask, prompt_for, write_tags
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return LocalModel()
+
+
+def test_common_prefix_leaves_a_token_of_each_row():
+    assert common_prefix([[1, 2, 3, 4], [1, 2, 3, 5]]) == 3
+    assert common_prefix([[1, 2], [1, 2, 3]]) == 1 and common_prefix([[1, 2]]) == 1 and common_prefix([[1], [2]]) == 0
+
+
+def test_guard_forbids_repeats_and_an_early_end(llm):
+    guard = TagGuard(llm.tokenizer, Decoding(at_least=3))
+    tokens = lambda text: llm.tokenizer(text).input_ids
+    coffee, newline, comma = tokens(" coffee")[0], tokens("\n")[0], tokens(",")[0]
+    replies = [" coffee, tea,", " coffee, tea", " coffee, tea, milk", "", " coffee"]
+    scores = torch.zeros(len(replies), len(llm.tokenizer))
+    allowed = guard.forbid([tokens(reply) if reply else [] for reply in replies], scores) == 0
+    assert [bool(row[coffee]) for row in allowed] == [False, True, True, True, True]
+    assert [bool(row[newline]) for row in allowed] == [False, False, True, False, False]
+    assert [bool(row[comma]) for row in allowed] == [False, True, True, False, True]
+    loose = TagGuard(llm.tokenizer, Decoding(at_least=0, no_repeats=False)).forbid([tokens(replies[0])], torch.zeros(1, len(llm.tokenizer))) == 0
+    assert loose[0, coffee] and loose[0, newline] and not loose[0, comma]
+    assert guard.finished(tokens(" a, b, c, d, e,")) and not guard.finished(tokens(" a, b, c, d, e")) and guard.finished(tokens("\n"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_batches_say_what_plain_generation_says(llm, form):
+    """Against transformers' own generate(), one prompt at a time, without shared beginning, padding, room set aside or leaving rows."""
+    items, config = few_items(), TagConfig(form=form)
+    prompts = [prompt_for(items, item, config) for item in ((1, 3, 4, 7, 9, 10, 11) if form == "mixed" else (2, 8, 10))]
+    fast = llm.generate(prompts)
+    assert fast == [llm.generate_plain(prompt) for prompt in prompts] and len(set(fast)) == len(fast)
+
+
+def test_neither_batch_size_nor_company_changes_a_reply(llm):
+    items = few_items()
+    prompts = [prompt_for(items, item) for item in range(1, 7)]
+    together = llm.generate(prompts)
+    small = LocalModel(batch=2)
+    assert small.generate(prompts) == together and llm.generate(prompts[2:4]) == together[2:4] and llm.generate([prompts[5]]) == together[5:]
+    assert llm.generate([]) == [] and LocalModel(decoding=Decoding(max_new_tokens=3)).generate(prompts[:1])[0] == " ".join(together[0].split())[:len(
+        LocalModel(decoding=Decoding(max_new_tokens=3)).generate_plain(prompts[0]))]
+
+
+def test_log_odds_are_those_of_the_whole_prompt(llm):
+    prompts = [f"Which is hot?\n\nThing: ice\nIt is: cold\n\nThing: {thing}\nIt is:" for thing in ("fire", "snow that fell in the night")]
+    words = [llm.tokenizer(word).input_ids[0] for word in (" hot", " cold")]
+    odds = {place: float(text) for places, texts in llm.choose_batches(prompts, " hot", " cold") for place, text in zip(places, texts)}
+    llm.model.set_attn_implementation("eager")
+    for place, prompt in enumerate(prompts):
+        with torch.inference_mode():
+            scores = llm.model(torch.tensor([llm.tokens(prompt)])).logits[0, -1]
+        assert odds[place] == pytest.approx(float(scores[words[0]] - scores[words[1]]), abs=2e-3)
+    assert odds[0] > odds[1]
+
+
+def test_bfloat16_is_another_question(llm):
+    short = LocalModel(dtype="bfloat16")
+    assert short.settings != llm.settings and short.fingerprint == llm.fingerprint
+    reply = short.generate([prompt_for(few_items(), 1)])[0]
+    assert "espresso" in reply or "coffee" in reply
+
+
+def test_control_tokens_in_a_title_are_plain_text(llm):
+    special = llm.tokenizer.convert_tokens_to_ids("<|im_start|>")
+    assert special in llm.tokenizer("mug <|im_start|>system").input_ids       # the danger is real
+    assert special not in llm.tokens("mug <|im_start|>system")
+
+
+def test_choices_are_kept_apart_from_replies(llm, tmp_path):
+    prompts = ["Which products does a tag fit?\n\nTag: food\nFits: anything\n\nTag: tea\nFits:"]
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        odds = ask(prompts, llm, store, choices=(" anything", " one"))
+        turned = ask(prompts, llm, store, choices=(" one", " anything"))
+        text = ask(prompts, llm, store)
+        assert len(store) == 3 and float(odds[0]) == -float(turned[0]) and text[0] != odds[0]
+        assert ask(prompts, llm, store, choices=(" anything", " one")) == odds and len(store) == 3
+
+
+def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp_path):
+    """The real model tags real titles; each run is a process of its own, killed without warning after a random time."""
+    titles = [(title, text) for title, text in FOOD + KITCHEN if title]
+    items = few_items(tuple(titles), len(FOOD))
+    llm = LocalModel(batch=2)                                        # loaded once; every child has it from the start
+    features = Features(torch.nn.functional.normalize(torch.ones(len(titles) + 1, 4)), torch.ones(len(titles) + 1, dtype=torch.bool))
+    encode = lambda texts: torch.nn.functional.normalize(torch.tensor([[len(text) % 5 + 1., len(text) % 3, text.count("e"), 1.] for text in texts]))
+    config = TagConfig(min_items=1, max_share=1.0, rounds=2)
+
+    def run(path, seconds=None):
+        child = os.fork()
+        if not child:                                                # the child: tags, then leaves without pytest's clean-up
+            torch.set_num_threads(1)
+            with ReplyStore(path) as store:
+                write_tags(Catalogue(items, features, encode), llm, store, config)
+            os._exit(0)
+        if seconds is not None:
+            time.sleep(seconds)
+            os.kill(child, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    began = time.monotonic()
+    assert run(tmp_path / "calm.sqlite") == 0
+    whole = time.monotonic() - began
+    draw, kept = random.Random(0), [0]
+    for _ in range(20):
+        run(tmp_path / "killed.sqlite", whole * draw.uniform(.02, .2))
+        if (tmp_path / "killed.sqlite").exists():
+            with ReplyStore(tmp_path / "killed.sqlite") as store:
+                kept.append(len(store))
+    assert kept == sorted(kept) and 0 < kept[-1]                     # what was there stayed
+    assert run(tmp_path / "killed.sqlite") == 0
+    for name in ("calm", "killed"):
+        with ReplyStore(tmp_path / f"{name}.sqlite") as store:
+            store.export_jsonl(tmp_path / f"{name}.jsonl")
+    assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "calm.jsonl").read_bytes()

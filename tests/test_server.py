@@ -1,0 +1,241 @@
+"""A language model behind a URL: a real `transformers serve`, then a small server that fails in the ways a real one may."""
+import http.server
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import urllib.request
+from _thread import interrupt_main
+
+import pytest
+
+from tema_lib.pretrained import resolve
+from tema_lib.tags.prompts import write_prompt
+from tema_lib.tags.server import ServerModel, as_messages
+from tema_lib.tags.server import _key as server_key
+from tema_lib.tags.store import ReplyStore
+from tema_lib.tags.writing import ask
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """(process, URL, model) of `transformers serve` on a free port, offline; pytest shows its output when a test fails."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    output, folder, url = tmp_path_factory.mktemp("server") / "output.txt", str(resolve("smollm2-135m-instruct")), f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", folder,
+               "--host", "127.0.0.1", "--port", port, "--device", "cpu", "--dtype", "float32"]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
+    with open(output, "w") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=offline) as process:
+        try:
+            for _ in range(240):                               # two minutes at most
+                assert process.poll() is None, "transformers serve ended"
+                try:
+                    urllib.request.urlopen(url + "/health", timeout=5).close()
+                    break
+                except OSError:
+                    time.sleep(0.5)
+            yield process, url, folder
+        finally:
+            process.kill()
+            print(output.read_text())
+
+
+def test_a_real_server_says_the_same_twice_and_what_it_said_is_kept(real, tmp_path):
+    process, url, folder = real
+    prompts = [write_prompt(title, "", "food", "mixed") for title in ("Sushi Rice 5 kg", "Loose Leaf Green Tea", "Hickory Barbecue Sauce")]
+    llm = ServerModel(url, folder, request={"max_tokens": 12}, retries=0)
+    assert (llm.name, llm.fingerprint) == ("smollm2-135m-instruct", f"unknown weights: smollm2-135m-instruct at {url}/v1")
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        replies = ask(prompts, llm, store)
+        assert all("," in reply for reply in replies) and len(set(replies)) == len(store) == 3
+        assert llm.generate(prompts) == replies
+        process.kill()
+        process.wait()
+        assert ask(prompts, llm, store) == replies
+        with pytest.raises(ConnectionError, match=f"No reply from .* at {url}/v1 .no connection.*run again"):
+            ask(["something new"], llm, store)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers as `server.rule(number of the request, prompt)` says: (status, reply or whole body); the rule may take its time."""
+    log_message = lambda *_: None
+
+    def do_GET(self):
+        self.answer(200, self.server.models and {"object": "list", "data": [{"id": model} for model in self.server.models]})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((body, self.headers["Authorization"]))
+        status, reply = self.server.rule(len(self.server.asked), body["messages"][-1]["content"])
+        self.answer(status, reply if isinstance(reply, dict) else {"choices": [{"message": {"role": "assistant", "content": reply}}]})
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("retry-after-ms", "1")                # no need to wait long in a test
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("TEMA_API_KEY", "")
+    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)      # a job in the background of a shell ignores it
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.handle_error = lambda *_: None                  # a client that hangs up is what we test
+        server.url, server.models, server.asked, server.over = f"http://127.0.0.1:{server.server_port}/v1", ["toy"], [], threading.Event()
+        server.rule = lambda number, prompt: (200, prompt.upper())
+        server.prompts = lambda: [body["messages"][-1]["content"] for body, _ in server.asked]
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server
+        server.over.set()
+        server.shutdown()
+    signal.signal(signal.SIGINT, ctrl_c)
+
+
+def test_openais_key_goes_to_openai_only(monkeypatch):
+    monkeypatch.delenv("TEMA_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    assert server_key("https://api.openai.com/v1") == "sk-openai"
+    for url in ("http://api.openai.com/v1", "https://api.openai.com.example/v1", "http://127.0.0.1:8000/v1"):
+        assert server_key(url) == ""
+    monkeypatch.setenv("TEMA_API_KEY", "mine")
+    assert server_key("https://api.openai.com/v1") == server_key("http://127.0.0.1:8000/v1") == "mine"
+
+
+def test_a_choice_is_read_from_the_first_word(server):
+    server.rule = lambda number, prompt: (200, {"a": "Anything goes", "b": "one.", "c": "well"}[prompt])
+    found = {place: reply for places, replies in ServerModel(server.url, "toy").choose_batches("abc", " anything", " one")
+             for place, reply in zip(places, replies)}
+    assert found == {0: "1.0", 1: "-1.0", 2: "0.0"}
+
+
+def at_work():
+    return "server model" in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_request_is_what_the_settings_say(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "not for this one")
+    llm = ServerModel(server.url, "toy", request={"seed": None, "stop": ["\n\n"]})
+    llm.generate(["a\n\nmug"])
+    [(body, key)] = server.asked
+    assert body.pop("messages") == [{"role": "user", "content": "a\n\nmug"}] and body.pop("model") == "toy" and key == "Bearer none"
+    assert body == {"temperature": 0, "max_tokens": 48, "stop": ["\n\n"]}
+    assert json.loads(llm.settings) == {"endpoint": "chat/completions", "messages": "examples as turns", **body}
+
+
+def test_examples_become_turns_and_control_tokens_plain_text():
+    prompt = write_prompt("Mug <|im_start|>system [INST] <s>", "", "kitchen", "mixed")
+    said = [message["content"] for message in as_messages(prompt)]
+    assert [message["role"] for message in as_messages(prompt)] == ["user", "assistant"] * 4 + ["user"]
+    assert said[0].startswith(prompt.split("\n")[0]) and said[1].startswith("popover pan, ") and said[2].endswith("\nTags:")
+    assert said[-1] == "Title: Mug  |im_start| system    s \nTags:"
+
+
+def test_refusals_and_a_hanging_server_are_tried_again(server):
+    server.rule = lambda number, prompt: ({1: 429, 2: 503}.get(number, 200), "late" if number == 3 and not server.over.wait(10) else "steel, mug ")
+    assert ServerModel(server.url, "toy", timeout=1, retries=3).generate(["mug"]) == ["steel, mug"] and len(server.asked) == 4
+    server.rule = lambda number, prompt: server.over.wait(10) or (200, "late")
+    with pytest.raises(ConnectionError, match="no answer within 0.2 s"):
+        ServerModel(server.url, "toy", timeout=0.2, retries=0).generate(["mug"])
+
+
+def test_a_server_that_gives_up_costs_only_what_it_did_not_answer_and_nobody_sees_the_key(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "for OpenAI's own address only")
+    monkeypatch.setenv("TEMA_API_KEY", "sk-secret")
+    healthy, llm = server.rule, ServerModel(server.url, "toy", concurrency=1, retries=2)
+    server.rule = lambda number, prompt: (500, {"error": f"Bearer sk-secret broke on {prompt}"}) if prompt == "c" else (200, prompt.upper())
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        with pytest.raises(ConnectionError) as caught:
+            ask("abcde", llm, store)
+        said = "".join(traceback.format_exception(caught.value))
+        assert len(store) == 2 and server.prompts() == list("abccc")
+        assert all(word in said for word in (server.url, "toy", "500", "Bearer *** broke on c", "run again"))
+        server.rule = healthy
+        assert ask("abcde", llm, store) == list("ABCDE") and server.prompts() == list("abccccde")
+    assert {key for _, key in server.asked} == {"Bearer sk-secret"}
+    assert "sk-secret" not in said + repr(llm) + repr(vars(llm)) + llm.settings + llm.fingerprint
+    monkeypatch.delenv("TEMA_API_KEY")
+    server.rule = lambda number, prompt: (401, {"error": "who are you?"})
+    with pytest.raises(ConnectionError, match="who are you.*valid key into the environment variable TEMA_API_KEY"):
+        llm.generate(["f"])
+    assert server.asked[-1][1] == "Bearer none" and server.prompts()[-2:] == ["e", "f"]      # a wrong key is not tried again
+
+
+def test_what_came_before_the_failure_is_given_before_the_error(server):
+    taken, given = threading.Event(), []
+    server.rule = lambda number, prompt: (200, prompt) if prompt == "a" or prompt == "b" and taken.wait(20) else (400, {})
+    with pytest.raises(ConnectionError):
+        for _, texts in ServerModel(server.url, "toy", concurrency=1).generate_batches("abc"):
+            given += texts
+            taken.set()
+            while at_work():                                   # now "b" and the error wait together
+                time.sleep(0.01)
+    assert given == ["a", "b"]
+
+
+def test_as_many_requests_at_a_time_as_asked_for(server):
+    together, here, most = threading.Barrier(3), set(), []
+
+    def rule(number, prompt):
+        here.add(prompt)
+        most.append(len(here))
+        together.wait(20)                                      # breaks unless three are here at once
+        time.sleep(0.1)                                        # room for a fourth
+        here.remove(prompt)
+        return 200, prompt.upper()
+    server.rule = rule
+    assert ServerModel(server.url, "toy", concurrency=3, retries=0).generate("abcdefghijkl") == list("ABCDEFGHIJKL") and max(most) == 3
+
+
+@pytest.mark.parametrize("stopped_by", [KeyboardInterrupt, OSError])
+def test_ctrl_c_and_an_error_of_the_caller_cancel_what_is_under_way(server, stopped_by):
+    under_way = threading.Event()
+
+    def rule(number, prompt):                                  # the first is answered, three hang
+        if number == 4:
+            under_way.set()
+            interrupt_main() if stopped_by is KeyboardInterrupt else None
+        return (200, "first") if number == 1 else server.over.wait()
+    server.rule = rule
+    with pytest.raises(stopped_by):
+        for _ in ServerModel(server.url, "toy", concurrency=3, timeout=1, retries=1).generate_batches(["mug"] * 10):
+            if stopped_by is OSError:
+                assert under_way.wait(20)
+                raise OSError("the disk is full")
+    assert len(server.asked) == 4 and not at_work()
+
+
+def test_bad_urls_unnamed_models_and_useless_answers_are_errors(server, monkeypatch):
+    for url in ("http://me:hunter2@host/v1", "http://host/v1?key=hunter2", "http://me:1/ter2@host", "http://me:1#ter2@host", "http://host:ter2"):
+        with pytest.raises(ValueError, match="must look like http://127.0.0.1:8000/v1, without user, password") as caught:
+            ServerModel(url, "toy")
+        assert "ter2" not in str(caught.value)
+    found = ServerModel(server.url.removesuffix("v1"))
+    assert (found.model, found.url) == ("toy", server.url) and ServerModel("https://host/api/", "toy").url == "https://host/api"
+    server.models = ["b", "a"]
+    with pytest.raises(ValueError, match=f"{server.url} lists a, b: say which one"):
+        ServerModel(server.url)
+    with pytest.raises(ValueError, match="concurrency is 0; give at least 1"):
+        ServerModel(server.url, "toy", concurrency=0)
+    llm = ServerModel(server.url, "toy")
+    server.rule = lambda number, prompt: (200, {"error": "no such thing"})
+    with pytest.raises(ConnectionError, match="not a chat completion.*no such thing"):
+        llm.generate(["mug"])
+    with pytest.raises(ConnectionError, match="not a list of models"):
+        server.models = None
+        ServerModel(server.url)
+    monkeypatch.setenv("TEMA_API_KEY", "hun\nter2")
+    with pytest.raises(ValueError, match="TEMA_API_KEY or OPENAI_API_KEY holds characters") as caught:
+        llm.generate(["mug"])
+    assert "ter2" not in "".join(traceback.format_exception(caught.value))
+    monkeypatch.setenv("TEMA_API_KEY", "")
+    server.rule = lambda number, prompt: (200, {"choices": [{"message": {"content": "", "reasoning": "Hm, a mug"}}]})
+    with pytest.raises(ValueError, match="spent all its max_tokens on thinking"):
+        llm.generate(["mug"])
