@@ -6,11 +6,11 @@ SEED   ?= 0
 YEAR   ?= 2014
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab report data bench-data
+.PHONY: help run test lab report data tags bench-data bench-tagging
 
 help:  ## this list
 	@echo "TEMA-LLM, reproduced. Commands:"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-17s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-19s %s\n", $$1, $$2 }'
 	@echo "Variables:"
 	@echo '  DATA=folder    a folder with interactions.tsv and items.tsv (default: the planted world)'
 	@echo '  SYSTEMS="..."  train only these systems, by name, separated by spaces'
@@ -18,6 +18,8 @@ help:  ## this list
 	@echo '  SEED=n         seed of everything random (default 0)'
 	@echo '  PAIR=name      food-kitchen or movies-books; YEAR=2014, 2018 or 2023; OUT=folder; FROM=ratings, reviews or reviews_5;'
 	@echo '                 CORE=n fewest events of items and users (default 5); PICTURES=0 leaves the pictures out'
+	@echo '  LLM=name       for make tags: a known name, a folder, a hub id, or the URL of an OpenAI-compatible server (#model behind it);'
+	@echo '                 DTYPE=bfloat16 is faster on processors with matrix units for it; OUT=folder'
 	@echo '  TORCH_INDEX=   where torch comes from; on Linux without a GPU, take the much smaller CPU build:'
 	@echo '                 TORCH_INDEX=https://download.pytorch.org/whl/cpu'
 
@@ -32,6 +34,12 @@ lab: .venv/ready  ## open the first notebook in JupyterLab
 
 data: .venv/ready  ## fetch two official Amazon categories and prepare them: PAIR=food-kitchen or movies-books
 	@$(BIN)/python tools/data.py --pair "$(PAIR)" --year "$(YEAR)" $(if $(OUT),--out "$(OUT)") $(if $(FROM),--events "$(FROM)") $(if $(CORE),--core "$(CORE)") $(if $(filter 0,$(PICTURES)),--no-pictures)
+
+tags: .venv/ready  ## tag every item of DATA with a language model, resumable; writes the compact export to data/tags/
+	@$(BIN)/python tools/tags.py --data "$(DATA)" $(if $(LLM),--llm "$(LLM)") $(if $(OUT),--out "$(OUT)") $(if $(DTYPE),--dtype "$(DTYPE)")
+
+bench-tagging: .venv/ready  ## the fast tagging path against one greedy generation after the other; writes results/bench_tagging.json
+	@$(BIN)/python benchmarks/tagging.py
 
 bench-data: .venv/ready  ## data preparation against the pandas way; writes results/bench_data.json (LARGE=n: also n lines, for the memory)
 	@$(BIN)/python benchmarks/data.py $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(LARGE),--large "$(LARGE)")

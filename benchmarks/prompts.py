@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 
-def measures(tags, run, form=None):
+def measures(tags, run, form):
     """One row of the table for one tagging."""
     from tema_lib.tags import evidence
 
@@ -39,6 +39,7 @@ def main():
     from tema_lib import results
     from tema_lib.notebook import setup
     from tema_lib.pipeline import Pipeline
+    from tema_lib.tags import evidence
     from tema_lib.tags.controls import control_tags
     from tema_lib.tags.llm import LocalModel
     from tema_lib.tags.prompts import FORMS
@@ -46,7 +47,7 @@ def main():
     from tema_lib.tags.writing import TagConfig, assign, draft, refine, sample
 
     setup()
-    rows = []
+    rows, taggings = [], {}
     for name in chosen.llm:
         llm = LocalModel(name, dtype="bfloat16")
         for data in chosen.data:
@@ -56,15 +57,22 @@ def main():
                 config = TagConfig(form=form)
                 with ReplyStore(ROOT / "build" / "prompts.sqlite") as store:
                     refinement = refine(catalogue, draft(catalogue, sample(run.items, config), llm, store, config), llm, store, config)
-                    tags = assign(catalogue, refinement, llm, store, config)
+                    tags = taggings[run.raw.name, llm.name, form] = assign(catalogue, refinement, llm, store, config)
                 kinds = {"": tags} | {kind: control_tags(tags, kind, catalogue, config) for kind in ("shuffled", "encoder only")}
                 if form == "thing" and name == chosen.llm[0]:
                     kinds["title words"] = control_tags(tags, "title words", catalogue, config)
                 for kind, some in kinds.items():
                     rows.append({"data": run.raw.name, "model": llm.name, "form": form, "control": kind, **measures(some, run, form)})
                     print(rows[-1], flush=True)
+    agreement = []
+    first = next(iter(taggings))[1], "mixed"
+    for (data, *one), tags in taggings.items():                # each form with the first model's mixed one, each model with the first
+        against = first if one[0] == first[0] else (first[0], one[1])
+        if tuple(one) != against and (data, *against) in taggings:
+            share = evidence.agreement(tags, taggings[(data, *against)])
+            agreement.append({"data": data, "one": " ".join(one), "other": " ".join(against), "agreement": round(share, 4)})
     commit, dirty = results.commit_and_state()
-    results.write_json(chosen.out, {"kind": "benchmark", "rows": rows, "dtype": "bfloat16", "python": platform.python_version(), "commit": commit, "dirty": dirty,
+    results.write_json(chosen.out, {"kind": "benchmark", "name": "prompts", "rows": rows, "agreement": agreement, "dtype": "bfloat16", "python": platform.python_version(), "commit": commit, "dirty": dirty,
                                     "command": "python benchmarks/prompts.py"})
 
 

@@ -91,6 +91,14 @@ def read_records(folder: Path) -> list[dict]:
     return records
 
 
+def read_benchmark(name: str) -> dict:
+    """A committed benchmark record by file name, such as "bench_tagging.json"."""
+    path = ROOT / "results" / name
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: results/README.md says which command writes it.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def metric_table(records: list[dict], protocol: str = "full") -> str:
     """A markdown table: a row for each system, per domain; mean over the seeds, with their number."""
     shown = ("NDCG@10", "HR@10", "MRR")
