@@ -34,13 +34,13 @@ class TagConfig:
     support: float = 0.2              # ours: an own tag below this cosine to the item's text is dropped as invented
     rounds: int = 3                   # inferred: R in 1 to 3, or until the list is stable
     merge: float = 0.8                # ours: tags at least this alike are one tag, opposites excepted; above 1 = never
-    min_items: int = 3                # ours: a rarer tag joins nothing
+    min_items: int = 2                # ours: a tag of one item joins nothing
     max_share: float = 0.15           # ours: a tag on more of the items tells nothing apart
-    breadth: float = 0.5              # ours: log-odds above known broad and narrow tags from which the model calls a tag too broad
+    breadth: float = 0.0              # ours: a tag is too broad above this log-odds; 0 = midway between known broad and known narrow tags
     tags_per_item: int = 5            # ours: K is unknown; alternatives 3, 8
     snap: float = 0.6                 # ours: cosine from which an own tag outside the list becomes the nearest one on it
     assign: float = 0.4               # ours: cosine from which a tag of the list is given to an item that has room
-    assign_first: float = 0.25        # ours: the same for the three nearest tags, so that few items stay bare
+    assign_first: float = 0.3         # ours: the same for the three nearest tags, so that few items stay bare
     weight: str = "relevance"         # inferred: softmax of cosine(text, tag); alternatives "idf", "uniform"; learned ones: `ItemRepresentation`
     temperature: float = 0.1          # ours: of that softmax
 
