@@ -1,17 +1,25 @@
 """What tags are worth: measures, controls, and the compact export, each against numbers counted by hand."""
 
 import gzip
+import hashlib
 import json
+import os
+from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from test_tags import Features, by_word, some_tags
 
+from tema_lib.data.interactions import encode_ids, read_data
+from tema_lib.features.text import encode_text
 from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags, evidence
 from tema_lib.tags.controls import CONTROLS, control_tags
 from tema_lib.tags.exports import export_tags, prompt_version, read_export
+from tema_lib.tags.prompts import is_measure
+from tema_lib.tags.refinement import lemma, opposites
 from tema_lib.tags.writing import Catalogue, TagConfig
 
 
@@ -176,3 +184,45 @@ def test_an_export_comes_back_and_says_how_it_was_made(tmp_path):
     (tmp_path / "toy.small.json").unlink()
     with pytest.raises(FileNotFoundError, match="toy.small.json is missing.*make tags"):
         read_export(path, items, encode)
+
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPORTS = sorted((ROOT / "data" / "tags").glob("*.tsv.gz"))
+
+
+@pytest.mark.parametrize("path", EXPORTS, ids=lambda path: path.name)
+def test_shipped_exports_keep_what_the_list_promises(path):
+    card = json.loads(path.with_name(path.name.removesuffix(".tsv.gz") + ".json").read_text())
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == card["file_sha256"] and card["prompt_version"] == prompt_version(card["config"]["form"])
+    rows = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()][1:]
+    tags = [row[1].split(",") if row[1] else [] for row in rows]
+    counts = Counter(tag for row in tags for tag in row)
+    assert len(rows) == card["items"] and len(counts) == card["tags"] and max(map(len, tags)) <= card["config"]["tags_per_item"]
+    assert max(counts.values()) <= card["config"]["max_share"] * len(rows) and not any(map(is_measure, counts))
+    assert len({lemma(tag) for tag in counts}) == len(counts)
+    vectors = encode_text(sorted(counts), progress=False).matrix.numpy()
+    near = np.argwhere(np.triu(vectors @ vectors.T, 1) >= card["config"]["merge"])
+    assert all(opposites(sorted(counts)[one], sorted(counts)[other]) for one, other in near)
+    assert card["coverage"]["tags that repeat an example"] < .02
+    if card["data"] == "fk_mini":                                      # a dense set with a title for each item: the promise of notebook 02
+        assert np.mean([len(row) >= 3 and bool({"1", "2"} & set(origin[3].split(","))) for row, origin in zip(tags, rows)]) >= .95
+
+
+def test_exports_fit_the_real_data_beside_them():
+    folder = os.environ.get("TEMA_REAL_DATA")
+    if not folder or not any((Path(folder) / path.name.split(".")[0]).is_dir() for path in EXPORTS):
+        pytest.skip("TEMA_REAL_DATA names no folder with the tagged data sets")
+    checked = 0
+    for path in EXPORTS:
+        data = Path(folder) / path.name.split(".")[0]
+        if data.is_dir():
+            raw = read_data(data)
+            items = encode_ids(raw)
+            tags = read_export(path, items, lambda texts: torch.eye(len(texts)))
+            card = json.loads(path.with_name(path.name.removesuffix(".tsv.gz") + ".json").read_text())
+            assert raw.sha256 == card["tables_sha256"]
+            titled = torch.tensor([bool(title) for title in items.title])
+            assert not (tags.tag_ids[~titled] > 0).any()                               # nothing is invented where nothing is known
+            assert (tags.tag_ids[titled] > 0).any(1).float().mean() > .95
+            checked += 1
+    assert checked

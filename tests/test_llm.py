@@ -71,6 +71,17 @@ def test_log_odds_are_those_of_the_whole_prompt(llm):
     assert odds[0] > odds[1]
 
 
+def test_a_model_whose_attention_is_not_plain_is_asked_the_slow_way(llm, monkeypatch):
+    prompts = [prompt_for(few_items(), item) for item in (1, 7)]
+    fast, odds = llm.generate(prompts), [float(text) for _, texts in llm.choose_batches(prompts, " hot", " cold") for text in texts]
+    assert llm.shares_prefix
+    monkeypatch.setattr(llm, "shares_prefix", False)
+    monkeypatch.setattr(llm, "_batches", None)
+    assert llm.generate(prompts) == fast
+    slow = [float(text) for _, texts in llm.choose_batches(prompts, " hot", " cold") for text in texts]
+    assert sorted(slow) == pytest.approx(sorted(odds), abs=2e-3)
+
+
 def test_bfloat16_is_another_question(llm):
     short = LocalModel(dtype="bfloat16")
     assert short.settings != llm.settings and short.fingerprint == llm.fingerprint

@@ -51,12 +51,20 @@ def test_a_folder_is_tagged_once_and_a_stopped_run_goes_on(folder, tmp_path):
     card = json.loads(export.with_name("coffee_and_cups.smollm2-135m-instruct.json").read_text())
     assert card["items"] == 20 and card["decoding"]["dtype"] == "float32" and card["data"] == "coffee_and_cups"
     before = export.read_bytes()
-    out, error = start(folder, tmp_path).communicate(timeout=180)
+    out, error = start(folder, tmp_path, "--replies", tmp_path / "replies.jsonl").communicate(timeout=180)
     assert "; 0 questions asked" in out, error
+    replies = [json.loads(line) for line in (tmp_path / "replies.jsonl").read_text().splitlines()]
+    assert len(replies) > 20 and {reply["fingerprint"] for reply in replies} == {card["weights_sha256"]}
     assert export.read_bytes() == before
     items = encode_ids(read_data(folder))
     tags = read_export(export, items, lambda texts: encode_text(texts, progress=False).matrix)
     assert len(tags.vocabulary) > 1 and (tags.tag_ids > 0).any() and (tags.tag_ids[1:, :, None] == torch.arange(1, len(tags.vocabulary))).sum((0, 1)).max() <= 3
+
+
+def test_raw_replies_are_shipped_from_a_store_of_their_own_only(folder, tmp_path):
+    command = [sys.executable, ROOT / "tools" / "tags.py", "--data", folder, "--replies", tmp_path / "replies.jsonl"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "must not be passed on" in done.stderr and not (tmp_path / "replies.jsonl").exists()
 
 
 @pytest.mark.parametrize("arguments, sentence", [

@@ -2,6 +2,7 @@
 
     python tools/tags.py --data FOLDER [--llm NAME | FOLDER | OWNER/NAME | URL] [--out FOLDER] [--dtype bfloat16]
     make tags DATA=FOLDER [LLM=...] [OUT=FOLDER] [DTYPE=bfloat16]
+    python tools/tags.py --data planted --out build/tags --store build/tags/planted.sqlite --replies data/planted/replies.jsonl
 
 Every reply lies in build/tags/replies.sqlite as soon as it is there: stop the run whenever you like and start it again, nothing is
 asked twice, and equal titles of two data sets are asked once. A URL is any OpenAI-compatible server; "#name" behind it
@@ -24,8 +25,13 @@ def arguments():
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "data" / "tags", help="where the export goes (default data/tags)")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"),
                         help="bfloat16: faster where the processor has matrix units for it, with other words here and there")
-    parser.add_argument("--store", type=pathlib.Path, default=ROOT / "build" / "tags" / "replies.sqlite", help="where the replies are kept")
-    return parser.parse_args()
+    parser.add_argument("--store", type=pathlib.Path, help="where the replies are kept (default build/tags/replies.sqlite)")
+    parser.add_argument("--replies", type=pathlib.Path, help="also write all replies of --store as JSON lines, to ship with a course; they hold the titles")
+    chosen = parser.parse_args()
+    if chosen.replies and not chosen.store:
+        parser.error("--replies needs a --store of its own: the default one may hold titles of other data, which must not be passed on")
+    chosen.store = chosen.store or ROOT / "build" / "tags" / "replies.sqlite"
+    return chosen
 
 
 def language_model(name, dtype):
@@ -61,6 +67,8 @@ def main():
             before = len(store)
             tags = write_tags(run.catalogue, llm, store, config)
             asked = len(store) - before
+            if chosen.replies:
+                store.export_jsonl(chosen.replies)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -114,7 +114,7 @@ class ReplyCache(Cache):
     def keep(self, rows: Tensor) -> None:
         """Forget all rows but these."""
         for place, layer in enumerate(self.room):
-            self.room[place] = tuple(torch.cat([side[rows, :, :self.filled], side[:len(rows), :, self.filled:]], dim=2) for side in layer)
+            self.room[place] = tuple(side[rows] for side in layer)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return self.filled
@@ -125,7 +125,7 @@ def shared_prefix_attention(module, query: Tensor, key: Tensor, value: Tensor, a
     """Softmax attention of query [B, G*H, Q, d] over the shared beginning and over the row's own key, value [B, H, T, d].
 
     Equal to attention over [prefix; own], but the scores against the prefix are one matrix product for the whole batch.
-    attention_mask: float [B, 1, Q, T], 0 or -inf, for the own part; the prefix is seen by all.
+    attention_mask: float [B, 1, Q, T], 0 or hugely negative, for the own part; the prefix is seen by all.
     """
     B, H, T, d = key.shape
     Q = query.shape[2]
@@ -147,6 +147,7 @@ AttentionInterface.register("shared_prefix", shared_prefix_attention)
 class LocalModel:
     """A causal language model from a local folder, a known name or a hub id, on the processor.
 
+    A model whose attention is not plain (a sliding window, capped scores) is asked one prompt after the other: correct, but slow.
     name: see `tema_lib.pretrained.resolve`; dtype: "float32", or "bfloat16", several times faster on processors with
     matrix units for it, with other replies here and there. `.name`, `.fingerprint` (SHA-256 of the weights) and
     `.settings` (JSON text) say what produced a reply.
@@ -160,6 +161,9 @@ class LocalModel:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True).eval()
         self.guard = TagGuard(self.tokenizer, decoding)
+        text = self.model.config.get_text_config()
+        self.shares_prefix = self.model._supports_attention_backend and not (
+            getattr(text, "sliding_window", None) or getattr(text, "attn_logit_softcapping", None))
         self._special = [token for token in self.tokenizer.all_special_tokens if token]
 
     def tokens(self, prompt: str) -> list[int]:
@@ -196,16 +200,22 @@ class LocalModel:
 
         Prompts should share a long beginning: group them by prompt form before the call.
         """
+        if not self.shares_prefix:
+            yield from (([place], [self.generate_plain(prompt)]) for place, prompt in enumerate(prompts))
+            return
         for places, rows, prefix in self._batches(prompts):
             yield places, [self._text(reply) for reply in self._reply(rows, prefix)]
 
     @torch.inference_mode()
     def choose_batches(self, prompts: Sequence[str], first: str, second: str) -> Iterator[tuple[list[int], list[str]]]:
         """Like `generate_batches`, but the reply is the log-odds of the word `first` against `second` as the next one, as text."""
-        word = [self.tokenizer(choice, add_special_tokens=False).input_ids[0] for choice in (first, second)]
+        one, other = (self.tokenizer(choice, add_special_tokens=False).input_ids[0] for choice in (first, second))
+        odds = lambda scores: [f"{float(value):.3f}" for value in scores[:, one] - scores[:, other]]
+        if not self.shares_prefix:
+            yield from (([place], odds(self.model(torch.tensor([self.tokens(prompt)]), logits_to_keep=1).logits[:, -1])) for place, prompt in enumerate(prompts))
+            return
         for places, rows, prefix in self._batches(prompts):
-            scores = self._start(rows, prefix).scores
-            yield places, [f"{float(odds):.3f}" for odds in scores[:, word[0]] - scores[:, word[1]]]
+            yield places, odds(self._start(rows, prefix).scores)
 
     def _text(self, reply: Sequence[int]) -> str:
         return self.tokenizer.decode(reply, skip_special_tokens=True).split("\n")[0].strip()

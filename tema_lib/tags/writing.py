@@ -140,10 +140,11 @@ def draft(catalogue: Catalogue, chosen: Sequence[int], llm, store: ReplyStore, c
     so_far: a draft to add to. Chosen items that it knows already are asked in the second wording.
     """
     result = so_far or Draft({}, {}, {})
-    first = [item for item in chosen if item not in result.replies]
-    _ask_and_check(catalogue, first, 1, llm, store, config, result)
-    second = [item for item in chosen if len(result.replies[item]) == 1 and (item not in first or not result.proposed[item] and not result.refused[item])]
-    _ask_and_check(catalogue, second, 2, llm, store, config, result)
+    known = set(result.replies)
+    _ask_and_check(catalogue, [item for item in chosen if item not in known], 1, llm, store, config, result)
+    no_list = lambda item: not result.proposed[item] and not result.refused[item]
+    again = [item for item in chosen if len(result.replies[item]) == 1 and (item in known or no_list(item))]
+    _ask_and_check(catalogue, again, 2, llm, store, config, result)
     return result
 
 
