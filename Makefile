@@ -19,7 +19,7 @@ help:  ## this list
 	@echo '  PAIR=name      food-kitchen or movies-books; YEAR=2014, 2018 or 2023; OUT=folder; FROM=ratings, reviews or reviews_5;'
 	@echo '                 CORE=n fewest events of items and users (default 5); PICTURES=0 leaves the pictures out'
 	@echo '  LLM=name       for make tags: a known name, a folder, a hub id, or the URL of an OpenAI-compatible server (#model behind it);'
-	@echo '                 DTYPE=bfloat16 is faster on processors with matrix units for it; OUT=folder'
+	@echo '                 SHOPS="movie book": how the prompt calls domains A and B; DTYPE=bfloat16: faster where the processor has matrix units; OUT=folder'
 	@echo '  TORCH_INDEX=   where torch comes from; on Linux without a GPU, take the much smaller CPU build:'
 	@echo '                 TORCH_INDEX=https://download.pytorch.org/whl/cpu'
 
@@ -36,7 +36,7 @@ data: .venv/ready  ## fetch two official Amazon categories and prepare them: PAI
 	@$(BIN)/python tools/data.py --pair "$(PAIR)" --year "$(YEAR)" $(if $(OUT),--out "$(OUT)") $(if $(FROM),--events "$(FROM)") $(if $(CORE),--core "$(CORE)") $(if $(filter 0,$(PICTURES)),--no-pictures)
 
 tags: .venv/ready  ## tag every item of DATA with a language model, resumable; writes the compact export to data/tags/
-	@$(BIN)/python tools/tags.py --data "$(DATA)" $(if $(LLM),--llm "$(LLM)") $(if $(OUT),--out "$(OUT)") $(if $(DTYPE),--dtype "$(DTYPE)")
+	@$(BIN)/python tools/tags.py --data "$(DATA)" $(if $(LLM),--llm "$(LLM)") $(if $(OUT),--out "$(OUT)") $(if $(SHOPS),--shops $(SHOPS)) $(if $(DTYPE),--dtype "$(DTYPE)")
 
 bench-tagging: .venv/ready  ## the fast tagging path against one greedy generation after the other; writes results/bench_tagging.json
 	@$(BIN)/python benchmarks/tagging.py

@@ -49,6 +49,7 @@ def awake(model, seed=1):
 MODELS = {
     "tema": lambda: Tema(inputs(), TemaConfig(hidden=16, max_length=20)),
     "tema, two layers, threads A and merged": lambda: Tema(inputs(), TemaConfig(hidden=16, max_length=20, layers=2, threads=("A", "merged"))),
+    "tema, learned tag weights": lambda: Tema(inputs(), TemaConfig(hidden=16, max_length=20, tag_weighting="learned")),
     "tema, learned tags only": lambda: Tema(inputs(), TemaConfig(hidden=16, max_length=20, views=("id", "tags"), tag_table="learned")),
     "sasrec, merged": lambda: SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=20)),
     "sasrec, per domain": lambda: SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=20, per_domain=True)),
@@ -362,11 +363,29 @@ def test_an_item_is_the_sum_of_its_views_and_a_gap_is_a_learned_vector():
         assert not torch.isclose(parts[view][7], getattr(items, f"{view}_missing")).all()
 
 
+def test_learned_tag_weights_start_as_the_given_ones_and_follow_the_equation():
+    torch.manual_seed(0)
+    given = inputs()
+    items = ItemRepresentation(given, 16, tag_weighting="learned")
+    others = sum(items.parts()[view] for view in ("id", "text", "image"))
+    torch.testing.assert_close(items.weights(others), given.tag_weights)               # before training nothing has been learned
+    awake(items)
+    others = sum(items.parts()[view] for view in ("id", "text", "image"))
+    scores = [items.weigh @ torch.tanh(items.weigh_tag(items.tag_embedding()[tag]) + items.weigh_item(others[7])) for tag in given.tag_ids[7]]
+    by_hand = given.tag_weights[7] * torch.stack(scores).exp()
+    torch.testing.assert_close(items.weights(others)[7], by_hand / by_hand.sum())
+    assert not torch.allclose(items.weights(others)[7], given.tag_weights[7], atol=1e-3)
+    torch.testing.assert_close(items.weights(others).sum(1), given.tag_weights.sum(1))   # 1, or 0 where there is no tag
+    alone = ItemRepresentation(given, 16, views=("tags",), tag_weighting="learned")
+    assert torch.isfinite(alone()).all()
+
+
 @pytest.mark.parametrize("make,sentence", [
     (lambda: Tema(inputs(), TemaConfig(threads=("A", "C"))), "threads .* unknown"),
     (lambda: Tema(inputs(), TemaConfig(views=("id", "smell"))), "unknown views"),
     (lambda: Tema(replace(inputs(), image=None), TemaConfig()), "'image' was asked for"),
     (lambda: Tema(inputs(), TemaConfig(tag_table="stone")), "choose frozen, learned or both"),
+    (lambda: Tema(inputs(), TemaConfig(tag_weighting="heavy")), "choose given or learned"),
     (lambda: Tema(inputs(), TemaConfig(hidden=16, heads=3)), "not divisible by 3 heads"),
 ])
 def test_impossible_options_are_refused_in_one_sentence(make, sentence):

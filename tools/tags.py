@@ -1,7 +1,7 @@
 """Tag every item of a data folder with a language model, and write the compact export that may be passed on.
 
-    python tools/tags.py --data FOLDER [--llm NAME | FOLDER | OWNER/NAME | URL] [--out FOLDER] [--dtype bfloat16]
-    make tags DATA=FOLDER [LLM=...] [OUT=FOLDER] [DTYPE=bfloat16]
+    python tools/tags.py --data FOLDER [--llm NAME | FOLDER | OWNER/NAME | URL] [--out FOLDER] [--shops movie book] [--dtype bfloat16]
+    make tags DATA=FOLDER [LLM=...] [OUT=FOLDER] [SHOPS="movie book"] [DTYPE=bfloat16]
     python tools/tags.py --data planted --out build/tags --store build/tags/planted.sqlite --replies data/planted/replies.jsonl
 
 Every reply lies in build/tags/replies.sqlite as soon as it is there: stop the run whenever you like and start it again, nothing is
@@ -23,6 +23,7 @@ def arguments():
     parser.add_argument("--data", required=True, help="'planted', or a folder with interactions and items")
     parser.add_argument("--llm", default="smollm2-135m-instruct", help="a known name, a folder, a hub id, or the URL of a server")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "data" / "tags", help="where the export goes (default data/tags)")
+    parser.add_argument("--shops", nargs=2, metavar=("A", "B"), default=("food", "kitchen"), help="how the prompt calls the two domains")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"),
                         help="bfloat16: faster where the processor has matrix units for it, with other words here and there")
     parser.add_argument("--store", type=pathlib.Path, help="where the replies are kept (default build/tags/replies.sqlite)")
@@ -59,7 +60,7 @@ def main():
     from tema_lib.tags.writing import TagConfig, write_tags
 
     setup()
-    began, config, run = time.time(), TagConfig(), Pipeline(data)
+    began, config, run = time.time(), TagConfig(domain_names=tuple(chosen.shops)), Pipeline(data)
     try:
         llm = language_model(chosen.llm, chosen.dtype)
         print(f"{name}: {run.items.count:,} items, {sum(map(bool, run.items.title)):,} with a title; {llm.name}, replies kept in {chosen.store}", flush=True)
