@@ -138,3 +138,20 @@ def test_the_readme_explains_every_key():
     for path in COMMITTED:
         wanted |= set(json.loads(path.read_text(encoding="utf-8")))
     assert wanted <= explained, f"results/README.md says nothing about {sorted(wanted - explained)}"
+
+
+def test_the_tagging_benchmark_was_won_word_for_word_and_a_missing_one_is_named():
+    record = results.read_benchmark("bench_tagging.json")
+    assert record["kind"] == "benchmark" and record["items"] == record["identical_items"] == 256 and record["identical"] is True
+    rate = record["items_per_cpu_second"]
+    assert record["ratio"] == pytest.approx(rate["fast"] / rate["plain"], rel=.02) and record["ratio"] >= 6
+    with pytest.raises(FileNotFoundError, match="results/README.md says which command"):
+        results.read_benchmark("bench_nothing.json")
+
+
+def test_the_comparison_of_prompts_holds_every_form_with_its_controls():
+    from tema_lib.tags.prompts import FORMS
+    record = results.read_benchmark("bench_prompts.json")
+    rows = {(row["data"], row["form"], row["control"]) for row in record["rows"]}
+    assert all((data, form, control) in rows for data in ("planted", "fk_mini") for form in FORMS for control in ("", "shuffled", "encoder only"))
+    assert len({row["model"] for row in record["rows"]}) >= 2 and len(record["agreement"]) >= 8

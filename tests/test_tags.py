@@ -13,7 +13,7 @@ from tema_lib.tags.llm import LocalModel
 from tema_lib.tags.prompts import FORMS, SHOTS, clean, is_measure, parse_tags, shot_tags, tags_of_shot, without_measures, write_prompt
 from tema_lib.tags.refinement import Refinement, breadth, lemma, merge, opposites, settle
 from tema_lib.tags.store import ReplyStore
-from tema_lib.tags.writing import Catalogue, Draft, TagConfig, assign, draft, prompt_for, refine, sample, weigh, write_tags
+from tema_lib.tags.writing import Catalogue, Draft, TagConfig, assign, draft, prompt_for, refine, sample, says, weigh, write_tags
 
 FOOD = [("Dark Roast Espresso Beans, 2 lb", "Oily whole beans for a thick crema."), ("Stone Ground Bread Flour", "High protein wheat flour for sourdough."),
         ("Sushi Rice 5 kg", ""), ("Hickory Barbecue Sauce", "Smoky glaze for ribs on the grill."), ("Loose Leaf Green Tea", ""), ("XK-20", "")]
@@ -115,7 +115,7 @@ def test_example_products_are_well_formed():
 
 @pytest.mark.parametrize("title, bare", [
     ("Whole Bean Coffee, 12-Ounce Bags (Pack of 6)", "Whole Bean Coffee, Bags"), ("Pan, 9.5 x 12 inch, Black", "Pan, Black"), ("7-Up", "7-Up"),
-    ("Tea 20 ct", "Tea"), ("Sauce (2 x 250 g)", "Sauce"), ("12 oz (Pack of 2)", "12 oz (Pack of 2)"), ("3-in-1 Mop", "3-in-1 Mop"), ("", ""),
+    ("Tea, 20 ct", "Tea"), ("Kettle 1500 Watt, 2-Pack", "Kettle"), ("Pot 2 Quart", "Pot"), ("Sauce (2 x 250 g)", "Sauce"), ("12 oz (Pack of 2)", "12 oz (Pack of 2)"), ("3-in-1 Mop", "3-in-1 Mop"), ("", ""),
 ])
 def test_measures_leave_the_title_unless_nothing_else_is_there(title, bare):
     assert without_measures(title) == bare
@@ -132,7 +132,13 @@ def test_a_strangers_title_cannot_break_the_frame():
     plain = write_prompt("Nice mug", "Nice mug", "kitchen", "mixed")
     for label in ("Title:", "Description:", "Tags:", "\n"):
         assert prompt.count(label) == plain.count(label)
-    assert len(clean(evil)) <= 300 and clean("  a \t\n b ") == "a b"
+    assert len(clean(evil)) <= 300 and clean("  a \t\n b ") == "a b" and clean("a\x00b\u200bc") == "a b c"
+
+
+def test_the_title_is_cut_and_loses_its_measures_before_the_model_reads_it():
+    items = few_items((("Green tea from a far mountain, 20 ct", ""), ("Pot", "")), 1)
+    assert prompt_for(items, 1).endswith("Title: Green tea from a far mountain\nTags:")
+    assert prompt_for(items, 1, TagConfig(title_limit=9)).endswith("Title: Green tea\nTags:")
 
 
 # ---------------------------------------------------------------------------------------------- reply
@@ -147,6 +153,7 @@ def test_a_strangers_title_cannot_break_the_frame():
     ("salt & pepper, crème brûlée, one two three four", ("salt & pepper", "crème brûlée", "one two three four")),
     ("one two three four five, a, b", None), ("a, b, " + "x" * 41, None), ("a, b, <b>", None), ("a, b, c_d\nd, e, f", None),
     ("", None), (",,,", None), ("\n\n", None), ("a, b, c\ntitle: x", ("a", "b", "c")), ("mug, " * 5000, None), ("mug " * 5000, None),
+    ('["a", "b", "c"] or ["d"]', ("a", "b", "c")), ("1. a, b, c\n2. d, e, f\n3. g, h, i", ("a", "b", "c")), ("a, b, " + "x" * 40, ("a", "b", "x" * 40)),
     ("茶, 寿司, コーヒー", ("茶", "寿司", "コーヒー")), ("[" * 3000, None),
 ])
 def test_parse_keeps_only_real_tags(reply, tags):
@@ -164,10 +171,52 @@ def test_draft_asks_a_list_once_a_reply_that_is_none_twice_and_textless_items_ne
         found = draft(catalogue, chosen, llm, store, config)
         asked = len(llm.asked)
         again = draft(catalogue, chosen, llm, store, config)
+        assert len(llm.asked) == asked and again == found                             # the store answered the second time
+        draft(catalogue, chosen, llm, store, config, again)                           # items known already: the second wording, and never a third
+        draft(catalogue, chosen, llm, store, config, again)
     assert chosen == list(range(1, 12))                                               # item 12 has no text
     assert [len(found.replies[item]) for item in (1, 3, 9, 10)] == [1, 2, 2, 2] and found.proposed[3] == () and found.replies[3] == ("no list",) * 2
     assert found.proposed[10] == ("steel", "tongs", "grill")
-    assert len(llm.asked) == asked and again == found                                 # the store answered the second time
+    assert all(len(replies) == 2 for replies in again.replies.values()) and again.proposed == found.proposed
+    assert again.refused[1] == found.refused[1] * 2
+
+
+def test_items_with_a_description_only_are_asked_and_blank_ones_are_not(tmp_path):
+    items = few_items((("", "A pot of clay."), ("\u200b \n", ""), ("Pot", "")), 1)
+    llm = Scripted(lambda prompt: "pot, clay, lid" if prompt.startswith("Tags") else "steam, lid, tea")
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        found = draft(by_word_catalogue(items), sample(items, TagConfig()), llm, store, TagConfig(support=-1.0))
+        more = draft(by_word_catalogue(items), [3], llm, store, TagConfig(support=-1.0), Draft({3: ("pot, clay, lid",)}, {3: ("pot", "clay")}, {3: (("lid", "why"),)}))
+    assert sorted(found.replies) == [1, 3]
+    assert more.proposed[3] == ("pot", "clay", "steam", "lid", "tea") and more.refused[3] == (("lid", "why"),)      # what was known stays
+
+
+def test_prompts_that_begin_alike_are_asked_together(tmp_path):
+    groups = []
+
+    class Noting(Scripted):
+        def generate_batches(self, prompts):
+            groups.append({prompt.rpartition("\n\n")[0] for prompt in prompts})
+            return super().generate_batches(prompts)
+
+    items = few_items()
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        draft(by_word_catalogue(items), sample(items, TagConfig()), Noting(lambda prompt: "a, b, c"), store, TagConfig(support=-1.0))
+    assert [len(group) for group in groups] == [1, 1, 1, 1]           # two shops, with and without descriptions
+
+
+def test_a_tag_is_said_word_for_word_in_any_case():
+    assert says("Green Tea, loose", "green tea") and says("Tea (C++)", "c++") and says("tea", "tea")
+    assert not says("Teapot", "tea") and not says("A steak", "tea") and not says("green and tea", "green tea") and not says("abc", "a.c")
+
+
+def test_copies_are_those_of_the_items_own_shop_and_form(tmp_path):
+    items = few_items((("Big pot", ""), ("Big pan", "")), 1)
+    answer = lambda prompt: ", ".join((tags_of_shot(SHOTS["food"][0][2], "use")[0], tags_of_shot(SHOTS["kitchen"][0][2], "use")[0],
+                                       tags_of_shot(SHOTS["kitchen"][0][2], "thing")[4]))
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        found = draft(by_word_catalogue(items), [1, 2], Scripted(answer), store, TagConfig(form="use", support=-1.0))
+    assert found.proposed == {1: ("baking popovers", "wire frame"), 2: ("popping", "wire frame")}
 
 
 def test_the_sample_is_bounded_per_shop_and_always_the_same():
@@ -198,7 +247,8 @@ def test_lemmas_see_through_plurals_verb_endings_and_hyphens():
 
 def test_opposites_differ_only_in_words_of_one_row():
     assert opposites("red wine", "white wine") and opposites("hot chocolate", "iced chocolate") and opposites("breakfast", "dinner")
-    assert not opposites("red wine", "hot wine") and not opposites("red wine", "red wines") and not opposites("wine", "red wine")
+    assert not opposites("red wine", "hot wine") and not opposites("red wine", "red wines")
+    assert not opposites("wine", "red wine") and not opposites("red wine", "wine") and not opposites("red", "red")
 
 
 def test_tags_of_one_meaning_become_the_most_frequent_of_them():
@@ -210,6 +260,11 @@ def test_tags_of_one_meaning_become_the_most_frequent_of_them():
     leader_of, why = merge({"cup": 5, "mug": 2}, vector_of, .85)
     assert leader_of["mug"] == "cup" and why["mug"] == "cosine 0.89"
     assert merge({}, {}, .8) == ({}, {})
+    vector_of = {"pot": vector(1., 0, 0), "tea pot": vector(1., .4, 0), "tea": vector(.6, 1., 0), "pots": vector(0, 0, 1.), "teas": vector(0, 0, 1.)}
+    leader_of, _ = merge({"pot": 2, "pots": 2, "tea pot": 3, "tea": 9}, vector_of, .8)       # 4 pots in all lead the 3 tea pots, which are nearer to a pot than to tea
+    assert leader_of == {"pot": "pot", "pots": "pot", "tea pot": "pot", "tea": "tea"}
+    leader_of, _ = merge({"tea pot": 9, "pot": 2, "pots": 1}, vector_of, .8)
+    assert leader_of == {"tea pot": "tea pot", "pot": "tea pot", "pots": "tea pot"}           # the lemma's leader takes its group along
 
 
 def test_settling_drops_the_rare_the_common_and_what_the_model_finds_broad():
@@ -222,26 +277,60 @@ def test_settling_drops_the_rare_the_common_and_what_the_model_finds_broad():
         "all": "too common: 10 of 10 items", "rare": "too rare: 1 of 10 items", "food": "too broad, says the model: log-odds +2.0"}
 
 
+def test_settling_counts_items_and_keeps_what_stands_at_a_limit():
+    proposed = {1: ("cup", "cups", "tea"), 2: ("cups", "tea"), 3: ("tea", "odd"), 4: ("pan",), 5: ("pan",), 6: ("odd",)}
+    vector_of = {tag: row for tag, row in zip(("cup", "cups", "tea", "odd", "pan"), torch.eye(5))}
+    judged = {"tea": .5, "cups": -1.0, "pan": .7, "odd": .4}
+    kept, leader_of, fate = settle(proposed, vector_of, lambda tags: judged, threshold=.8, min_items=2, max_share=.5, breadth_limit=.5)
+    assert kept == ["tea", "cups", "odd"]                                 # 3 of 6 items, twice 2; an item that says cup and cups counts once
+    assert fate["cup"].what == "merged" and fate["cup"].into == "cups" == leader_of["cup"] and fate["cup"].why == "same lemma"
+    assert fate["pan"].why == "too broad, says the model: log-odds +0.7" and set(fate) == {"cup", "pan"}
+    nobody = lambda tags: pytest.fail("nothing is left to judge")
+    assert settle({1: ("a",)}, {"a": torch.eye(1)[0]}, nobody, threshold=.8, min_items=2, max_share=1, breadth_limit=0)[0] == []
+
+
 def test_breadth_is_measured_from_the_middle_of_known_tags():
     judge = lambda prompts: [5.0 if re.search(r"Tag: (stuff|useful|grocery|everyday)\n[^\n]*$", prompt) else 4.0 if "Tag: drink\n" in prompt else 1.0 for prompt in prompts]
     assert breadth(["drink", "tea"], judge) == {"drink": 1.0, "tea": -2.0}
 
 
-def test_refinement_asks_again_about_items_left_out_and_says_what_changed(tmp_path):
-    products = tuple((f"Tea {word}", "") for word in "abcdef") + tuple((f"Pot {word}", "") for word in "abcdef")
-    items = few_items(products, 6)
-    answer = lambda prompt: "tea, food, green" if "Title: Tea" in prompt.rpartition("\n\n")[2] else "pot, clay, lid" if prompt.startswith("Catalogue") else f"x{len(prompt) % 7}{prompt[-7]}, y, z"
-    catalogue, config = by_word_catalogue(items), TagConfig(support=-1.0, max_share=.6, min_items=3)
+def refined(tmp_path, answer, rounds=3, **changes):
+    """Six teas in shop A, six pots in shop B, and what the model says of them."""
+    items = few_items(tuple((f"Tea {word}", "") for word in "abcdef") + tuple((f"Pot {word}", "") for word in "abcdef"), 6)
+    places = {}
+    encode = lambda texts: torch.stack([torch.eye(200)[places.setdefault(text, len(places))] for text in texts])       # no two texts alike
+    catalogue = Catalogue(items, Features(torch.zeros(13, 200), torch.arange(13) > 0), encode)
+    config = TagConfig(**{"support": -1.0, "max_share": .6, "min_items": 3, "rounds": rounds, **changes})
+    llm = Scripted(lambda prompt: answer(prompt.rpartition("Title: ")[2].split("\n")[0], prompt.startswith("Catalogue")))
     with ReplyStore(tmp_path / "replies.sqlite") as store:
-        llm = Scripted(answer)
         proposals = draft(catalogue, sample(items, config), llm, store, config)
-        list_ = refine(catalogue, proposals, llm, store, config)
-        alone = refine(catalogue, draft(catalogue, sample(items, config), llm, store, config), llm, store, replace(config, rounds=1))
-    assert len(alone.rounds) == 1 and "pot" not in alone.tags
-    assert list_.vectors.shape == (len(list_.tags), 64) and torch.equal(list_.vectors[0], catalogue.vector_of[list_.tags[0]])
-    fates = {(change.tag, change.what) for round in list_.rounds for change in round.changes}
-    assert ("food", "dropped") in fates and {"tea", "green"} <= set(list_.tags) and "food" not in list_.tags
-    assert set(list_.rounds[-1].tags) == set(list_.tags)
+        return refine(catalogue, proposals, llm, store, config), proposals, llm, catalogue
+
+
+def test_refinement_asks_again_about_items_left_out_and_says_what_changed(tmp_path):
+    """Teas name the list at once; pots say something else each, and only in the second wording what they share."""
+    answer = lambda title, second: "teas, food, green" if title == "Tea a" else "tea, food, green" if title.startswith("Tea") else (
+        "pot, clay, lid" if second else f"{title[-1]}x, {title[-1]}y, {title[-1]}z")
+    done, proposals, llm, catalogue = refined(tmp_path, answer)
+    first, second = done.rounds[0], done.rounds[1]
+    assert len(done.rounds) == 2 and first.tags == ("green", "tea") and set(second.tags) == {"green", "tea", "pot", "clay", "lid"} == set(done.tags)
+    assert {(change.tag, change.what) for change in second.changes} == {("pot", "added"), ("clay", "added"), ("lid", "added")}      # nothing is said twice
+    said = {change.tag: change for change in first.changes}
+    assert said["food"].why.startswith("too broad") and said["teas"].into == "tea" and said["ax"].why == "too rare: 1 of 12 items"
+    assert all(len(proposals.replies[item]) == 1 for item in range(1, 7)) and all(len(proposals.replies[item]) == 2 for item in range(7, 13))
+    assert done.vectors.shape == (5, 200) and torch.equal(done.vectors[0], catalogue.vector_of[done.tags[0]]) and done.leader_of["teas"] == "tea"
+
+
+def test_refinement_ends_with_the_last_round_when_nothing_changes_or_when_nobody_is_left_out(tmp_path):
+    answer = lambda title, second: "tea, green, leaf" if title.startswith("Tea") else f"{title[-1]}x, {title[-1]}y, {title[-1]}z"
+    assert len(refined(tmp_path / "1", answer, rounds=1)[0].rounds) == 1
+    assert len(refined(tmp_path / "2", answer)[0].rounds) == 2                           # asked again, the pots say nothing new: the list stands
+    done, proposals, llm, _ = refined(tmp_path / "3", lambda title, second: "tea, pot, lid" if title < "Q" else "tea, leaf, cup", max_share=1.0)
+    assert len(done.rounds) == 1 and not any(prompt.startswith("Catalogue") for prompt in llm.asked)
+    merged, _, llm, _ = refined(tmp_path / "4", lambda title, second: "cups, tea, pot" if title == "Pot f" else "cup, lid, jug", max_share=1.0)
+    assert merged.leader_of["cups"] == "cup" and not any(prompt.startswith("Catalogue") for prompt in llm.asked)      # "cups" counts as listed
+    nothing, *_ = refined(tmp_path / "5", lambda title, second: "ok")
+    assert nothing.tags == () and nothing.vectors.shape == (0, 200)
 
 
 # ---------------------------------------------------------------------------------------------- 3 assign
@@ -262,6 +351,25 @@ def test_own_tags_come_first_then_snapped_then_near_ones(tmp_path):
     assert [(tag, source) for tag, _, source in tags.tags_of(3)] == [("pot", OWN), ("green tea", SNAPPED), ("steel spoon", NEAREST)]
     assert tags.tags_of(4) == [] and tags.raw_replies[4] == () and tags.raw_replies[1] == ("pot, green tea cup, horse",)
     assert tags.vocabulary[0] == "" and torch.allclose(tags.weights.sum(1), torch.tensor([0., 1, 1, 1, 0]))
+
+
+def test_an_own_tag_stays_own_and_a_merged_word_counts_as_its_leader(tmp_path):
+    items = few_items((("Thing", ""), ("Spoon", "")), 1)
+    catalogue = by_word_catalogue(items)
+    catalogue.learn(["tea", "pot", "teas", "tea tea pot"])
+    refinement = Refinement(("tea", "pot"), torch.stack([catalogue.vector_of["tea"], catalogue.vector_of["pot"]]), {"tea": "tea", "pot": "pot", "teas": "tea"}, ())
+    config = TagConfig(support=-1.0, max_share=1.0, assign=2.0, assign_first=2.0, snap=.7)
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        tags = assign(catalogue, refinement, Scripted(lambda prompt: "tea tea pot, teas, pot"), store, config)
+    assert [(tag, source) for tag, _, source in tags.tags_of(1)] == [("tea", OWN), ("pot", OWN)]
+
+
+def test_a_snapped_word_finds_another_tag_when_its_own_has_left_the_list(tmp_path):
+    items = few_items(tuple((f"Tea {number}", "") for number in range(6)) + (("Pot", ""),), 6)
+    tags = assigned(tmp_path, items, ["tea cup", "tea pot"], lambda prompt: "tea cup red, x, y" if prompt.endswith("Tea 5\nTags:") else "tea cup, x, y" if "Title: Tea" in prompt.rpartition("\n\n")[2] else "z, x, y",
+                    max_share=.5, snap=.4)
+    assert tags.vocabulary == ("", "tea pot") or "tea cup" not in tags.vocabulary
+    assert all(tag != "tea cup" for item in range(8) for tag, _, _ in tags.tags_of(item))
 
 
 def test_few_tags_rather_than_invented_ones(tmp_path):

@@ -58,7 +58,7 @@ def lemma(tag: str) -> str:
     """A key that equal tags share: words without plural or verb ending, hyphens and spaces ("Baked cookies" -> "bakecookie")."""
     words = re.findall(r"[^\W_]+", tag.lower())
     bare = lambda word: lemminflect.getLemma(lemminflect.getLemma(word, "NOUN")[0], "VERB")[0]
-    return "".join(bare(word) if word.isalpha() and word.isascii() else word for word in words)
+    return "".join(bare(word) if word.isalpha() else word for word in words)
 
 
 def opposites(first: str, second: str) -> bool:
