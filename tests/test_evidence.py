@@ -53,8 +53,21 @@ def test_coverage_counts_what_it_says():
     assert found["tags nearest by meaning"] == pytest.approx(7 / 12) and found["share of items of the most frequent tag"] == pytest.approx(3 / 6)
     assert found["tags of the list that both shops use"] == pytest.approx(1 / 6)                      # coffee
     assert found["tags that repeat an example"] == pytest.approx(2 / 12)                              # movie night, on two items of A
+    brunch = replace(small(), vocabulary=("", "coffee", "espresso", "holiday brunch", "movie night", "cups", "white cup"))
+    assert evidence.coverage(brunch, form="occasion")["tags that repeat an example"] == 0               # each stands in the other shop's examples
     assert "tags that repeat an example" not in evidence.coverage(small())
     assert evidence.uses(small()).tolist() == [[0, 2, 2, 2, 0, 0, 0], [0, 1, 0, 0, 2, 2, 1]]
+
+
+def test_an_empty_list_has_no_evidence_and_comes_back_from_its_export(tmp_path):
+    tags, bare = small(), torch.zeros(7, 3, dtype=torch.long)
+    empty = replace(tags, vocabulary=("",), tag_ids=bare, weights=bare.float(), source=bare.to(torch.int8), vectors=torch.zeros(1, 6))
+    assert set(evidence.coverage(empty, form="mixed").values()) == {0.0} and evidence.closest_pairs(empty) == [] and np.isnan(evidence.agreement(empty, empty))
+    assert evidence.joined_pairs(empty, list("xxyyzz"))["F1"] == 0 == evidence.joined_pairs(empty, list("abcdef"))["F1"]
+    items = Items(("", *"abcdef"), ("",) * 7, ("",) * 7, tags.domain_of_item.numpy())
+    path = export_tags(empty, items, tmp_path, data="toy", sha256="beef", settings="{}", config=TagConfig(tags_per_item=3))
+    back = read_export(path, items, lambda texts: torch.ones(len(texts), 6))
+    assert back.vocabulary == ("",) and back.vectors.shape == (1, 6) and back.weights.sum() == 0
 
 
 def test_closest_pairs_name_opposites_and_equal_lemmas_are_found():
@@ -99,12 +112,18 @@ def test_likeness_is_that_of_consecutive_purchases():
     assert found["across"] == .5 and .8 < found["across, learned"] < .9 and found["A"] > .8
     shuffled = evidence.likeness(equal[np.concatenate([[0], 1 + chance.permutation(40)])], users, domain)
     assert abs(shuffled["across"] - .5) < .1
+    fickle = []                                                          # half of the users go on with the next group: what is learned on the others misleads
+    for user in range(300):
+        wanted = chance.integers(4)
+        first, second = np.flatnonzero((group == wanted) & (domain == 0)), np.flatnonzero((group == (wanted + user % 2) % 4) & (domain == 1))
+        fickle.append(torch.tensor([chance.choice(first), chance.choice(second)]))
+    assert evidence.likeness(affine, fickle, domain)["across, learned"] < .45
     assert np.isnan(evidence.likeness(equal, [torch.tensor([1, 2])], domain)["across"])
 
 
 def test_pairs_across_the_shops_have_the_item_of_a_first():
-    pairs, users = evidence.consecutive_pairs([torch.tensor([1, 3, 2]), torch.tensor([3]), torch.tensor([4, 3])], np.array([-1, 0, 0, 1, 1]))
-    assert pairs.tolist() == [[1, 3], [2, 3], [4, 3]] and users.tolist() == [0, 0, 2]
+    pairs, users = evidence.consecutive_pairs([torch.tensor([1, 3, 2, 1]), torch.tensor([3]), torch.tensor([4, 3])], np.array([-1, 0, 0, 1, 1]))
+    assert pairs.tolist() == [[1, 3], [2, 3], [2, 1], [4, 3]] and users.tolist() == [0, 0, 0, 2]
 
 
 # ---------------------------------------------------------------------------------------------- controls
@@ -141,6 +160,8 @@ def test_encoder_only_ignores_what_the_model_said_of_the_item():
     catalogue, config = catalogue_of(tags), TagConfig(assign=.3, assign_first=-1.0)
     control = control_tags(tags, "encoder only", catalogue, config)
     assert control.vocabulary == tags.vocabulary and (control.source[1:] == NEAREST).any(1).all() and control.raw_replies[1] == ()
+    roomy = control_tags(tags, "encoder only", catalogue, TagConfig(assign=-1.0))
+    assert ((roomy.tag_ids[1:] > 0).sum(1) == 5).all() and roomy.tag_ids.shape[1] == 5         # never more than K
     cosines = tags.vectors[1:] @ catalogue.text_vectors.matrix[7]
     assert control.tag_ids[7, 0] == cosines.argmax() + 1 and ((control.tag_ids[1:] > 0).sum(1) >= 3).all()
     other = replace(tags, tag_ids=tags.tag_ids.roll(1, 0))
@@ -151,6 +172,8 @@ def test_title_words_are_the_rarest_words_of_the_title():
     tags = some_tags()
     control = control_tags(tags, "title words", catalogue_of(tags), TagConfig(tags_per_item=2, max_share=.6))
     assert set(control.vocabulary) == {"", "red", "blue"}                             # "mug" and "thing" stand in every title, digits are no words
+    one = control_tags(tags, "title words", catalogue_of(tags), TagConfig(tags_per_item=1, max_share=1.0))
+    assert set(one.vocabulary) == {"", "red", "blue", "mug", "thing"} and {tag for item in range(1, 9) for tag, _, _ in one.tags_of(item)} == {"red", "blue"}
     assert [tag for tag, _, _ in control.tags_of(1)] == ["red"] and control.model == "title words"
     assert torch.allclose(control.weights[1:].sum(1), torch.ones(len(tags.tag_ids) - 1))
 
@@ -174,6 +197,7 @@ def test_an_export_comes_back_and_says_how_it_was_made(tmp_path):
     assert torch.allclose(back.weights, tags.weights) and (back.model, back.fingerprint) == ("small", "f00d")
     assert torch.allclose(back.vectors[back.vocabulary.index("espresso")], tags.vectors[2])
     before = path.read_bytes()
+    assert before[4:8] == bytes(4)                                                    # no time in the packed file: equal tags, equal bytes, whenever
     export_tags(tags, items, tmp_path, data="toy", sha256="beef", settings='{"dtype": "float32"}', config=config)
     assert path.read_bytes() == before
     with pytest.raises(ValueError, match="tags other items.*make tags"):

@@ -133,6 +133,7 @@ def test_a_strangers_title_cannot_break_the_frame():
     for label in ("Title:", "Description:", "Tags:", "\n"):
         assert prompt.count(label) == plain.count(label)
     assert len(clean(evil)) <= 300 and clean("  a \t\n b ") == "a b" and clean("a\x00b\u200bc") == "a b c"
+    assert clean("Title : a DESCRIPTION:: b Tags： c") == "Title a DESCRIPTION b Tags c"
 
 
 def test_the_title_is_cut_and_loses_its_measures_before_the_model_reads_it():
@@ -154,7 +155,7 @@ def test_the_title_is_cut_and_loses_its_measures_before_the_model_reads_it():
     ("one two three four five, a, b", None), ("a, b, " + "x" * 41, None), ("a, b, <b>", None), ("a, b, c_d\nd, e, f", None),
     ("", None), (",,,", None), ("\n\n", None), ("a, b, c\ntitle: x", ("a", "b", "c")), ("mug, " * 5000, None), ("mug " * 5000, None),
     ('["a", "b", "c"] or ["d"]', ("a", "b", "c")), ("1. a, b, c\n2. d, e, f\n3. g, h, i", ("a", "b", "c")), ("a, b, " + "x" * 40, ("a", "b", "x" * 40)),
-    ("茶, 寿司, コーヒー", ("茶", "寿司", "コーヒー")), ("[" * 3000, None),
+    ("Here are tags:\nmug, cup, bowl\nEnjoy", ("mug", "cup", "bowl")), ("茶, 寿司, コーヒー", ("茶", "寿司", "コーヒー")), ("[" * 3000, None),
 ])
 def test_parse_keeps_only_real_tags(reply, tags):
     assert parse_tags(reply) == tags
@@ -386,6 +387,22 @@ def test_a_tag_on_too_many_items_leaves_the_list(tmp_path):
     assert "tea" not in tags.vocabulary and [tag for tag, _, _ in tags.tags_of(6)] == ["pot", "lid"] and tags.tags_of(1) == []
 
 
+def test_a_limit_is_reached_but_not_passed_and_the_list_is_ordered_by_use(tmp_path):
+    items = few_items(tuple((f"Tea {number}", "") for number in range(4)) + (("Pot", ""), ("Lid", ""), ("Jar", ""), ("Cup", "")), 4)
+    answer = lambda prompt: "tea, leaf, cup" if "Title: Tea" in prompt.rpartition("\n\n")[2] else "lid, pot, jar" if prompt.endswith("Lid\nTags:") else "pot, x, y"
+    tags = assigned(tmp_path, items, ["lid", "pot", "tea"], answer, max_share=.5, tags_per_item=2)
+    assert tags.vocabulary == ("", "pot", "tea", "lid")                       # 4, 4 and 1 of 8 items: half is not too many; the list's order decides a tie
+    assert tags.tag_ids.shape == (9, 2) and [tag for tag, _, _ in tags.tags_of(6)] == ["lid", "pot"]
+    close = assigned(tmp_path, items, ["tea", "tea pot lid", "lid"], lambda prompt: "x, y, z", assign=.3, tags_per_item=2)
+    assert [tag for tag, _, _ in close.tags_of(1)] == ["tea", "tea pot lid"] and [tag for tag, _, _ in close.tags_of(6)] == ["lid", "tea pot lid"]      # nearest first
+
+
+def test_a_small_catalogue_keeps_tags_on_two_items(tmp_path):
+    done, _, _, _ = refined(tmp_path, lambda title, second: "green, leaf, cup" if title < "Tea c" and title.startswith("Tea") else f"{title[-1]}{title[0]}x, {title[-1]}y, {title[-1]}z",
+                            max_share=.01, min_items=2, rounds=1)
+    assert {"green", "leaf", "cup"} <= set(done.tags)
+
+
 def test_an_example_tag_is_never_given_by_the_encoder_alone(tmp_path):
     items = few_items((("Movie snack night", ""), ("Movie night box", "")), 1)
     tags = assigned(tmp_path, items, ["movie night", "popcorn"], lambda prompt: "horse, saddle, oats", assign=.5, form="occasion")
@@ -404,8 +421,12 @@ def test_weights_are_relevance_idf_or_uniform_and_sum_to_one():
     assert weigh(tag_ids, vectors, features, replace(config, weight="uniform"))[1].tolist() == [.5, .5]
     idf = weigh(tag_ids, vectors, features, replace(config, weight="idf"))[1]      # tag 2 on one of 3 items, tag 1 on two
     assert torch.allclose(idf, torch.tensor([np.log(3), np.log(1.5)], dtype=torch.float32) / np.log(4.5))
+    everywhere = torch.tensor([[0, 0], [1, 0], [1, 0], [1, 0]])
+    assert weigh(everywhere, vectors, features, replace(config, weight="idf"))[1:, 0].tolist() == [1, 1, 1]      # a tag of all items has idf 0, and yet is all there is
     with pytest.raises(ValueError, match="choose"):
         TagConfig(weight="loud")
+    with pytest.raises(ValueError, match="at least 1"):
+        TagConfig(tags_per_item=0)
 
 
 def some_tags(count=40):
@@ -423,6 +444,7 @@ def test_tags_come_back_from_disk_and_damage_is_named(tmp_path):
     tags.save(tmp_path / "tags")
     back = ItemTags.load(tmp_path / "tags")
     assert back.vocabulary == tags.vocabulary and back.raw_replies == tags.raw_replies
+    assert (back.model, back.fingerprint) == ("model", "f00d") and ItemTags.load(tmp_path / "tags.json").vocabulary == tags.vocabulary
     assert torch.equal(back.tag_ids, tags.tag_ids) and torch.equal(back.weights, tags.weights) and back.tags_of(3) == tags.tags_of(3)
     replace(tags, weights=tags.weights / 2).save(tmp_path / "other")
     (tmp_path / "tags.safetensors").write_bytes((tmp_path / "other.safetensors").read_bytes())

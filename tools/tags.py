@@ -60,9 +60,10 @@ def main():
     from tema_lib.tags.writing import TagConfig, write_tags
 
     setup()
-    began, config, run = time.time(), TagConfig(domain_names=tuple(chosen.shops)), Pipeline(data)
+    began, config = time.time(), TagConfig(domain_names=tuple(chosen.shops))
     try:
-        llm = language_model(chosen.llm, chosen.dtype)
+        chosen.out.mkdir(parents=True, exist_ok=True)                    # before hours of work, not after
+        run, llm = Pipeline(data), language_model(chosen.llm, chosen.dtype)
         print(f"{name}: {run.items.count:,} items, {sum(map(bool, run.items.title)):,} with a title; {llm.name}, replies kept in {chosen.store}", flush=True)
         with ReplyStore(chosen.store) as store:
             before = len(store)
@@ -70,11 +71,11 @@ def main():
             asked = len(store) - before
             if chosen.replies:
                 store.export_jsonl(chosen.replies)
+        path = export_tags(tags, run.items, chosen.out, data=run.raw.name, sha256=run.raw.sha256, settings=llm.settings, config=config)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("\nStopped. The replies so far are kept: the same command goes on from here.")
-    path = export_tags(tags, run.items, chosen.out, data=run.raw.name, sha256=run.raw.sha256, settings=llm.settings, config=config)
     for what, share in coverage(tags, config.domain_names, config.form).items():
         print(f"  {what:42} {share:.3f}")
     print(f"{len(tags.vocabulary) - 1} tags; {asked:,} questions asked in {time.time() - began:.0f} s\n{path}")

@@ -17,7 +17,7 @@ CONTROLS = ("shuffled", "random", "title words", "encoder only", "none")
 
 
 def control_tags(tags: ItemTags, kind: str, catalogue: Catalogue, config: TagConfig = TagConfig(), seed: int = 0) -> ItemTags:
-    """The control `kind` to `tags`, of the same shape. Raises ValueError for an unknown kind.
+    """The control `kind` to `tags`, for the same items. Raises ValueError for an unknown kind.
 
     "shuffled": whole rows change places among the items of a domain, so that every frequency stays.
     "random": each item keeps its number of tags and its weights; the tags are drawn anew from the list.

@@ -38,7 +38,7 @@ def coverage(tags: ItemTags, shops: tuple[str, str] = ("food", "kitchen"), form:
         "tags snapped to the list": (source == SNAPPED).sum().item() / total,
         "tags nearest by meaning": (source == NEAREST).sum().item() / total,
         "share of items of the most frequent tag": (weight_table(tags)[1:] > 0).mean(0).max().item(),
-        "tags of the list that both shops use": float((uses(tags).min(0)[1:] > 0).mean()),
+        "tags of the list that both shops use": float((uses(tags).min(0)[1:] > 0).mean()) if len(tags.vocabulary) > 1 else 0.0,
     }
     if form is not None:
         copies = [shot_tags(shop, form) for shop in shops]
@@ -65,13 +65,13 @@ def equal_lemmas(tags: ItemTags) -> list[tuple[str, ...]]:
 
 
 def agreement(first: ItemTags, second: ItemTags) -> float:
-    """Mean over items of the Jaccard overlap of two taggings' tags, compared by lemma; items without tags in both are left out."""
+    """Mean over items of the Jaccard overlap of two taggings' tags, compared by lemma; items without tags in both are left out (nan if all are)."""
     shares = []
     for item in range(1, len(first.tag_ids)):
         one, other = ({lemma(tag) for tag, _, _ in tags.tags_of(item)} for tags in (first, second))
         if one | other:
             shares.append(len(one & other) / len(one | other))
-    return float(np.mean(shares))
+    return float(np.mean(shares)) if shares else float("nan")
 
 
 # ---------------------------------------------------------------------------------------------- against a known truth
@@ -89,7 +89,7 @@ def joined_pairs(tags: ItemTags, truth, across: bool | None = None) -> dict[str,
     right = float((joined & same).sum())
     precision, recall = right / max(int(joined.sum()), 1), right / max(int(same.sum()), 1)
     return {"precision": precision, "recall": recall, "F1": 2 * precision * recall / max(precision + recall, 1e-12), "pairs joined": int(joined.sum()),
-            "lift": precision / float(same.mean())}
+            "lift": precision / float(same.mean()) if same.any() else float("nan")}
 
 
 # ---------------------------------------------------------------------------------------------- against what people buy

@@ -40,7 +40,7 @@ def export_tags(tags: ItemTags, items, folder: str | Path, *, data: str, sha256:
     writer.writerow(COLUMNS)
     for item in range(1, len(items.item_id)):
         row = tags.tags_of(item)
-        writer.writerow([items.item_id[item], ",".join(tag for tag, _, _ in row), ",".join(f"{weight:.3f}" for _, weight, _ in row),
+        writer.writerow([items.item_id[item], ",".join(tag for tag, _, _ in row), ",".join(f"{weight:.3g}" for _, weight, _ in row),
                          ",".join(str(source) for _, _, source in row)])
     packed = gzip.compress(text.getvalue().encode(), mtime=0)
     about = {
@@ -48,7 +48,7 @@ def export_tags(tags: ItemTags, items, folder: str | Path, *, data: str, sha256:
         "tags": len(tags.vocabulary) - 1, "coverage": {name: round(share, 4) for name, share in coverage(tags, config.domain_names, config.form).items()},
         "model": tags.model, "weights_sha256": tags.fingerprint, "decoding": json.loads(settings), "prompt_version": prompt_version(config.form),
         "config": asdict(config), "date": datetime.date.today().isoformat(), "columns": COLUMNS,
-        "sources": "1 the model's own word, 2 that word snapped to the list, 3 the tag of the list nearest to the title by the text encoder",
+        "sources": "1 the model's own word, 2 that word snapped to the list, 3 the tag of the list nearest to the text by the text encoder",
         "note": "Our own tags, made from the items' titles; the titles themselves are not passed on. The data sets are for research use.",
     }
     write_atomically(path, packed)
@@ -67,7 +67,7 @@ def read_export(path: str | Path, items, encode: Encoder) -> ItemTags:
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing; write the export again with `make tags`.")
     card, packed = json.loads(card_path.read_text(encoding="utf-8")), path.read_bytes()
-    if hashlib.sha256(packed).hexdigest() != card.get("file_sha256"):
+    if hashlib.sha256(packed).hexdigest() != card.get("file_sha256") or not {"config", "data", "tables_sha256", "model", "weights_sha256"} <= set(card):
         raise ValueError(f"{path} is not the file that {card_path.name} speaks of: fetch both again.")
     rows = list(csv.reader(io.StringIO(gzip.decompress(packed).decode()), delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
     if [row[0] for row in rows] != list(items.item_id[1:]):
@@ -87,7 +87,7 @@ def read_export(path: str | Path, items, encode: Encoder) -> ItemTags:
         for place, (tag, share, origin) in enumerate(zip(*(cell.split(",") for cell in (names, shares, sources)))):
             if tag:
                 tag_ids[item, place], weights[item, place], source[item, place] = number[tag], float(share), int(origin)
-    weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)                  # three decimals were kept
-    vectors = encode(vocabulary)
+    weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)                  # three digits were kept
+    vectors = encode(vocabulary or ["tag"])[:len(vocabulary)]
     return ItemTags(("", *vocabulary), tag_ids, weights, source, torch.cat([torch.zeros(1, vectors.shape[1]), vectors]),
                     torch.as_tensor(items.domain_of_item).clone(), ((),) * (len(rows) + 1), card["model"], card["weights_sha256"])

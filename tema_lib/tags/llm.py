@@ -210,6 +210,8 @@ class LocalModel:
     def choose_batches(self, prompts: Sequence[str], first: str, second: str) -> Iterator[tuple[list[int], list[str]]]:
         """Like `generate_batches`, but the reply is the log-odds of the word `first` against `second` as the next one, as text."""
         one, other = (self.tokenizer(choice, add_special_tokens=False).input_ids[0] for choice in (first, second))
+        if one == other:
+            raise ValueError(f"{first!r} and {second!r} begin with the same token: choose words that differ from their beginning.")
         odds = lambda scores: [f"{float(value):.3f}" for value in scores[:, one] - scores[:, other]]
         if not self.shares_prefix:
             yield from (([place], odds(self.model(torch.tensor([self.tokens(prompt)]), logits_to_keep=1).logits[:, -1])) for place, prompt in enumerate(prompts))

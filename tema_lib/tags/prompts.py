@@ -79,7 +79,7 @@ _MEASURE_UNIT = (r"(?:fl(?:uid)?\.?\s*)?(?:ounces?|oz|lbs?|pounds?|grams?|gr?|kg
                  r"feet|ft|watts?|w|volts?|counts?|ct|packs?|pk|pieces?|pc|sets?|cups?|bags?|cans?|bottles?|boxes|servings?)")
 _MEASURE = re.compile(
     r"\(?\b(?:pack|case|set|box|bag) of \d+\)?|(?<![\w.])(?:\d+(?:[.,/-]\d+)*\s*x\s*)*\d+(?:[.,/-]\d+)*[\s-]*" + _MEASURE_UNIT + r"\b\.?", re.IGNORECASE)
-_LABEL = re.compile(r"\b(title|description|tags)\s*:", re.IGNORECASE)
+_LABEL = re.compile(r"\b(title|description|tags)(?:\s*[:：])+", re.IGNORECASE)
 _TAG = re.compile(r"[^\W_](?:[^\W_]|[ &'’/+%-])*")
 _LEADING = re.compile(r"^(\d+[.)]\s+|[-*#\"'“”\[\].\s]+)+")       # "1. ", "- ", quotes; "1930s" keeps its digits
 _TRAILING = re.compile(r"[\s\"'“”\[\].!;:]+$")
@@ -145,7 +145,7 @@ def write_prompt(title: str, description: str, shop: str, form: str, attempt: in
 def parse_tags(reply: str) -> tuple[str, ...] | None:
     """The tags in a raw reply, in their order, or None when it is not a list of at least three different tags.
 
-    Three shapes are read: a line of tags between commas (what stands behind that line is not read), a list of three or
+    Three shapes are read: a line of tags between commas (the first line with a comma; others are not read), a list of three or
     more numbered or dotted lines, and a JSON list, fenced or not, as larger models like to write it.
     A tag has 1 to 4 words, at most 40 characters, and letters, digits, space and &'/+%- only; everything is lower case.
     """
@@ -168,4 +168,4 @@ def _pieces(reply: str) -> list[str]:
     lines = [line.strip() for line in re.sub(r"(?i)^tags\s*:", "", reply).strip().split("\n") if line.strip()]
     if len(lines) >= 3 and all(re.match(r"(\d+[.)]|[-*•])\s", line) and "," not in line for line in lines):
         return [line.lstrip("•") for line in lines]
-    return lines[0].split(",") if lines else []
+    return next((line for line in lines if "," in line), "").split(",")

@@ -137,7 +137,7 @@ def settle(proposed: Mapping[int, Iterable[str]], vector_of: Mapping[str, Tensor
     leader_of, why = merge(counts, vector_of, threshold)
     merged = Counter(leader for tags in proposed.values() for leader in {leader_of[tag] for tag in tags})
     fate = {tag: Change(tag, "merged", why[tag], leader_of[tag]) for tag in counts if leader_of[tag] != tag}
-    most = max_share * max(len(proposed), 1)
+    most = max(max_share * len(proposed), min_items)                 # a small catalogue keeps tags, too
     kept = []
     for tag, count in sorted(merged.items(), key=lambda pair: (-pair[1], pair[0])):
         if count < min_items:

@@ -47,6 +47,8 @@ class TagConfig:
     def __post_init__(self):
         if self.weight not in ("relevance", "idf", "uniform"):
             raise ValueError(f'weight "{self.weight}" is unknown; choose "relevance", "idf" or "uniform".')
+        if self.tags_per_item < 1 or self.temperature <= 0 or self.snap <= 0:
+            raise ValueError("tags_per_item must be at least 1, temperature and snap above 0.")
         if self.form not in FORMS:
             raise ValueError(f'form "{self.form}" is unknown; choose one of {", ".join(FORMS)}.')
 
@@ -215,7 +217,7 @@ def assign(catalogue: Catalogue, refinement: Refinement, llm, store: ReplyStore,
     while True:
         table = [listed.tags_for(item, replies.proposed.get(item, ())) for item in range(rows)]
         counts = torch.bincount(torch.tensor([tag for row in table for tag, _ in row], dtype=torch.long), minlength=len(listed.tags) + 1)
-        common = (counts > config.max_share * max(rows - 1, 1)).nonzero()[:, 0].tolist()
+        common = (counts > max(config.max_share * (rows - 1), config.min_items)).nonzero()[:, 0].tolist()
         if not common:
             break
         listed.drop(common)
