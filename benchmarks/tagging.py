@@ -51,11 +51,11 @@ def main():
 
     llm.generate(shops[0][:2]), llm.generate_plain(prompts[0])                     # warm
     fast_seconds, plain_replies, plain_seconds = [], [], 0.0
-    for round in range(chosen.rounds):
+    for turn in range(chosen.rounds):
         replies, spent = fast()
         fast_seconds.append(spent)
         print(f"fast  {len(prompts) / spent:6.2f} items per CPU-second", flush=True)
-        part = prompts[round * len(prompts) // chosen.rounds:(round + 1) * len(prompts) // chosen.rounds]
+        part = prompts[turn * len(prompts) // chosen.rounds:(turn + 1) * len(prompts) // chosen.rounds]
         began = time.process_time()
         plain_replies += [llm.generate_plain(prompt) for prompt in part]
         spent = time.process_time() - began
