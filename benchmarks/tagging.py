@@ -1,6 +1,6 @@
 """How much faster is tagging than one greedy generation after the other, and does it say the same?
 
-    python benchmarks/tagging.py [--items 256] [--rounds 3]
+    python benchmarks/tagging.py [--items 256] [--rounds 2]
     make bench-tagging
 
 256 titles of `fk_mini` (TEMA_REAL_DATA names the folder that holds it), of the planted world where that is absent. The plain
