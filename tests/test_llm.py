@@ -103,6 +103,8 @@ def test_choices_are_kept_apart_from_replies(llm, tmp_path):
         text = ask(prompts, llm, store)
         assert len(store) == 3 and float(odds[0]) == -float(turned[0]) and text[0] != odds[0]
         assert ask(prompts, llm, store, choices=(" anything", " one")) == odds and len(store) == 3
+    with pytest.raises(ValueError, match="begin with the same token"):
+        list(llm.choose_batches(prompts, " tea", " tea"))
 
 
 def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp_path):
