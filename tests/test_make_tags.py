@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def start(folder, tmp_path, *more):
     command = [sys.executable, ROOT / "tools" / "tags.py", "--data", folder, "--out", tmp_path / "out", "--store", tmp_path / "replies.sqlite", *more]
-    return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)      # a job in the background of a shell ignores Ctrl-C, and so would its child
+    return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
 
 
 @pytest.fixture
