@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from .evidence import coverage
 from .prompts import FORMS, INSTRUCTIONS, SHOTS
 from .writing import Encoder, TagConfig
 
-COLUMNS = ["item_id", "tags", "weights", "sources"]
+COLUMNS = ["item_id", "tags"]          # tag:weight:source, between commas; the numbers keep neighbours from spelling a title
 
 
 def prompt_version(form: str) -> str:
@@ -39,9 +40,7 @@ def export_tags(tags: ItemTags, items, folder: str | Path, *, data: str, sha256:
     writer = csv.writer(text, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n")
     writer.writerow(COLUMNS)
     for item in range(1, len(items.item_id)):
-        row = tags.tags_of(item)
-        writer.writerow([items.item_id[item], ",".join(tag for tag, _, _ in row), ",".join(f"{weight:.3g}" for _, weight, _ in row),
-                         ",".join(str(source) for _, _, source in row)])
+        writer.writerow([items.item_id[item], ",".join(f"{tag}:{weight:.3g}:{source}" for tag, weight, source in tags.tags_of(item))])
     packed = gzip.compress(text.getvalue().encode(), mtime=0)
     about = {
         "data": data, "tables_sha256": sha256, "file_sha256": hashlib.sha256(packed).hexdigest(), "items": len(items.item_id) - 1,
@@ -73,20 +72,16 @@ def read_export(path: str | Path, items, encode: Encoder) -> ItemTags:
     if [row[0] for row in rows] != list(items.item_id[1:]):
         raise ValueError(f"{path} tags other items than these data hold (it was made from {card['data']}, tables {card['tables_sha256'][:8]}); "
                          "write the tags of your data with `make tags`.")
-    vocabulary = sorted({tag for row in rows for tag in row[1].split(",") if tag})
-    counts = {tag: 0 for tag in vocabulary}
-    for row in rows:
-        for tag in filter(None, row[1].split(",")):
-            counts[tag] += 1
-    vocabulary.sort(key=lambda tag: (-counts[tag], tag))
+    given = [[cell.split(":") for cell in row[1].split(",") if cell] for row in rows]
+    counts = Counter(tag for row in given for tag, _, _ in row)
+    vocabulary = sorted(counts, key=lambda tag: (-counts[tag], tag))
     number = {tag: place for place, tag in enumerate(vocabulary, start=1)}
     width = card["config"]["tags_per_item"]
     tag_ids, weights = torch.zeros(len(rows) + 1, width, dtype=torch.long), torch.zeros(len(rows) + 1, width)
     source = torch.zeros(len(rows) + 1, width, dtype=torch.int8)
-    for item, (_, names, shares, sources) in enumerate(rows, start=1):
-        for place, (tag, share, origin) in enumerate(zip(*(cell.split(",") for cell in (names, shares, sources)))):
-            if tag:
-                tag_ids[item, place], weights[item, place], source[item, place] = number[tag], float(share), int(origin)
+    for item, row in enumerate(given, start=1):
+        for place, (tag, share, origin) in enumerate(row):
+            tag_ids[item, place], weights[item, place], source[item, place] = number[tag], float(share), int(origin)
     weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)                  # three digits were kept
     vectors = encode(vocabulary or ["tag"])[:len(vocabulary)]
     return ItemTags(("", *vocabulary), tag_ids, weights, source, torch.cat([torch.zeros(1, vectors.shape[1]), vectors]),
