@@ -1,7 +1,8 @@
 """Exact ranks per test case; every metric, interval and slice derives from them (notebook 06).
 
-Protocol: the target competes with every item of its own domain that the user has not bought (full ranking), and with 999 of them
-drawn once, seeded and shared by all systems (sampled).  Ties stand at mid-rank: a model that scores everything alike ranks mid-list.
+Full ranking: the target competes with every item of its own domain that the user has not bought; ties stand at mid-rank, so a model
+that scores everything alike ranks mid-list.  Beside it, from the same scores, a sampled ranking under one of the `PROTOCOLS`: ours, with
+999 negatives drawn once, seeded and shared by all systems, or the candidate and tie rules of a published one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,31 @@ from torch import Tensor
 
 from tema_lib.data.sequences import Sequences, ranking_batches
 from tema_lib.models.contract import Level0
+from tema_lib.models.losses import rooms_of
 
 METRICS = ("MRR", "NDCG@5", "NDCG@10", "HR@1", "HR@5", "HR@10")
-SAMPLED_NEGATIVES = 999
+CELLS = 2 ** 22                          # scores held at once (16 MiB): memory does not grow with the catalogue
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which items compete with the target, and who wins a tie.  Sources: the released evaluation code of each."""
+
+    within: str = "domain"               # both rankings among the items of the target's "domain", or of the whole "catalogue"
+    negatives: int = 999                 # of the sampled ranking; 0: none is made
+    without: str = "history"             # never drawn: "history" and target, or the "target" alone
+    repeated: bool = False               # drawn with replacement
+    ties: str = "middle"                 # of the sampled ranking: "middle" of the places shared, or the "target" first
+    margin: float = 0.0                  # scores above the target's by no more than this count as ties; with ties="target" only
+    early: int = 0                       # B's pool begins this many ids too early
+
+
+PROTOCOLS = {
+    "ours": Protocol(),
+    "c2dsr": Protocol(without="target", repeated=True, ties="target", margin=1e-5),
+    "abxi": Protocol(ties="target", early=1),          # the released code draws anew each time; here `seed` decides
+    "llmcdsr": Protocol(without="target"),             # the released code leaves ties to the sort: no order is right, the middle is fair
+}
 
 
 def metric_of_ranks(ranks: np.ndarray, name: str) -> np.ndarray:
@@ -64,60 +87,100 @@ class Ranks:
 
 
 @torch.inference_mode()
-def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max_length: int = 50, batch_size: int = 256,
-             seed: int = 0) -> Ranks:
-    """Rank the last event of every sequence among the items of its domain.
+def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max_length: int = 50, batch_size: int = 128,
+             seed: int = 0, protocol: Protocol = PROTOCOLS["ours"]) -> Ranks:
+    """Rank the last event of every sequence, fully and among sampled negatives, from one matrix of scores.
 
-    Items that the sequence already holds are no candidates (the target always is).  `seed` draws the sampled negatives, the same for
-    every system.  Raises FloatingPointError for a score that is not a number.
+    Items that the sequence already holds are no candidates of the full ranking (the target always is).  `seed` draws the sampled
+    negatives, the same for every system.  Raises FloatingPointError for a score that is not a number.
     """
     training, _ = model.training, model.eval()
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    domain_of_item = domain_of_item.cpu()
-    collected = []
-    for batch in ranking_batches(sequences, domain_of_item, max_length=max_length, batch_size=batch_size, by_length=True):
-        for domain in (0, 1):
-            chosen = torch.nonzero(batch.target_domain == domain).flatten()
-            if not len(chosen):
-                continue
-            items = torch.nonzero(domain_of_item == domain).flatten()
-            part = type(batch)(batch.sequence[chosen], None, batch.target_domain[chosen], batch.rows[chosen])
-            scores = model.score(part.to(device), items.to(device)).float().cpu()
-            target = sequences.last[part.rows]
-            collected.append(_ranks(scores, items, target, part.rows, sequences, domain, seed))
+    rooms, collected = rooms_of(domain_of_item.cpu()), []
+    domain_of_target = domain_of_item.cpu()[sequences.last]
+    if protocol.within == "catalogue":
+        pools = [(torch.ones_like(domain_of_target, dtype=torch.bool), 1, len(domain_of_item) - 1, 0)]
+    else:
+        pools = [(domain_of_target == domain, first, size, protocol.early * domain) for domain, (first, size) in enumerate(rooms)]
+    for mine, first, size, early in pools:
+        cases = torch.nonzero(mine).flatten()
+        if not len(cases):
+            continue
+        pool = torch.arange(first - early, first + size, device=device)
+        score = model.scorer(pool)
+        chunk = max(1, min(batch_size, CELLS // len(pool)))
+        for batch in ranking_batches(sequences, domain_of_item, max_length=max_length, batch_size=chunk, cases=cases):
+            columns = _ranks(score(batch.to(device)).float(), first - early, early, sequences, batch.rows, seed, protocol)
+            collected.append([batch.rows, sequences.last[batch.rows], batch.target_domain, *columns])
     model.train(training)
-    columns = [np.concatenate(column) for column in zip(*collected)]
+    columns = [torch.cat([part.cpu() for part in column]).numpy() for column in zip(*collected)]
     order = np.argsort(columns[0])
     return Ranks(*(column[order] for column in columns))
 
 
-def _ranks(scores: Tensor, items: Tensor, target: Tensor, rows: Tensor, sequences: Sequences, domain: int, seed: int):
-    """Count, for each case, the candidates above and level with the target."""
-    first = int(items[0])
-    bought = torch.zeros(scores.shape, dtype=torch.bool)
-    for line, row in enumerate(rows.tolist()):
-        history = sequences[row][:-1] - first
-        bought[line, history[(history >= 0) & (history < len(items))]] = True
-    place = (target - first)[:, None]
-    bought.scatter_(1, place, False)
-    if not torch.isfinite(scores[~bought]).all():
-        raise FloatingPointError("a score is not a finite number: look at the training loss and the item features.")
-    own = scores.gather(1, place)
-    above, level = (scores > own) & ~bought, (scores == own) & ~bought
-    level.scatter_(1, place, False)
-    rank = 1 + above.sum(1) + level.sum(1) / 2
+def _ranks(scores: Tensor, first: int, early: int, sequences: Sequences, rows: Tensor, seed: int, protocol: Protocol) -> list[Tensor]:
+    """Count, for each case, what stands above and level, in scores [B, C] of the ids first, first + 1, ...
 
-    drawn = torch.zeros_like(bought)
-    for line, row in enumerate(rows.tolist()):
-        free = ~bought[line]
-        free[place[line]] = False
-        free = torch.nonzero(free).flatten().numpy()
-        if len(free) > SAMPLED_NEGATIVES:                 # one generator a case: the draw does not depend on batches or systems
-            free = np.random.default_rng([seed, row]).choice(free, SAMPLED_NEGATIVES, replace=False)
-        drawn[line, torch.from_numpy(free)] = True
-    rank_sampled = 1 + (above & drawn).sum(1) + (level & drawn).sum(1) / 2
-    columns = rows, target, torch.full_like(rows, domain), rank, rank_sampled, (~bought).sum(1), drawn.sum(1) + 1, level.any(1)
-    return [column.numpy() for column in columns]
+    Every place becomes the sign of (score - target's score), what is no candidate counts as below: then the sum of signs is above - below,
+    and since above + below + level = C, the mid-rank 1 + above + (level - 1) / 2 is (C + 1 + sum) / 2.
+    """
+    if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():       # the sum is quick; only where it is not finite, look at each
+        raise FloatingPointError("a score is not a finite number: look at the training loss and the item features.")
+    device, count = scores.device, scores.size(1)
+    place = sequences.last[rows] - first
+    line, bought = sequences.before_last(rows)
+    inside = (bought >= first) & (bought < first + count)
+    line, bought = line[inside], bought[inside] - first
+    target = place[:, None].to(device)
+    own = scores.gather(1, target)
+    sampled, drawn = own.new_full((len(rows),), torch.nan), torch.zeros_like(rows)
+    if protocol.negatives:
+        negatives, drawn = draw_negatives(rows, place, line, bought, count, seed, protocol)
+        sampled = _sampled_ranks(scores, own, negatives.to(device), protocol)
+    signs = (scores - own).sign_()
+    signs[line.to(device), bought.to(device)] = -1
+    signs[:, :early] = -1                                                            # the other domain's item is drawn, never ranked fully
+    signs.scatter_(1, target, 0)
+    rank = (signs.sum(1) + count + 1) / 2
+    level = count - 1 - signs.abs_().sum(1)
+    candidates = count - early - _distinct_without_target(line, bought, place, count, early)
+    return [rank.double(), sampled.double(), candidates, drawn + 1, level > 0]
+
+
+def _distinct_without_target(line: Tensor, bought: Tensor, place: Tensor, count: int, early: int) -> Tensor:
+    """How many different items, the target and the `early` ones aside, each history holds."""
+    cells = torch.unique(line * count + bought)
+    line, bought = cells // count, cells % count
+    return torch.bincount(line[(bought != place[line]) & (bought >= early)], minlength=len(place))
+
+
+def draw_negatives(rows: Tensor, place: Tensor, line: Tensor, bought: Tensor, count: int, seed: int, protocol: Protocol) -> tuple[Tensor, Tensor]:
+    """Places [B, S] of the sampled negatives in a pool of `count` items, -1 where there are fewer, and how many each case has, [B].
+
+    One generator a case, so a draw depends on neither batches nor systems.  `line`, `bought`: the histories' places in the pool.
+    A pool with too few items is taken whole.
+    """
+    ends = torch.bincount(line, minlength=len(rows)).cumsum(0).tolist()
+    bought, drawn = bought.numpy(), []
+    for row, target, start, end in zip(rows.tolist(), place.tolist(), [0, *ends], ends):
+        never = np.unique(np.append(bought[start:end], target)) if protocol.without == "history" else np.array([target])
+        free = count - len(never)
+        generator = np.random.default_rng([seed, row])
+        if protocol.repeated:
+            some = generator.integers(free, size=protocol.negatives if free else 0)
+        else:
+            some = np.arange(free) if free <= protocol.negatives else generator.choice(free, protocol.negatives, replace=False)
+        drawn.append(some + np.searchsorted(never - np.arange(len(never)), some, side="right"))      # the k-th place that is free
+    width = max(map(len, drawn))
+    padded = np.stack([np.pad(some, (0, width - len(some)), constant_values=-1) for some in drawn])
+    return torch.from_numpy(padded), torch.tensor([len(some) for some in drawn])
+
+
+def _sampled_ranks(scores: Tensor, own: Tensor, negatives: Tensor, protocol: Protocol) -> Tensor:
+    rivals = scores.gather(1, negatives.clamp(min=0)).masked_fill(negatives < 0, -torch.inf)
+    if protocol.ties == "target":
+        return 1 + (rivals > own + protocol.margin).sum(1)
+    return 1 + (rivals > own).sum(1) + (rivals == own).sum(1) / 2
 
 
 # ---------------------------------------------------------------------------------------------- intervals

@@ -1,13 +1,14 @@
 """One training loop for every system (notebook 04).
 
 AdamW with linear warm-up and decay, early stopping on the validation MRR (mean of both domains, one epoch for both),
-a checkpoint every epoch: an interrupted run goes on where it stopped and ends with the same numbers.
+a checkpoint every epoch: an interrupted run goes on where it stopped and ends with the same numbers.  On a GPU, in bfloat16 where that is safe.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from dataclasses import asdict, dataclass, field
@@ -16,8 +17,8 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from tema_lib.data.sequences import Split, training_batches
-from tema_lib.evaluation import evaluate
+from tema_lib.data.sequences import Batch, Split, training_batches
+from tema_lib.evaluation import Protocol, evaluate
 from tema_lib.models.contract import Level0
 
 
@@ -32,7 +33,9 @@ class TrainConfig:
     max_length: int = 50
     warm_up: float = 0.1                 # share of all steps
     patience: int = 5                    # epochs without a better validation MRR
-    clip: float = 5.0                    # gradient norm
+    clip: float = 5.0                    # gradient norm; 0: not clipped
+    window: int = 16                     # so many batches' users are sorted by length together; 1: random batches
+    precision: str = "auto"              # "float32"; "bfloat16": autocast; "auto": bfloat16 on a GPU, float32 elsewhere
     seed: int = 0
 
 
@@ -50,6 +53,23 @@ class TrainingHistory:
         return len(self.seconds)
 
 
+def best_device() -> torch.device:
+    """Where models are trained: $TEMA_DEVICE, else a GPU that torch can use, else the processor."""
+    return torch.device(os.environ.get("TEMA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def training_step(model: Level0, batch: Batch, optimizer: torch.optim.Optimizer, *, clip: float = 0.0, precision: str = "float32") -> dict[str, torch.Tensor]:
+    """Forward, backward, clip, update; returns the loss terms, still on the model's device, so that nothing waits for them."""
+    with torch.autocast(batch.sequence.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        terms = model.loss(batch)
+    optimizer.zero_grad(set_to_none=True)
+    sum(terms.values()).backward()
+    if clip:
+        torch.nn.utils.clip_grad_norm_([parameter for group in optimizer.param_groups for parameter in group["params"]], clip)
+    optimizer.step()
+    return {name: term.detach() for name, term in terms.items()}
+
+
 def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: TrainConfig = TrainConfig(), *,
           checkpoint: Path | None = None, progress: str | None = None) -> TrainingHistory:
     """Fit `model` in place and leave it at its best epoch, in evaluation mode.
@@ -65,6 +85,9 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
         model.eval()
         return history
     device = parameters[0].device
+    if config.precision not in ("auto", "float32", "bfloat16"):
+        raise ValueError(f"precision is {config.precision!r}: choose auto, float32 or bfloat16.")
+    precision = ("bfloat16" if device.type == "cuda" else "float32") if config.precision == "auto" else config.precision
     domain_of_item = domain_of_item.cpu()
     steps = -(-int((split.train.lengths >= 2).sum()) // config.batch_size) * config.epochs
     warm = max(1, int(config.warm_up * steps))
@@ -88,21 +111,18 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
             break
         clock, sums, count = time.perf_counter(), {}, 0
         model.train()
-        for batch in training_batches(split.train, domain_of_item, max_length=config.max_length, batch_size=config.batch_size, generator=order):
-            terms = model.loss(batch.to(device))
-            loss = sum(terms.values())
-            if not torch.isfinite(loss):
-                raise FloatingPointError(f"the loss became {loss.item()} in epoch {epoch}: lower the learning rate.")
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, config.clip)
-            optimizer.step(), schedule.step()
+        for batch in training_batches(split.train, domain_of_item, max_length=config.max_length, batch_size=config.batch_size,
+                                      generator=order, window=config.window):
+            terms = training_step(model, batch.to(device), optimizer, clip=config.clip, precision=precision)
+            schedule.step()
             count += len(batch.sequence)
             for name, term in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(term.detach()) * len(batch.sequence)
+                sums[name] = sums.get(name, 0.0) + term * len(batch.sequence)
         for name, total in sums.items():
-            history.loss.setdefault(name, []).append(total / count)
-        ranks = evaluate(model, split.valid, domain_of_item, max_length=config.max_length)
+            history.loss.setdefault(name, []).append(float(total) / count)
+            if not math.isfinite(float(total)):
+                raise FloatingPointError(f"the loss became {float(total) / count} in epoch {epoch}: lower the learning rate.")
+        ranks = evaluate(model, split.valid, domain_of_item, max_length=config.max_length, protocol=Protocol(negatives=0))
         mrr = {domain: ranks.of_domain(index).metric("MRR") for index, domain in enumerate("AB")}
         mrr["mean"] = sum(mrr.values()) / 2
         history.valid_mrr.append(mrr)

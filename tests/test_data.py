@@ -149,7 +149,7 @@ def test_ranking_batches_hide_the_target():
     (batch,) = ranking_batches(flat([1, 4, 2, 5], [6, 1]), DOMAIN, max_length=2, batch_size=9)
     assert batch.targets is None and batch.target_domain.tolist() == [1, 0]
     assert batch.sequence.tolist() == [[4, 2], [6, 0]], "the last two events before the target; padding on the right"
-    (batch,) = ranking_batches(flat([1, 4, 2, 5], [6, 1]), DOMAIN, max_length=2, batch_size=9, by_length=True)
+    (batch,) = ranking_batches(flat([1, 4, 2, 5], [6, 1]), DOMAIN, max_length=2, batch_size=9, cases=torch.arange(2))
     assert batch.rows.tolist() == [1, 0] and batch.sequence.tolist() == [[6, 0], [4, 2]] and batch.target_domain.tolist() == [0, 1]
 
 

@@ -1,16 +1,17 @@
 """Ranks are exact, ties are fair, samples are the same for everyone, and metrics are what one gets by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tema_lib import evaluation
 from tema_lib.data.sequences import Sequences
-from tema_lib.evaluation import Ranks, evaluate, interval, metric_of_ranks, paired_difference
+from tema_lib.evaluation import PROTOCOLS, Protocol, Ranks, evaluate, interval, metric_of_ranks, paired_difference
 from tema_lib.models.contract import Level0
 
 
@@ -42,6 +43,9 @@ def brute_force(scores, history, target, domain_of_item):
             and (item == target or item not in history)]
     places = [place for place, item in enumerate(sorted(room, key=lambda item: -scores[item]), start=1) if scores[item] == scores[target]]
     return sum(places) / len(places), len(room), len(places) > 1
+
+
+FEW = Protocol(negatives=5)
 
 
 # ---- ranks
@@ -90,11 +94,18 @@ def test_the_other_shop_and_what_was_bought_do_not_compete():
 
 
 @pytest.mark.parametrize("size", [1, 7, 256])
-def test_batch_size_changes_nothing(size, monkeypatch):
-    monkeypatch.setattr(evaluation, "SAMPLED_NEGATIVES", 5)                     # fewer than there are: negatives are really drawn
+def test_neither_batches_nor_the_room_for_scores_change_anything(size, monkeypatch):
     sequences, domain, dice = world(users=30)
     model = Fixed(dice.integers(0, 5, size=(30, len(domain))))
-    one, other = evaluate(model, sequences, domain, batch_size=size), evaluate(model, sequences, domain, batch_size=4)
+    other = evaluate(model, sequences, domain, batch_size=4, protocol=FEW)         # fewer than there are: negatives are really drawn
+    one = evaluate(model, sequences, domain, batch_size=size, protocol=FEW)
+    monkeypatch.setattr(evaluation, "CELLS", 40)                                   # three or four cases at a time
+    held = []
+    model.score = lambda batch, candidates: held.append(scores := model.table[batch.rows][:, candidates]) or scores
+    tight = evaluate(model, sequences, domain, batch_size=size, protocol=FEW)
+    assert max(scores.numel() for scores in held) <= 40
+    for column in Ranks.__dataclass_fields__:
+        assert np.array_equal(getattr(one, column), getattr(tight, column)), column
     for column in Ranks.__dataclass_fields__:
         assert np.array_equal(getattr(one, column), getattr(other, column)), column
 
@@ -116,29 +127,116 @@ def test_a_large_shop_draws_999_and_the_target():
     assert (ranks.rank_sampled <= ranks.rank).all() and ranks.rank_sampled[0] < ranks.rank[0]
 
 
-def test_sampled_negatives_never_hold_the_history(monkeypatch):
+def test_sampled_negatives_never_hold_the_history():
     """What was bought scores above everything: one drawn event would push the target down."""
-    monkeypatch.setattr(evaluation, "SAMPLED_NEGATIVES", 5)
     sequences, domain, _ = world(users=60)
     scores = torch.zeros(60, len(domain))
     for row in range(60):
         scores[row, sequences[row][:-1]] = 9
         scores[row, sequences.last[row]] = 1
-    ranks = evaluate(Fixed(scores), sequences, domain)
+    ranks = evaluate(Fixed(scores), sequences, domain, protocol=FEW)
     assert (ranks.rank_sampled == 1).all() and (ranks.candidates_sampled <= 6).all() and (ranks.candidates > 6).any()
     scores[scores == 0] = 2                                                     # now every true negative beats the target
-    ranks = evaluate(Fixed(scores), sequences, domain)
+    ranks = evaluate(Fixed(scores), sequences, domain, protocol=FEW)
     assert np.array_equal(ranks.rank_sampled, ranks.candidates_sampled)
 
 
-def test_the_same_negatives_are_drawn_for_every_system_and_others_for_another_seed(monkeypatch):
+def test_the_same_negatives_are_drawn_for_every_system_and_others_for_another_seed():
     """Scores count upwards, so the sampled rank tells which negatives were drawn; a shift of all scores must not change them."""
-    monkeypatch.setattr(evaluation, "SAMPLED_NEGATIVES", 5)
     sequences, domain, dice = world(a=40, b=40, users=60)
     scores = dice.normal(size=(60, len(domain)))
-    one, other = (evaluate(Fixed(scores + shift), sequences, domain) for shift in (0, 8))
+    one, other = (evaluate(Fixed(scores + shift), sequences, domain, protocol=FEW) for shift in (0, 8))
     assert np.array_equal(one.rank_sampled, other.rank_sampled)
-    assert not np.array_equal(one.rank_sampled, evaluate(Fixed(scores), sequences, domain, seed=1).rank_sampled)
+    assert not np.array_equal(one.rank_sampled, evaluate(Fixed(scores), sequences, domain, seed=1, protocol=FEW).rank_sampled)
+
+
+# ---- published protocols
+
+RULES = {                                # name: (what is never drawn besides the target, with replacement, B's pool begins early, ties for the target, margin)
+    "ours": ("history", False, 0, False, 0.0), "c2dsr": ("nothing", True, 0, True, 1e-5),
+    "abxi": ("history", False, 1, True, 0.0), "llmcdsr": ("nothing", False, 0, False, 0.0)}
+
+
+def sampled_by_hand(scores, drawn, target, favoured, margin):
+    if favoured:
+        return 1 + sum(scores[item] > scores[target] + margin for item in drawn)
+    return 1 + sum(scores[item] > scores[target] for item in drawn) + sum(scores[item] == scores[target] for item in drawn) / 2
+
+
+@pytest.fixture
+def draws(monkeypatch):
+    """Which global ids each case was given as negatives, seen on their way."""
+    seen, real = {}, evaluation.draw_negatives
+
+    def watched(rows, place, line, bought, count, seed, protocol):
+        negatives, drawn = real(rows, place, line, bought, count, seed, protocol)
+        for row, some, many, where in zip(rows.tolist(), negatives.tolist(), drawn.tolist(), place.tolist()):
+            seen[row] = [number - where for number in some[:many]]                # relative to the target: the pool's first id is not ours to know
+        return negatives, drawn
+
+    monkeypatch.setattr(evaluation, "draw_negatives", watched)
+    return seen
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**9), name=st.sampled_from(sorted(RULES)), levels=st.sampled_from([1, 2, 4, 1000]), negatives=st.sampled_from([0, 3, 8, 999]),
+       poison=st.sampled_from([None, None, None, float("nan"), float("inf")]), within=st.sampled_from(["domain", "catalogue"]))
+def test_every_protocol_equals_brute_force(draws, seed, name, levels, negatives, poison, within):
+    """Few levels of score plant ties (and, a hair above the target, what C2DSR's margin calls a tie); a NaN or an infinity must raise."""
+    dice = np.random.default_rng(seed)
+    a, b = dice.integers(2, 14, size=2)
+    sequences, domain, _ = world(a, b, users=4, seed=seed)
+    scores = dice.integers(0, levels, size=(4, len(domain))).astype(float)
+    scores += 4e-6 * dice.integers(0, 2, size=scores.shape) * (levels == 4)
+    protocol = replace(PROTOCOLS[name], negatives=negatives, within=within)
+    draws.clear()
+    if poison is not None:
+        row = dice.integers(4)
+        shop = domain[sequences.last[row]]
+        scores[row, dice.choice(np.flatnonzero((domain == shop).numpy()))] = poison
+        with pytest.raises(FloatingPointError, match="not a finite number"):
+            evaluate(Fixed(scores), sequences, domain, batch_size=3, protocol=protocol)
+        return
+    without, repeated, early, favoured, margin = RULES[name]
+    ranks = evaluate(Fixed(scores), sequences, domain, batch_size=3, seed=seed, protocol=protocol)
+    scores = torch.as_tensor(scores, dtype=torch.float).numpy()
+    for row in range(4):
+        *history, target = sequences[row].tolist()
+        room = [item for item in range(1, len(domain)) if within == "catalogue" or domain[item] == domain[target]]
+        rank, candidates, tied = brute_force(scores[row], history, target, domain if within == "domain" else torch.where(domain >= 0, 0, -1))
+        assert (ranks.rank[row], ranks.candidates[row], bool(ranks.tied[row])) == (rank, candidates, tied)
+        if not negatives:
+            assert np.isnan(ranks.rank_sampled[row]) and ranks.candidates_sampled[row] == 1
+            continue
+        pool = ([a] if early and within == "domain" and domain[target] == 1 else []) + room
+        allowed = [item for item in pool if item != target and not (without == "history" and item in history)]
+        drawn = [target + step for step in draws[row]]
+        assert set(drawn) <= set(allowed) and len(drawn) == (negatives * bool(allowed) if repeated else min(negatives, len(allowed)))
+        assert repeated or len(set(drawn)) == len(drawn)
+        assert ranks.candidates_sampled[row] == len(drawn) + 1
+        assert ranks.rank_sampled[row] == sampled_by_hand(scores[row], drawn, target, favoured, np.float32(margin))
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_every_allowed_item_is_drawn_equally_often(draws, name):
+    """2,000 users of one history: each allowed negative comes up in its share of the draws (five standard errors)."""
+    a, b, users = 8, 12, 2000
+    domain = torch.tensor([-1] + [0] * a + [1] * b)
+    sequences = sequences_of(*[[9, 10, 3, 15]] * users)
+    protocol = replace(PROTOCOLS[name], negatives=4)
+    evaluate(Fixed(torch.zeros(users, len(domain))), sequences, domain, protocol=protocol)
+    count = np.bincount([15 + step for steps in draws.values() for step in steps], minlength=a + b + 1)
+    without, _, early, *_ = RULES[name]
+    allowed = set(range(a + 1 - early, a + b + 1)) - {15} - ({9, 10} if without == "history" else set())
+    assert set(np.flatnonzero(count)) == allowed
+    share = 4 / len(allowed)
+    assert all(abs(count[item] - users * share) < 5 * (users * share) ** 0.5 for item in allowed)
+
+
+def test_a_constant_model_is_perfect_where_ties_favour_the_target_and_mid_list_where_they_do_not():
+    sequences, domain, _ = world(users=40)
+    worth = {name: evaluate(Fixed(torch.zeros(40, len(domain))), sequences, domain, protocol=PROTOCOLS[name]).metric("HR@1", sampled=True) for name in PROTOCOLS}
+    assert worth == {"ours": 0, "llmcdsr": 0, "c2dsr": 1, "abxi": 1}
 
 
 # ---- metrics

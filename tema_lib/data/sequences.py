@@ -36,18 +36,28 @@ class Sequences:
 
     def without_last(self, held_out: int) -> "Sequences":
         """Every sequence without its last `held_out` events; sequences that would be empty are dropped."""
-        return self.select([user for user, length in enumerate(self.lengths.tolist()) if length > held_out], held_out)
+        return self.select(torch.nonzero(self.lengths > held_out).flatten(), held_out)
 
     def select(self, users, held_out: int = 0) -> "Sequences":
         """The given rows, in the given order, each without its last `held_out` events."""
-        parts = [self[user][:len(self[user]) - held_out] for user in users]
-        lengths = torch.tensor([0, *map(len, parts)])
-        return Sequences(tuple(self.user_id[user] for user in users), torch.cat(parts) if parts else self.items[:0], lengths.cumsum(0))
+        users = torch.as_tensor(users, dtype=torch.long)
+        lengths = (self.lengths[users] - held_out).clamp(min=0)
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        shift = torch.repeat_interleave(self.offsets[users] - offsets[:-1], lengths)
+        return Sequences(tuple(self.user_id[user] for user in users.tolist()), self.items[torch.arange(len(shift)) + shift], offsets)
 
     @property
     def last(self) -> Tensor:
         """The last event of every sequence: the target of a validation or test sequence, int64 [U]."""
         return self.items[self.offsets[1:] - 1]
+
+
+    def before_last(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Everything the given rows hold before their last event, flat: (which of the rows, item), int64 [M'] each."""
+        length = self.lengths[rows] - 1
+        line = torch.repeat_interleave(torch.arange(len(rows)), length)
+        place = torch.arange(len(line)) - torch.repeat_interleave(length.cumsum(0) - length, length)
+        return line, self.items[self.offsets[rows][line] + place]
 
 
 @dataclass(frozen=True)
@@ -98,8 +108,8 @@ def leave_one_out(sequences: Sequences) -> Split:
     This is not a split in global time: a training event of one user may be newer than another user's target.
     Raises `DataError` when no user has three events.
     """
-    long_enough = [user for user, length in enumerate(sequences.lengths.tolist()) if length >= 3]
-    if not long_enough:
+    long_enough = torch.nonzero(sequences.lengths >= 3).flatten()
+    if not len(long_enough):
         raise DataError("leave-one-out needs users with at least three events each; there is none.")
     return Split("leave-one-out", sequences.select(long_enough, 2), sequences.select(long_enough, 1), sequences.select(long_enough))
 
@@ -150,11 +160,17 @@ def padded(sequences: Sequences, rows: Tensor, max_length: int, held_out: int) -
 
 def training_batches(sequences: Sequences, domain_of_item: Tensor, *, max_length: int, batch_size: int,
                      generator: torch.Generator, window: int = 16) -> Iterator[Batch]:
-    """One epoch in random order, sequences of similar length together: every position has the next event as its target."""
+    """One epoch in random order: every position has the next event as its target.
+
+    Of each `window` batches' users, those with sequences of similar length come together, which saves most of the padding; 1: no sorting.
+    """
     lengths = sequences.lengths.clamp(max=max_length + 1)
     usable = torch.nonzero(lengths >= 2).flatten()
     usable = usable[torch.randperm(len(usable), generator=generator)]
-    groups = [group for block in usable.split(batch_size * window) for group in block[lengths[block].argsort()].split(batch_size)]
+    if window == 1:
+        groups = list(usable.split(batch_size))
+    else:
+        groups = [group for block in usable.split(batch_size * window) for group in block[lengths[block].argsort()].split(batch_size)]
     for number in torch.randperm(len(groups), generator=generator).tolist():
         rows = groups[number]
         merged = padded(sequences, rows, max_length + 1, held_out=0)
@@ -162,9 +178,12 @@ def training_batches(sequences: Sequences, domain_of_item: Tensor, *, max_length
         yield Batch(merged[:, :-1] * (targets > 0), targets, domain_of_item[targets], rows)
 
 
-def ranking_batches(sequences: Sequences, domain_of_item: Tensor, *, max_length: int, batch_size: int, by_length: bool = False) -> Iterator[Batch]:
-    """Validation or test cases, in order or, for less padding, by length: the input is everything before the last event, the target is hidden."""
+def ranking_batches(sequences: Sequences, domain_of_item: Tensor, *, max_length: int, batch_size: int, cases: Tensor | None = None) -> Iterator[Batch]:
+    """Validation or test cases: the input is everything before the last event, the target is hidden.
+
+    All in order; or the given `cases`, short histories first, for less padding.
+    """
     target_domain = domain_of_item[sequences.last]
-    order = sequences.lengths.argsort(stable=True) if by_length else torch.arange(len(sequences))
+    order = torch.arange(len(sequences)) if cases is None else cases[sequences.lengths[cases].argsort(stable=True)]
     for rows in order.split(batch_size):
         yield Batch(padded(sequences, rows, max_length, held_out=1), None, target_domain[rows], rows)

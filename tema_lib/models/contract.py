@@ -1,21 +1,21 @@
 """What every system offers.
 
 Level 0   `loss(batch) -> {name: scalar}` and `score(batch, candidates) -> [B, C]`; optional `prepare(train)`.
-Level 1   gives both from `states(batch)`: pairs (H_k [B, T, D], E_k [N+1, D]) whose products are summed, sum_k H_k E_k^T, into logits.
+Level 1   gives both from two things: `item_tables()`, the vectors that sequences are read with and those that states are compared
+          with, made once a step and once an evaluation, and `states(batch, inputs)`, one state for each position.
 
 `batch.targets` is hidden from `score`; the *domain* of the target is not, as in every published protocol.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch, Sequences
-
-# Logits of 128 positions at a time: the same loss and gradients, without a (positions x items) matrix in memory.
-CHUNKED = nn.LinearCrossEntropyOptions(batch_chunk_size=128)
+from tema_lib.models.losses import LOSSES, rooms_of
 
 
 class Level0(nn.Module):
@@ -32,44 +32,58 @@ class Level0(nn.Module):
         """[B, C] scores at the last event; `candidates` are global ids [C] (shared) or [B, C].  Higher is better."""
         raise NotImplementedError
 
+    def scorer(self, candidates: Tensor) -> Callable[[Batch], Tensor]:
+        """`score` for many batches and the same candidates [C]: what does not depend on the batch is done once."""
+        return lambda batch: self.score(batch, candidates)
+
 
 class Level1(Level0):
-    """A system whose logits are sums of products of sequence states and item vectors."""
+    """A system whose logits are products of sequence states and item vectors, H E^T (streams that add up are set side by side).
 
-    def __init__(self, domain_of_item: Tensor):
+    `loss` names one of `losses.LOSSES`.  Raises ValueError for another name.
+    """
+
+    def __init__(self, domain_of_item: Tensor, loss: str = "domain softmax"):
         super().__init__()
+        if loss not in LOSSES:
+            raise ValueError(f"the loss {loss!r} is unknown: choose from {', '.join(LOSSES)}.")
         self.register_buffer("domain_of_item", domain_of_item, persistent=False)
+        self.rooms, self.loss_of = rooms_of(domain_of_item), LOSSES[loss]
 
-    def states(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-        """[(H_k [B, T, D], E_k [N+1, D])]; H_k[b, t] must not depend on anything after t except the *domain* of the target."""
+    def item_tables(self) -> tuple[Tensor, Tensor]:
+        """(inputs, outputs): item vectors [N+1, D] that sequences are read with, and [N+1, E] that states are compared with."""
+        raise NotImplementedError
+
+    def states(self, batch: Batch, inputs: Tensor) -> Tensor:
+        """H [B, T, E]; H[b, t] must not depend on anything after t except the *domain* of the target."""
         raise NotImplementedError
 
     def joined(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """sum_k H_k E_k^T as one product: (B, T, KD) and (N+1, KD)."""
-        states, tables = zip(*self.states(batch))
-        return torch.cat(states, -1), torch.cat(tables, -1)
+        """States (B, T, E) and the vectors (N+1, E) to compare them with."""
+        inputs, outputs = self.item_tables()
+        return self.states(batch, inputs), outputs
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Exact cross-entropy over all items of the target's own domain, at every real position."""
+        """The chosen loss at every real position."""
         states, table = self.joined(batch)
         real = batch.targets > 0
-        hidden, target = states[real], batch.targets[real]                        # valid positions first: no logits for padding
-        total = hidden.new_zeros(())
-        for domain in (0, 1):
-            items = torch.nonzero(self.domain_of_item == domain).flatten()        # ids of one domain are contiguous
-            own = self.domain_of_item[target] == domain
-            if own.any():
-                first = int(items[0])
-                total = total + F.linear_cross_entropy(hidden[own], table[first:first + len(items)], target[own] - first,
-                                                       reduction="sum", options=CHUNKED)
-        return {"next item": total / len(target)}
+        return {"next item": self.loss_of(states[real], table, batch.targets[real], self.rooms)}      # valid positions first: no logits for padding
+
+    def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
+        """The state at the last event, (B, E)."""
+        states = self.states(batch, inputs)
+        return states[torch.arange(len(states), device=states.device), (batch.length - 1).clamp(min=0)]
+
+    def scorer(self, candidates: Tensor) -> Callable[[Batch], Tensor]:
+        inputs, outputs = self.item_tables()
+        chosen = outputs[candidates]
+        return lambda batch: self.last_states(batch, inputs) @ chosen.T
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
-        states, table = self.joined(batch)
-        last = states[torch.arange(len(states)), (batch.length - 1).clamp(min=0)]  # (B, KD)
         if candidates.dim() == 1:
-            return last @ table[candidates].T
-        return torch.einsum("bd,bcd->bc", last, table[candidates])
+            return self.scorer(candidates)(batch)
+        inputs, outputs = self.item_tables()
+        return torch.einsum("bd,bcd->bc", self.last_states(batch, inputs), outputs[candidates])
 
 
 def position_domains(batch: Batch) -> Tensor:

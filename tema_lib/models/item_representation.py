@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 VIEWS = ("id", "text", "image", "tags")
@@ -44,15 +45,16 @@ def reduce_features(matrix: Tensor, present: Tensor, width: int = 128) -> Tensor
     Frozen features are reduced once, outside of training: mapping 1,280 numbers per item in every step would cost more than the rest.
     Deterministic up to sign; signs are fixed by making each direction's largest entry positive.
     """
-    rows = matrix[present].double()
-    centred = rows - rows.mean(0)
-    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
-    directions = directions[:width]
+    rows = matrix[present]
+    mean = rows.mean(0, dtype=torch.float64)
+    covariance = sum(part.T @ part for part in (chunk.double() - mean for chunk in rows.split(4096)))   # [F, F], however many items there are
+    _, directions = torch.linalg.eigh(covariance)                             # ascending
+    directions = directions.T.flip(0)[:min(width, len(rows))]
     directions = directions * directions.gather(1, directions.abs().argmax(1, keepdim=True)).sign()
-    reduced = centred @ directions.T
+    reduced = torch.cat([(chunk.double() - mean) @ directions.T for chunk in rows.split(4096)]).float()
     reduced = reduced / reduced.pow(2).sum(1).mean().sqrt().clamp(min=1e-12)
     out = torch.zeros(len(matrix), reduced.size(1))
-    out[present] = reduced.float()
+    out[present] = reduced
     return out
 
 
@@ -63,7 +65,7 @@ class ItemRepresentation(nn.Module):
     """
 
     def __init__(self, inputs: ItemInputs, hidden: int, views: tuple[str, ...] = VIEWS, tag_table: str = "both",
-                 tag_weighting: str = "given"):
+                 tag_weighting: str = "given", feature_width: int = 128):
         super().__init__()
         unknown = set(views) - set(VIEWS)
         if unknown or not views:
@@ -78,7 +80,7 @@ class ItemRepresentation(nn.Module):
         for view in ("text", "image"):
             if view in views:
                 matrix, present = getattr(inputs, view), getattr(inputs, f"{view}_present")
-                self.register_buffer(f"{view}_features", reduce_features(matrix, present), persistent=False)
+                self.register_buffer(f"{view}_features", reduce_features(matrix, present, feature_width), persistent=False)
                 self.register_buffer(f"{view}_present", present, persistent=False)
                 self.add_module(f"{view}_map", nn.Linear(getattr(self, f"{view}_features").size(1), hidden, bias=False))
                 self.register_parameter(f"{view}_missing", nn.Parameter(torch.randn(hidden) * scale))
@@ -88,7 +90,7 @@ class ItemRepresentation(nn.Module):
             self.tags_missing = nn.Parameter(torch.randn(hidden) * scale)
             if tag_table in ("frozen", "both"):                           # what the tag means, from the text encoder
                 known = torch.arange(len(inputs.tag_vectors)) > 0
-                self.register_buffer("tag_features", reduce_features(inputs.tag_vectors, known), persistent=False)
+                self.register_buffer("tag_features", reduce_features(inputs.tag_vectors, known, feature_width), persistent=False)
                 self.tags_map = nn.Linear(self.tag_features.size(1), hidden, bias=False)
             if tag_table in ("learned", "both"):                          # what buyers make of it
                 self.tag = nn.Parameter(torch.randn(len(inputs.tag_vectors), hidden) * scale)
@@ -133,7 +135,7 @@ class ItemRepresentation(nn.Module):
                 present = getattr(self, f"{view}_present")[:, None]
                 shares[view] = torch.where(present, mapped, getattr(self, f"{view}_missing"))
         if "tags" in self.views:
-            weighted = torch.einsum("nk,nkd->nd", self.weights(sum(shares.values())), self.tag_embedding()[self.tag_ids])
+            weighted = F.embedding_bag(self.tag_ids, self.tag_embedding(), per_sample_weights=self.weights(sum(shares.values())), mode="sum")
             shares["tags"] = torch.where((self.tag_ids > 0).any(1, keepdim=True), weighted, self.tags_missing)
         return shares
 

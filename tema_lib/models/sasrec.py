@@ -1,7 +1,7 @@
 """SASRec (Kang and McAuley 2018): self-attention over ids, on the merged sequence or on each domain's own.
 
 Same encoder, loss, cosine logits and evaluator as TEMA-LLM, so what differs is what is claimed: views and threads.
-(The original has dot products and one sampled negative; the exact loss here makes it a stronger yardstick.)
+(The original has dot products and one drawn negative, `similarity="dot", loss="binary"`; the exact loss makes a stronger yardstick.)
 """
 
 from __future__ import annotations
@@ -28,25 +28,32 @@ class SASRecConfig:
     max_length: int = 50
     dropout: float = 0.2
     temperature: float = 0.07
+    similarity: str = "cosine"           # the original: "dot", without temperature
+    loss: str = "domain softmax"         # the original: "binary"; see losses.LOSSES
 
 
 class SASRec(Level1):
     def __init__(self, domain_of_item: Tensor, config: SASRecConfig = SASRecConfig()):
-        super().__init__(domain_of_item)
+        super().__init__(domain_of_item, config.loss)
+        if config.similarity not in ("cosine", "dot"):
+            raise ValueError(f"similarity is {config.similarity!r}: choose cosine or dot.")
         self.config = config
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), config.hidden))
         self.encoders = nn.ModuleList(SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
                                       for _ in range(2 if config.per_domain else 1))
         self.dropout = nn.Dropout(config.dropout)
 
-    def states(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+    def item_tables(self) -> tuple[Tensor, Tensor]:
+        return self.id, F.normalize(self.id, dim=-1) if self.config.similarity == "cosine" else self.id
+
+    def states(self, batch: Batch, inputs: Tensor) -> Tensor:
         if self.config.per_domain:
             own = []
             for domain, encoder in enumerate(self.encoders):
                 view = domain_view(batch.sequence, self.domain_of_item, domain)
-                state, _ = encoder(self.dropout(self.id[view.sequence]))
+                state, _ = encoder(self.dropout(F.embedding(view.sequence, inputs)))
                 own.append(state.gather(1, view.read_at[..., None].expand(-1, -1, state.size(-1))) * view.has_any[..., None])
             state = torch.where(position_domains(batch)[..., None] == 0, *own)
         else:
-            state, _ = self.encoders[0](self.dropout(self.id[batch.sequence]))
-        return [(F.normalize(state, dim=-1) / self.config.temperature, F.normalize(self.id, dim=-1))]
+            state, _ = self.encoders[0](self.dropout(F.embedding(batch.sequence, inputs)))
+        return F.normalize(state, dim=-1) / self.config.temperature if self.config.similarity == "cosine" else state

@@ -34,6 +34,8 @@ class TemaConfig:
     max_length: int = 50                 # ours; 15 (C2DSR), 200 (LLM4CDSR)
     dropout: float = 0.2                 # ours, chosen on validation; .2 in the siblings, .5 in ABXI
     temperature: float = 0.07            # ours; learnable elsewhere
+    loss: str = "domain softmax"         # ours: exact, among the items of the target's domain; others in losses.LOSSES
+    feature_width: int = 128             # ours: frozen text, image and tag vectors are reduced to this once, outside of training
     tag_table: str = "both"              # inferred "frozen"; ours "learned", "both"
     tag_weighting: str = "given"         # inferred: the frozen relevance of `tags.writing.weigh`; alternative "learned", inside the model
 
@@ -42,11 +44,11 @@ class Tema(Level1):
     """TEMA-LLM as a Level 1 system."""
 
     def __init__(self, inputs: ItemInputs, config: TemaConfig = TemaConfig()):
-        super().__init__(inputs.domain_of_item)
+        super().__init__(inputs.domain_of_item, config.loss)
         if not config.threads or set(config.threads) - set(THREADS):
             raise ValueError(f"threads {config.threads} are unknown: choose from {', '.join(THREADS)}.")
         self.config = config
-        self.items = ItemRepresentation(inputs, config.hidden, config.views, config.tag_table, config.tag_weighting)
+        self.items = ItemRepresentation(inputs, config.hidden, config.views, config.tag_table, config.tag_weighting, config.feature_width)
         self.encoders = nn.ModuleDict({thread: SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
                                        for thread in config.threads})
         self.across = ThreadAttention(config.hidden, len(config.threads))
@@ -58,26 +60,29 @@ class Tema(Level1):
         for thread in self.config.threads:
             if thread == "merged":
                 sequence = batch.sequence
-                state, weights = self.encoders[thread](self.dropout(table[sequence]), need_weights)
+                state, weights = self.encoders[thread](self.dropout(F.embedding(sequence, table)), need_weights)
                 here = sequence > 0
             else:
                 view = domain_view(batch.sequence, self.domain_of_item, THREADS.index(thread))
                 sequence, here = view.sequence, view.has_any
-                own, weights = self.encoders[thread](self.dropout(table[sequence]), need_weights)
+                own, weights = self.encoders[thread](self.dropout(F.embedding(sequence, table)), need_weights)
                 state = own.gather(1, view.read_at[..., None].expand(-1, -1, own.size(-1)))      # back to merged time
             states.append(state * here[..., None])
             present.append(here)
             looked[thread] = (sequence, weights)
         return torch.stack(states, 2), torch.stack(present, 2), looked
 
-    def states(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+    def item_tables(self) -> tuple[Tensor, Tensor]:
         table = self.items()
-        states, present, _ = self.threads(batch, table)
+        return table, F.normalize(table, dim=-1)
+
+    def states(self, batch: Batch, inputs: Tensor) -> Tensor:
+        states, present, _ = self.threads(batch, inputs)
         state, domains = torch.zeros_like(states[:, :, 0]), position_domains(batch)
         for domain in (0, 1):                                                    # real positions only, each for its own target domain
             chosen = (domains == domain) & (batch.sequence > 0)
             state[chosen] = self.across(states[chosen], present[chosen], domain)[0]
-        return [(F.normalize(state, dim=-1) / self.config.temperature, F.normalize(table, dim=-1))]
+        return F.normalize(state, dim=-1) / self.config.temperature
 
     @torch.inference_mode()
     def attention(self, batch: Batch) -> dict[str, dict[str, Tensor]]:

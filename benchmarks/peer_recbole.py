@@ -1,0 +1,92 @@
+"""RecBole's SASRec at work, for `make bench`: full cross-entropy training and full-sort ranking, by its own Trainer.
+
+The Trainer's own loops run (`_train_epoch` and `evaluate`); they are only given batches until the CPU time of a slice is spent.
+RecBole makes one row of every prefix and predicts the last item of a row alone: a target is a row, and so is a sequence.
+Where it differs: a batch of 128 rows holds 128 targets, not those of 128 users; its evaluation of sequential models masks
+no history (the loader hands none over), which saves it time. Its own default batch is 2,048 rows for training.
+"""
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+
+import peers
+
+
+def prepare(path):
+    warnings.filterwarnings("ignore")
+    import numpy as np
+    import pandas as pd
+    import recbole
+    import torch
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.data.dataloader import FullSortEvalDataLoader
+    from recbole.utils import get_model, get_trainer, init_seed
+
+    torch.set_num_threads(1)
+    data = peers.load(path)
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.chdir(folder)                                # RecBole makes folders where it stands
+    os.mkdir("peer")
+    # Its catalogue is what occurs. The other items get a user of one event each: that makes no row, but the item competes.
+    absent = np.setdiff1d(np.arange(1, data.n_items + 1), data.items)
+    pd.DataFrame({"user_id:token": np.concatenate([data.user, len(data.offsets) + np.arange(len(absent))]),
+                  "item_id:token": np.concatenate([data.items, absent]),
+                  "timestamp:float": np.concatenate([data.place, np.zeros_like(absent)])}).to_csv("peer/peer.inter", sep="\t", index=False)
+    config = Config(model="SASRec", dataset="peer", config_dict={
+        "data_path": folder, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}, "MAX_ITEM_LIST_LENGTH": data.max_length,
+        "loss_type": "CE", "train_neg_sample_args": None, "hidden_size": data.hidden, "inner_size": 4 * data.hidden,
+        "n_layers": data.layers, "n_heads": data.heads, "hidden_dropout_prob": data.dropout, "attn_dropout_prob": data.dropout,
+        "learning_rate": data.learning_rate, "train_batch_size": data.batch, "eval_batch_size": data.batch,
+        "eval_args": {"split": {"LS": "valid_and_test"}, "group_by": "user", "order": "TO", "mode": "full"},
+        "metrics": ["MRR", "NDCG", "Hit"], "topk": [10], "valid_metric": "NDCG@10", "metric_decimal_place": 8,
+        "use_gpu": False, "worker": 0, "seed": data.seed, "show_progress": False, "state": "ERROR"})
+    init_seed(config["seed"], config["reproducibility"])
+    train_data, _, test_data = data_preparation(config, create_dataset(config))
+    model = get_model(config["model"])(config, train_data.dataset).to(config["device"])
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer.eval_collector.data_collect(train_data)
+    train_batches, test_batches = peers.endless(train_data), peers.endless(test_data)
+    detail = {"items": model.n_items - 1, "parameters": sum(p.numel() for p in model.parameters()), "batch": data.batch}
+
+    def full_ce(seconds):
+        sizes = []
+
+        def batches():
+            for rows in peers.for_seconds(train_batches, seconds):
+                sizes.append(len(rows))
+                yield rows
+
+        loss = trainer._train_epoch(batches(), 0) / len(sizes)
+        return {"sequences": sum(sizes), "targets": sum(sizes), "loss": loss, "detail": detail | {"steps": len(sizes)}}
+
+    class Slice(FullSortEvalDataLoader):
+        """`evaluate` asks for this class; a slice only passes batches of the true loader on."""
+
+        def __init__(self, seconds):
+            self._dataset, self.seconds, self.users = test_data._dataset, seconds, 0
+
+        def __bool__(self):
+            return True
+
+        def __iter__(self):
+            for batch in peers.for_seconds(test_batches, self.seconds):
+                self.users += len(batch[0])
+                yield batch
+
+    def ranking(seconds):
+        users = Slice(seconds)
+        result = trainer.evaluate(users, load_best_model=False)
+        return {"users": users.users, "ndcg10": float(result["ndcg@10"]), "mrr10": float(result["mrr@10"]), "loss": None,
+                "detail": detail | {"history_masked": False, "hit10": float(result["hit@10"])}}
+
+    versions = {"recbole": recbole.__version__, "torch": torch.__version__, "numpy": np.__version__, "python": sys.version.split()[0]}
+    return versions, {"full_ce": full_ce, "ranking": ranking}
+
+
+if __name__ == "__main__":
+    peers.serve(prepare)

@@ -1,0 +1,122 @@
+"""The peers of `make bench`: the pins of each one's own environment, and what its worker shares with the others.
+
+    python benchmarks/peers.py recbole rectools replay        # makes the environments under build/peers/
+
+`environment(name)` gives the Python of a peer, made when absent. The workers (peer_recbole.py, peer_rectools.py, peer_replay.py)
+run under that Python, so this file needs the standard library alone, and `load` numpy. A worker takes the path of an .npz file
+and speaks JSON lines: one {"ready": true, ...}, then one answer for every line `TASK SECONDS` that it reads.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+FOLDER = Path(__file__).resolve().parents[1] / "build" / "peers"
+TORCH = "torch==2.13.0"
+# setuptools below 82 because ray 2.6 (which RecBole imports, and which has no wheel for Python 3.12) asks for pkg_resources.
+PINS = {
+    "recbole": ["recbole==1.2.1", "setuptools==79.0.1", "numpy==1.26.4", "pandas==2.1.4", "scipy==1.13.1", "ray==2.6.3"],
+    "rectools": ["rectools[torch]==0.19.0", "numpy==1.26.4", "pandas==2.3.3", "scipy==1.17.1", "pytorch-lightning==2.5.2"],
+    "replay": ["replay-rec[torch]==0.22.0", "numpy==2.4.6", "pandas==2.3.3", "polars==1.44.2", "pyarrow==23.0.1",
+               "scikit-learn==1.8.0", "lightning==2.6.6"],
+}
+CHECK = "import sys; from importlib.metadata import version as v\n" \
+        "bad = [p for p in sys.argv[1:] if v(p.split('==')[0].split('[')[0]).split('+')[0] != p.split('==')[1]]; sys.exit(str(bad) if bad else 0)"
+
+
+def environment(name, folder=FOLDER):
+    """The Python of a peer's own environment. The file `ready` is written last and holds the pins: other pins, made anew."""
+    if name not in PINS:
+        raise ValueError(f"No peer is called {name!r}; there are {', '.join(PINS)}.")
+    home, pins = Path(folder) / name, [TORCH, *PINS[name]]
+    python, ready, wanted = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), home / "ready", "\n".join(pins) + "\n"
+    if ready.is_file() and ready.read_text() == wanted and python.exists():
+        return python
+    if not ready.is_file() and python.exists() and complete(python, pins):
+        print(f"{name}: the environment is complete, it gets its mark", flush=True)
+    else:
+        print(f"{name}: a new environment with {' '.join(pins)}", flush=True)
+        shutil.rmtree(home, ignore_errors=True)
+        index = ["--index-url", os.environ["TORCH_INDEX"]] if os.environ.get("TORCH_INDEX") else []     # as in the Makefile
+        pip = [python, "-m", "pip", "install", "--quiet"]
+        # torch comes first and alone, so that its own index serves it alone; named again, the second step keeps it.
+        for step in ([sys.executable, "-m", "venv", home], [*pip, *index, TORCH], [*pip, *pins]):
+            done = subprocess.run([str(word) for word in step], capture_output=True, text=True)
+            if done.returncode:
+                why = next((line for line in (done.stderr + done.stdout).splitlines() if line.startswith(("ERROR", "Error"))), "no word why")
+                raise RuntimeError(f"The environment of {name} could not be made with Python {sys.version.split()[0]} "
+                                   f"(3.11 is known to work): {why}")
+        if not complete(python, pins):
+            raise RuntimeError(f"The environment of {name} was installed, but its packages do not fit together; see `{python} -m pip check`.")
+    ready.write_text(wanted)
+    return python
+
+
+def complete(python, pins):
+    """Whether every pin is installed in exactly that version and nothing is missing."""
+    return all(subprocess.run([str(python), *words], capture_output=True).returncode == 0 for words in (["-c", CHECK, *pins], ["-m", "pip", "check"]))
+
+
+def load(path):
+    """The .npz as a namespace; besides what it holds, for every event its user, its place (0 = first) and how many events follow it.
+
+    The event that nothing follows is the test target, the one before it the validation target, all others are for training.
+    """
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as file:
+        data = SimpleNamespace(**{name: file[name] if file[name].ndim else file[name].item() for name in file.files})
+    length = np.diff(data.offsets)
+    data.user = np.repeat(np.arange(len(length)), length)
+    data.place = np.arange(len(data.items)) - np.repeat(data.offsets[:-1], length)
+    data.following = np.repeat(length, length) - 1 - data.place
+    return data
+
+
+def endless(loader):
+    """The batches of a loader, epoch after epoch; the state stays between two calls of a task."""
+    while True:
+        yield from loader
+
+
+def for_seconds(batches, seconds):
+    """Batches until this process has spent the CPU seconds; always at least one."""
+    end = time.process_time() + seconds
+    while True:
+        yield next(batches)
+        if time.process_time() >= end:
+            return
+
+
+def serve(prepare):
+    """The life of a worker. `prepare(path)` gives the versions and {task: function of seconds that returns what it did}."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)                                   # whatever the library prints goes to stderr
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS", "ARROW_IO_THREADS"):
+        os.environ[name] = "1"                      # read when torch, numpy and arrow are imported, so `prepare` imports them
+
+    def answer(**fields):
+        print(json.dumps(fields), file=answers, flush=True)
+
+    versions, tasks = prepare(sys.argv.pop(1))
+    answer(ready=True, versions=versions, prepare_cpu_seconds=round(time.process_time(), 3))
+    for line in sys.stdin:
+        task, _, seconds = line.strip().partition(" ")
+        try:
+            seconds = float(seconds)
+            work = tasks[task]
+        except (KeyError, ValueError):
+            answer(error=f"expected `TASK SECONDS` with one of {', '.join(tasks)}, got {line.strip()!r}")
+            continue
+        start = time.process_time()
+        done = work(seconds)
+        answer(task=task, cpu_seconds=round(time.process_time() - start, 4), **done)
+
+
+if __name__ == "__main__":
+    for peer in sys.argv[1:] or PINS:
+        print(environment(peer))
