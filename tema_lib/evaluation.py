@@ -18,7 +18,7 @@ from tema_lib.models.contract import Level0
 from tema_lib.models.losses import rooms_of
 
 METRICS = ("MRR", "NDCG@5", "NDCG@10", "HR@1", "HR@5", "HR@10")
-CELLS = 2 ** 22                          # scores held at once (16 MiB): memory does not grow with the catalogue
+CELLS = 2 ** 21                          # scores held at once (8 MiB): memory does not grow with the catalogue
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max
 
 
 def _ranks(scores: Tensor, first: int, early: int, sequences: Sequences, rows: Tensor, seed: int, protocol: Protocol) -> list[Tensor]:
-    """Count, for each case, what stands above and level, in scores [B, C] of the ids first, first + 1, ...
+    """Count, for each case, what stands above and level, in scores [B, C] of the ids first, first + 1, ..., which are used up.
 
     Every place becomes the sign of (score - target's score), what is no candidate counts as below: then the sum of signs is above - below,
     and since above + below + level = C, the mid-rank 1 + above + (level - 1) / 2 is (C + 1 + sum) / 2.
@@ -137,7 +137,7 @@ def _ranks(scores: Tensor, first: int, early: int, sequences: Sequences, rows: T
     if protocol.negatives:
         negatives, drawn = draw_negatives(rows, place, line, bought, count, seed, protocol)
         sampled = _sampled_ranks(scores, own, negatives.to(device), protocol)
-    signs = (scores - own).sign_()
+    signs = scores.sub_(own).sign_()
     signs[line.to(device), bought.to(device)] = -1
     signs[:, :early] = -1                                                            # the other domain's item is drawn, never ranked fully
     signs.scatter_(1, target, 0)

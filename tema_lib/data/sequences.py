@@ -87,6 +87,11 @@ class Batch:
     def length(self) -> Tensor:
         return (self.sequence > 0).sum(1)
 
+    @property
+    def last(self) -> Tensor:
+        """The place of the last event, int64 [B]; 0 where there is none."""
+        return (self.length - 1).clamp(min=0)
+
     def to(self, device) -> "Batch":
         move = lambda tensor: None if tensor is None else tensor.to(device)
         return Batch(move(self.sequence), move(self.targets), move(self.target_domain), move(self.rows))
@@ -134,6 +139,10 @@ class DomainView:
     sequence: Tensor
     read_at: Tensor
     has_any: Tensor
+
+    def read(self, states: Tensor) -> Tensor:
+        """States of this domain [B, Td, D] at every merged time [B, T, D]; 0 where there is no event yet."""
+        return states.gather(1, self.read_at[..., None].expand(-1, -1, states.size(-1))) * self.has_any[..., None]
 
 
 def domain_view(sequence: Tensor, domain_of_item: Tensor, domain: int) -> DomainView:

@@ -80,7 +80,7 @@ def event_attention(model: Tema, batch: Batch) -> Tensor:
     """
     record = model.attention(batch)
     domain_of_item = model.domain_of_item
-    last = (batch.length - 1).clamp(min=0)
+    last = batch.last
     across = record["across"]["weights"][torch.arange(len(last)), last]                     # (B, threads)
     total = torch.zeros(batch.sequence.shape)
     for number, thread in enumerate(model.config.threads):

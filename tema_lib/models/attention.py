@@ -30,6 +30,27 @@ def causal_mask(length: int, device=None) -> Tensor:
     return torch.ones(length, length, dtype=torch.bool, device=device).tril()
 
 
+class Dropout(nn.Module):
+    """In training, sets each number to 0 with probability `share` and scales the others up, as `nn.Dropout` does.
+
+    One 64-bit draw serves eight numbers, of which those with a byte below 256 (1 - share) stay: on a processor the drawing is what
+    dropout costs (notebook 04).  The share is rounded to 1/256.
+    """
+
+    def __init__(self, share: float):
+        super().__init__()
+        if not 0 <= share < 1:
+            raise ValueError(f"dropout is {share}: choose a share of at least 0 and below 1.")
+        self.kept = round(256 * (1 - share))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.kept == 256:
+            return x
+        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-2 ** 63, None)
+        bytes_ = draws.view(torch.uint8)[:x.numel()].view(x.shape)
+        return x * torch.lt(bytes_, self.kept, out=torch.empty_like(x, requires_grad=False)).mul_(256 / self.kept)
+
+
 class MultiHeadAttention(nn.Module):
     """Causal self-attention with H heads over right-padded sequences.
 
@@ -44,15 +65,20 @@ class MultiHeadAttention(nn.Module):
         self.query_key_value = nn.Linear(hidden, 3 * hidden)
         self.output = nn.Linear(hidden, hidden)
 
-    def forward(self, x: Tensor, need_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """x (B, T, D) -> (B, T, D); with `at` [B], only what position at[b] gets: (B, 1, D)."""
         batch, length, hidden = x.shape
         query, key, value = self.query_key_value(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)   # (B, H, T, Dh) each
-        if need_weights:                                 # the readable way, with the weights before dropout: each row sums to 1
+        if at is not None:                               # one query a sequence: the causal mask is one row of it
+            query = query.gather(2, at[:, None, None, None].expand(-1, self.heads, 1, query.size(-1)))
+            may_look = torch.arange(length, device=x.device) <= at[:, None, None, None]
+            mixed, weights = F.scaled_dot_product_attention(query, key, value, attn_mask=may_look), None
+        elif need_weights:                               # the readable way, with the weights before dropout: each row sums to 1
             mixed, weights = scaled_dot_product_attention(query, key, value, causal_mask(length, x.device))
         else:                                            # the same numbers from one fused kernel
             mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0)
             weights = None
-        return self.output(mixed.transpose(1, 2).reshape(batch, length, hidden)), weights
+        return self.output(mixed.transpose(1, 2).reshape(batch, -1, hidden)), weights
 
 
 class AttentionBlock(nn.Module):
@@ -63,10 +89,12 @@ class AttentionBlock(nn.Module):
         self.attention_norm, self.network_norm = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
         self.attention = MultiHeadAttention(hidden, heads, dropout)
         self.network = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, need_weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        mixed, weights = self.attention(self.attention_norm(x), need_weights)
+    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        mixed, weights = self.attention(self.attention_norm(x), need_weights, at)
+        if at is not None:
+            x = x[torch.arange(len(x), device=x.device), at][:, None]
         x = x + self.dropout(mixed)
         return x + self.dropout(self.network(self.network_norm(x))), weights
 
@@ -81,13 +109,14 @@ class SequenceEncoder(nn.Module):
         super().__init__()
         self.position = nn.Parameter(0.02 * torch.randn(max_length, hidden))
         self.blocks = nn.ModuleList(AttentionBlock(hidden, heads, dropout) for _ in range(layers))
-        self.norm, self.dropout = nn.LayerNorm(hidden), nn.Dropout(dropout)
+        self.norm, self.dropout = nn.LayerNorm(hidden), Dropout(dropout)
 
-    def forward(self, x: Tensor, need_weights: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """With `at` [B], only the state at position at[b], (B, 1, D): a ranking needs no more, and the last block is then nearly free."""
         x = self.dropout(x + self.position[:x.size(1)])
         collected = []
         for block in self.blocks:
-            x, weights = block(x, need_weights)
+            x, weights = block(x, need_weights, at if block is self.blocks[-1] else None)
             collected.append(weights)
         return self.norm(x), collected if need_weights else []
 

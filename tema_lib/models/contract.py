@@ -33,8 +33,11 @@ class Level0(nn.Module):
         raise NotImplementedError
 
     def scorer(self, candidates: Tensor) -> Callable[[Batch], Tensor]:
-        """`score` for many batches and the same candidates [C]: what does not depend on the batch is done once."""
-        return lambda batch: self.score(batch, candidates)
+        """`score` for many batches and the same candidates [C]: what does not depend on the batch is done once.
+
+        The matrix that a call returns is the caller's to overwrite, and good until the next call.
+        """
+        return lambda batch: self.score(batch, candidates).clone()
 
 
 class Level1(Level0):
@@ -70,20 +73,29 @@ class Level1(Level0):
         return {"next item": self.loss_of(states[real], table, batch.targets[real], self.rooms)}      # valid positions first: no logits for padding
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
-        """The state at the last event, (B, E)."""
+        """The state at the last event, (B, E); a system that can leave out the other positions says so by its own version."""
         states = self.states(batch, inputs)
-        return states[torch.arange(len(states), device=states.device), (batch.length - 1).clamp(min=0)]
+        return states[torch.arange(len(states), device=states.device), batch.last]
 
+    @torch.no_grad()
     def scorer(self, candidates: Tensor) -> Callable[[Batch], Tensor]:
         inputs, outputs = self.item_tables()
-        chosen = outputs[candidates]
-        return lambda batch: self.last_states(batch, inputs) @ chosen.T
+        columns, buffer = outputs[candidates].T.contiguous(), None         # laid out as the product reads them
+
+        @torch.no_grad()
+        def score_batch(batch: Batch) -> Tensor:
+            nonlocal buffer                                                # fresh memory for each product would cost as much as the product
+            last = self.last_states(batch, inputs)
+            if buffer is None or len(buffer) < len(last):
+                buffer = last.new_empty(len(last), len(candidates))
+            return torch.mm(last, columns, out=buffer[:len(last)])
+
+        return score_batch
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
-        if candidates.dim() == 1:
-            return self.scorer(candidates)(batch)
         inputs, outputs = self.item_tables()
-        return torch.einsum("bd,bcd->bc", self.last_states(batch, inputs), outputs[candidates])
+        last, compared = self.last_states(batch, inputs), outputs[candidates]
+        return last @ compared.T if candidates.dim() == 1 else torch.einsum("bd,bcd->bc", last, compared)
 
 
 def position_domains(batch: Batch) -> Tensor:

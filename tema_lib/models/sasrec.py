@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch, domain_view
-from tema_lib.models.attention import SequenceEncoder
+from tema_lib.models.attention import Dropout, SequenceEncoder
 from tema_lib.models.contract import Level1, position_domains
 
 
@@ -41,7 +41,7 @@ class SASRec(Level1):
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), config.hidden))
         self.encoders = nn.ModuleList(SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
                                       for _ in range(2 if config.per_domain else 1))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def item_tables(self) -> tuple[Tensor, Tensor]:
         return self.id, F.normalize(self.id, dim=-1) if self.config.similarity == "cosine" else self.id
@@ -52,8 +52,16 @@ class SASRec(Level1):
             for domain, encoder in enumerate(self.encoders):
                 view = domain_view(batch.sequence, self.domain_of_item, domain)
                 state, _ = encoder(self.dropout(F.embedding(view.sequence, inputs)))
-                own.append(state.gather(1, view.read_at[..., None].expand(-1, -1, state.size(-1))) * view.has_any[..., None])
+                own.append(view.read(state))
             state = torch.where(position_domains(batch)[..., None] == 0, *own)
         else:
             state, _ = self.encoders[0](self.dropout(F.embedding(batch.sequence, inputs)))
+        return self.scaled(state)
+
+    def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
+        if self.config.per_domain:
+            return super().last_states(batch, inputs)
+        return self.scaled(self.encoders[0](F.embedding(batch.sequence, inputs), at=batch.last)[0][:, 0])
+
+    def scaled(self, state: Tensor) -> Tensor:
         return F.normalize(state, dim=-1) / self.config.temperature if self.config.similarity == "cosine" else state

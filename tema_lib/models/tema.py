@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch, domain_view
-from tema_lib.models.attention import SequenceEncoder, ThreadAttention
+from tema_lib.models.attention import Dropout, SequenceEncoder, ThreadAttention
 from tema_lib.models.contract import Level1, position_domains
 from tema_lib.models.item_representation import VIEWS, ItemInputs, ItemRepresentation
 
@@ -52,25 +52,32 @@ class Tema(Level1):
         self.encoders = nn.ModuleDict({thread: SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
                                        for thread in config.threads})
         self.across = ThreadAttention(config.hidden, len(config.threads))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def threads(self, batch: Batch, table: Tensor, need_weights: bool = False):
         """Intra-sequence attention: states (B, T, threads, D), present (B, T, threads), and per thread its sequence and weights."""
         states, present, looked = [], [], {}
         for thread in self.config.threads:
             if thread == "merged":
-                sequence = batch.sequence
+                sequence, here = batch.sequence, batch.sequence > 0
                 state, weights = self.encoders[thread](self.dropout(F.embedding(sequence, table)), need_weights)
-                here = sequence > 0
+                states.append(state * here[..., None])
             else:
                 view = domain_view(batch.sequence, self.domain_of_item, THREADS.index(thread))
                 sequence, here = view.sequence, view.has_any
-                own, weights = self.encoders[thread](self.dropout(F.embedding(sequence, table)), need_weights)
-                state = own.gather(1, view.read_at[..., None].expand(-1, -1, own.size(-1)))      # back to merged time
-            states.append(state * here[..., None])
+                state, weights = self.encoders[thread](self.dropout(F.embedding(sequence, table)), need_weights)
+                states.append(view.read(state))                                  # back to merged time
             present.append(here)
             looked[thread] = (sequence, weights)
         return torch.stack(states, 2), torch.stack(present, 2), looked
+
+    def mixed(self, states: Tensor, present: Tensor, domains: Tensor, real: Tensor) -> Tensor:
+        """Inter-sequence attention at the real places, each for its own target domain: (B, T, threads, D) -> (B, T, D), ready to be compared."""
+        state = torch.zeros_like(states[:, :, 0])
+        for domain in (0, 1):
+            chosen = (domains == domain) & real
+            state[chosen] = self.across(states[chosen], present[chosen], domain)[0]
+        return F.normalize(state, dim=-1) / self.config.temperature
 
     def item_tables(self) -> tuple[Tensor, Tensor]:
         table = self.items()
@@ -78,11 +85,18 @@ class Tema(Level1):
 
     def states(self, batch: Batch, inputs: Tensor) -> Tensor:
         states, present, _ = self.threads(batch, inputs)
-        state, domains = torch.zeros_like(states[:, :, 0]), position_domains(batch)
-        for domain in (0, 1):                                                    # real positions only, each for its own target domain
-            chosen = (domains == domain) & (batch.sequence > 0)
-            state[chosen] = self.across(states[chosen], present[chosen], domain)[0]
-        return F.normalize(state, dim=-1) / self.config.temperature
+        return self.mixed(states, present, position_domains(batch), batch.sequence > 0)
+
+    def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
+        states, present = [], []
+        for thread in self.config.threads:
+            own = batch.sequence if thread == "merged" else domain_view(batch.sequence, self.domain_of_item, THREADS.index(thread)).sequence
+            length = (own > 0).sum(1)
+            state, _ = self.encoders[thread](F.embedding(own, inputs), at=(length - 1).clamp(min=0))
+            states.append(state)
+            present.append(length[:, None] > 0)
+        states, present = torch.stack(states, 2), torch.stack(present, 2)
+        return self.mixed(states * present[..., None], present, batch.target_domain[:, None], present.any(2))[:, 0]
 
     @torch.inference_mode()
     def attention(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
