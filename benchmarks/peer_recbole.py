@@ -1,9 +1,9 @@
 """RecBole's SASRec at work, for `make bench`: full cross-entropy training and full-sort ranking, by its own Trainer.
 
-The Trainer's own loops run (`_train_epoch` and `evaluate`); they are only given batches until the CPU time of a slice is spent.
-RecBole makes one row of every prefix and predicts the last item of a row alone: a target is a row, and so is a sequence.
-Where it differs: a batch of 128 rows holds 128 targets, not those of 128 users; its evaluation of sequential models masks
-no history (the loader hands none over), which saves it time. Its own default batch is 2,048 rows for training.
+The Trainer's own loops run (`_train_epoch` and `evaluate`); they get batches until the CPU time of a slice is spent.
+RecBole makes one row of every prefix and predicts the item after it alone: a target is a row, and so is a sequence.
+Where it differs: a batch of 128 rows holds 128 targets, not those of 128 users (its defaults, 2,048 rows for training
+and 4,096 users for ranking, were slower here); its loader hands no history over for sequential models: none is masked.
 """
 import atexit
 import os
@@ -32,16 +32,18 @@ def prepare(path):
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.chdir(folder)                                # RecBole makes folders where it stands
     os.mkdir("peer")
-    # Its catalogue is what occurs. The other items get a user of one event each: that makes no row, but the item competes.
+    # Its catalogue is what occurs. Any other item gets a user of one event: that makes no row, but the item competes.
     absent = np.setdiff1d(np.arange(1, data.n_items + 1), data.items)
-    pd.DataFrame({"user_id:token": np.concatenate([data.user, len(data.offsets) + np.arange(len(absent))]),
-                  "item_id:token": np.concatenate([data.items, absent]),
-                  "timestamp:float": np.concatenate([data.place, np.zeros_like(absent)])}).to_csv("peer/peer.inter", sep="\t", index=False)
+    events = pd.DataFrame({"user_id:token": np.concatenate([data.user, len(data.offsets) + np.arange(len(absent))]),
+                           "item_id:token": np.concatenate([data.items, absent]),
+                           "timestamp:float": np.concatenate([data.place, np.zeros_like(absent)])})
+    events.to_csv("peer/peer.inter", sep="\t", index=False)
     config = Config(model="SASRec", dataset="peer", config_dict={
-        "data_path": folder, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}, "MAX_ITEM_LIST_LENGTH": data.max_length,
-        "loss_type": "CE", "train_neg_sample_args": None, "hidden_size": data.hidden, "inner_size": 4 * data.hidden,
-        "n_layers": data.layers, "n_heads": data.heads, "hidden_dropout_prob": data.dropout, "attn_dropout_prob": data.dropout,
-        "learning_rate": data.learning_rate, "train_batch_size": data.batch, "eval_batch_size": data.batch,
+        "data_path": folder, "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "MAX_ITEM_LIST_LENGTH": data.max_length, "loss_type": "CE", "train_neg_sample_args": None,
+        "hidden_size": data.hidden, "inner_size": 4 * data.hidden, "n_layers": data.layers, "n_heads": data.heads,
+        "hidden_dropout_prob": data.dropout, "attn_dropout_prob": data.dropout, "learning_rate": data.learning_rate,
+        "train_batch_size": data.batch, "eval_batch_size": data.batch,
         "eval_args": {"split": {"LS": "valid_and_test"}, "group_by": "user", "order": "TO", "mode": "full"},
         "metrics": ["MRR", "NDCG", "Hit"], "topk": [10], "valid_metric": "NDCG@10", "metric_decimal_place": 8,
         "use_gpu": False, "worker": 0, "seed": data.seed, "show_progress": False, "state": "ERROR"})
@@ -51,7 +53,8 @@ def prepare(path):
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.eval_collector.data_collect(train_data)
     train_batches, test_batches = peers.endless(train_data), peers.endless(test_data)
-    detail = {"items": model.n_items - 1, "parameters": sum(p.numel() for p in model.parameters()), "batch": data.batch}
+    size = sum(weights.numel() for weights in model.parameters())
+    detail = {"items": model.n_items - 1, "parameters": size, "batch": data.batch}
 
     def full_ce(seconds):
         sizes = []
@@ -81,10 +84,12 @@ def prepare(path):
     def ranking(seconds):
         users = Slice(seconds)
         result = trainer.evaluate(users, load_best_model=False)
-        return {"users": users.users, "ndcg10": float(result["ndcg@10"]), "mrr10": float(result["mrr@10"]), "loss": None,
+        return {"users": users.users, "loss": None,
+                "ndcg10": float(result["ndcg@10"]), "mrr10": float(result["mrr@10"]),
                 "detail": detail | {"history_masked": False, "hit10": float(result["hit@10"])}}
 
-    versions = {"recbole": recbole.__version__, "torch": torch.__version__, "numpy": np.__version__, "python": sys.version.split()[0]}
+    versions = {"recbole": recbole.__version__, "torch": torch.__version__, "numpy": np.__version__,
+                "python": sys.version.split()[0]}
     return versions, {"full_ce": full_ce, "ranking": ranking}
 
 

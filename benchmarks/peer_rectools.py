@@ -1,8 +1,9 @@
-"""RecTools' SASRecModel at work, for `make bench`: training with softmax over all items and with BCE, and recommend() with metrics.
+"""RecTools' SASRecModel at work, for `make bench`: training with softmax over all items and with BCE, and ranking.
 
-The model is built by fit() (one step of its Lightning trainer), then the library's training_step, its loader and its Adam are
+The model is built by fit() (one step of its Lightning trainer), then the library's training_step, loader and Adam are
 driven by hand, as Lightning does it but without Lightning's own work. A target is a place of `y` that is not padding.
-Where it differs: its feed-forward layer has width d (ours 4 d) and cannot be told otherwise; it scores padding too.
+Ranking is recommend(k=10, filter_viewed=True) and calc_metrics, with its own batches of 256 and 128 users.
+Where it differs: the feed-forward layer of its SASRec has width d, which no parameter changes (ours: 4 d).
 """
 import logging
 import sys
@@ -11,7 +12,7 @@ from itertools import cycle
 
 import peers
 
-CHUNK = 4096        # users of one recommend() call: it goes through all interactions each time, so small calls would slow it
+CHUNK = 4096    # users of one recommend() call: every call goes through all interactions, so small ones would slow it
 
 
 def prepare(path):
@@ -37,29 +38,33 @@ def prepare(path):
 
     events = table(data.user, data.items, data.place)
     train, history, truth = events[data.following > 1], events[data.following > 0], events[data.following == 0]
-    # Its catalogue is what occurs in the training windows. The other items come as a few users of full length, so that all compete.
+    # Its catalogue is what occurs in the training windows. Other items come as a few users of full length: all compete.
     window = data.max_length + 1
-    absent = np.setdiff1d(np.arange(1, data.n_items + 1), data.items[(data.following > 1) & (data.following < 2 + window)])
+    known = data.items[(data.following >= 2) & (data.following < 2 + window)]
+    absent = np.setdiff1d(np.arange(1, data.n_items + 1), known)
     fillers, number = -(-len(absent) // window), np.arange(len(absent))
     filler = table(len(data.offsets) + number % max(fillers, 1), absent, number // max(fillers, 1))
     dataset, ranked = Dataset.construct(pd.concat([train, filler])), Dataset.construct(history)
 
     def one_step():
-        return pytorch_lightning.Trainer(max_steps=1, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
-                                         enable_progress_bar=False, enable_model_summary=False)
+        return pytorch_lightning.Trainer(max_steps=1, accelerator="cpu", devices=1, logger=False,
+                                         enable_checkpointing=False, enable_progress_bar=False,
+                                         enable_model_summary=False)
 
     def fitted(loss):
-        return SASRecModel(n_blocks=data.layers, n_heads=data.heads, n_factors=data.hidden, dropout_rate=data.dropout,
-                           session_max_len=data.max_length, loss=loss, n_negatives=1, lr=data.learning_rate, batch_size=data.batch,
-                           dataloader_num_workers=0, recommend_torch_device="cpu", get_trainer_func=one_step).fit(dataset)
+        model = SASRecModel(n_blocks=data.layers, n_heads=data.heads, n_factors=data.hidden, dropout_rate=data.dropout,
+                            session_max_len=data.max_length, loss=loss, n_negatives=1, lr=data.learning_rate,
+                            batch_size=data.batch, recommend_torch_device="cpu", get_trainer_func=one_step)
+        return model.fit(dataset)
 
     def training(model):
         module = model.lightning_model
         optimizer = module.configure_optimizers()
         module.log = lambda *_, **__: None          # no trainer listens any more
         batches = peers.endless(model.data_preparator.get_dataloader_train())
-        detail = {"items": model.data_preparator.item_id_map.size - 1, "parameters": sum(p.numel() for p in module.parameters()),
-                  "batch": data.batch, "filler_users": fillers}
+        size = sum(weights.numel() for weights in module.parameters())
+        detail = {"items": model.data_preparator.item_id_map.size - 1, "parameters": size, "batch": data.batch,
+                  "filler_users": fillers}
 
         def task(seconds):
             module.train()
@@ -72,7 +77,8 @@ def prepare(path):
                 losses.append(loss.item())
                 sequences += len(batch["y"])
                 targets += int((batch["y"] != 0).sum())
-            return {"sequences": sequences, "targets": targets, "loss": sum(losses) / len(losses), "detail": detail | {"steps": len(losses)}}
+            return {"sequences": sequences, "targets": targets, "loss": sum(losses) / len(losses),
+                    "detail": detail | {"steps": len(losses)}}
 
         return task
 
@@ -88,7 +94,7 @@ def prepare(path):
             values.append(calc_metrics(metrics, found, truth[truth[Columns.User].isin(chunk)]))
             sizes.append(len(chunk))
         mean = {name: sum(size * value[name] for size, value in zip(sizes, values)) / sum(sizes) for name in metrics}
-        return {"users": sum(sizes), "ndcg10": float(mean["ndcg"]), "mrr10": float(mean["mrr"]), "loss": None,
+        return {"users": sum(sizes), "loss": None, "ndcg10": float(mean["ndcg"]), "mrr10": float(mean["mrr"]),
                 "detail": {"history_masked": True, "calls": len(sizes)}}
 
     versions = {"rectools": rectools.__version__, "torch": torch.__version__, "numpy": np.__version__,

@@ -2,9 +2,9 @@
 
     python benchmarks/peers.py recbole rectools replay        # makes the environments under build/peers/
 
-`environment(name)` gives the Python of a peer, made when absent. The workers (peer_recbole.py, peer_rectools.py, peer_replay.py)
-run under that Python, so this file needs the standard library alone, and `load` numpy. A worker takes the path of an .npz file
-and speaks JSON lines: one {"ready": true, ...}, then one answer for every line `TASK SECONDS` that it reads.
+`environment(name)` gives the Python of a peer, made when absent. The workers (peer_recbole.py, peer_rectools.py,
+peer_replay.py) run under that Python, so this file needs the standard library alone, and `load` numpy. A worker takes
+the path of an .npz file and speaks JSON lines: one {"ready": true, ...}, then one answer for every line `TASK SECONDS`.
 """
 import json
 import os
@@ -17,23 +17,34 @@ from types import SimpleNamespace
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "peers"
 TORCH = "torch==2.13.0"
-# setuptools below 82 because ray 2.6 (which RecBole imports, and which has no wheel for Python 3.12) asks for pkg_resources.
+# RecBole imports ray; ray 2.6 asks for pkg_resources, which setuptools 82 dropped, and has no wheel for Python 3.12.
 PINS = {
-    "recbole": ["recbole==1.2.1", "setuptools==79.0.1", "numpy==1.26.4", "pandas==2.1.4", "scipy==1.13.1", "ray==2.6.3"],
-    "rectools": ["rectools[torch]==0.19.0", "numpy==1.26.4", "pandas==2.3.3", "scipy==1.17.1", "pytorch-lightning==2.5.2"],
+    "recbole": ["recbole==1.2.1", "setuptools==79.0.1", "numpy==1.26.4", "pandas==2.1.4", "scipy==1.13.1",
+                "ray==2.6.3"],
+    "rectools": ["rectools[torch]==0.19.0", "numpy==1.26.4", "pandas==2.3.3", "scipy==1.17.1",
+                 "pytorch-lightning==2.5.2"],
     "replay": ["replay-rec[torch]==0.22.0", "numpy==2.4.6", "pandas==2.3.3", "polars==1.44.2", "pyarrow==23.0.1",
                "scikit-learn==1.8.0", "lightning==2.6.6"],
 }
-CHECK = "import sys; from importlib.metadata import version as v\n" \
-        "bad = [p for p in sys.argv[1:] if v(p.split('==')[0].split('[')[0]).split('+')[0] != p.split('==')[1]]; sys.exit(str(bad) if bad else 0)"
+# For the process environment of every worker, ours too: glibc then keeps freed memory and hands none back. Without
+# it, logits of batch x length x items (640 MB) take fresh pages from the kernel in every step, up to half the CPU time.
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
+CHECK = """
+import sys
+from importlib.metadata import version
+for pin in sys.argv[1:]:
+    name, wanted = pin.split("==")
+    assert version(name.split("[")[0]).split("+")[0] == wanted      # torch may call itself 2.13.0+cpu
+"""
 
 
 def environment(name, folder=FOLDER):
-    """The Python of a peer's own environment. The file `ready` is written last and holds the pins: other pins, made anew."""
+    """The Python of a peer's own environment. `ready` is written last and holds the pins: others, made anew."""
     if name not in PINS:
         raise ValueError(f"No peer is called {name!r}; there are {', '.join(PINS)}.")
     home, pins = Path(folder) / name, [TORCH, *PINS[name]]
-    python, ready, wanted = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), home / "ready", "\n".join(pins) + "\n"
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    ready, wanted = home / "ready", "\n".join(pins) + "\n"
     if ready.is_file() and ready.read_text() == wanted and python.exists():
         return python
     if not ready.is_file() and python.exists() and complete(python, pins):
@@ -41,30 +52,33 @@ def environment(name, folder=FOLDER):
     else:
         print(f"{name}: a new environment with {' '.join(pins)}", flush=True)
         shutil.rmtree(home, ignore_errors=True)
-        index = ["--index-url", os.environ["TORCH_INDEX"]] if os.environ.get("TORCH_INDEX") else []     # as in the Makefile
+        torch_index = os.environ.get("TORCH_INDEX")     # as in the Makefile
+        index = ["--index-url", torch_index] if torch_index else []
         pip = [python, "-m", "pip", "install", "--quiet"]
         # torch comes first and alone, so that its own index serves it alone; named again, the second step keeps it.
         for step in ([sys.executable, "-m", "venv", home], [*pip, *index, TORCH], [*pip, *pins]):
             done = subprocess.run([str(word) for word in step], capture_output=True, text=True)
             if done.returncode:
-                why = next((line for line in (done.stderr + done.stdout).splitlines() if line.startswith(("ERROR", "Error"))), "no word why")
+                lines = (done.stderr + done.stdout).splitlines()
+                why = next((line for line in lines if line.lower().startswith("error")), "no reason given")
                 raise RuntimeError(f"The environment of {name} could not be made with Python {sys.version.split()[0]} "
                                    f"(3.11 is known to work): {why}")
         if not complete(python, pins):
-            raise RuntimeError(f"The environment of {name} was installed, but its packages do not fit together; see `{python} -m pip check`.")
+            raise RuntimeError(f"The packages of {name} were installed but do not fit together (see `pip check`).")
     ready.write_text(wanted)
     return python
 
 
 def complete(python, pins):
     """Whether every pin is installed in exactly that version and nothing is missing."""
-    return all(subprocess.run([str(python), *words], capture_output=True).returncode == 0 for words in (["-c", CHECK, *pins], ["-m", "pip", "check"]))
+    return all(subprocess.run([str(python), *words], capture_output=True).returncode == 0
+               for words in (["-c", CHECK, *pins], ["-m", "pip", "check"]))
 
 
 def load(path):
-    """The .npz as a namespace; besides what it holds, for every event its user, its place (0 = first) and how many events follow it.
+    """The .npz as a namespace, and for every event its user, its place (0 = first) and how many events follow it.
 
-    The event that nothing follows is the test target, the one before it the validation target, all others are for training.
+    The event that nothing follows is the test target, the one before it the validation target, all others are training.
     """
     import numpy as np
 
@@ -93,19 +107,22 @@ def for_seconds(batches, seconds):
 
 
 def serve(prepare):
-    """The life of a worker. `prepare(path)` gives the versions and {task: function of seconds that returns what it did}."""
+    """The life of a worker. `prepare(path)` gives the versions and {task: function of seconds that returns a dict}."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)                                   # whatever the library prints goes to stderr
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS", "ARROW_IO_THREADS"):
-        os.environ[name] = "1"                      # read when torch, numpy and arrow are imported, so `prepare` imports them
+    for name in ("OMP", "MKL", "OPENBLAS", "ARROW"):
+        os.environ[f"{name}_NUM_THREADS"] = "1"     # read when torch, numpy and arrow are imported, in `prepare`
 
     def answer(**fields):
         print(json.dumps(fields), file=answers, flush=True)
 
     versions, tasks = prepare(sys.argv.pop(1))
-    answer(ready=True, versions=versions, prepare_cpu_seconds=round(time.process_time(), 3))
+    prepared = time.process_time()
+    for work in (*tasks.values(),) * 3:
+        work(0)                                     # a batch each, not counted: memory is dear until once touched
+    answer(ready=True, versions=versions, prepare_cpu_seconds=round(prepared, 3))
     for line in sys.stdin:
-        task, _, seconds = line.strip().partition(" ")
+        task, _, seconds = line.strip().rpartition(" ")
         try:
             seconds = float(seconds)
             work = tasks[task]

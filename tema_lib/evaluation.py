@@ -87,7 +87,7 @@ class Ranks:
 
 
 @torch.inference_mode()
-def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max_length: int = 50, batch_size: int = 128,
+def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max_length: int = 50, batch_size: int = 160,
              seed: int = 0, protocol: Protocol = PROTOCOLS["ours"]) -> Ranks:
     """Rank the last event of every sequence, fully and among sampled negatives, from one matrix of scores.
 
@@ -107,11 +107,12 @@ def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max
         if not len(cases):
             continue
         pool = torch.arange(first - early, first + size, device=device)
-        score = model.scorer(pool)
-        chunk = max(1, min(batch_size, CELLS // len(pool)))
-        for batch in ranking_batches(sequences, domain_of_item, max_length=max_length, batch_size=chunk, cases=cases):
-            columns = _ranks(score(batch.to(device)).float(), first - early, early, sequences, batch.rows, seed, protocol)
-            collected.append([batch.rows, sequences.last[batch.rows], batch.target_domain, *columns])
+        rows = max(1, min(batch_size, CELLS // len(pool)))
+        scorer = model.scorer(pool, rows)
+        for batch in ranking_batches(sequences, domain_of_item, max_length=max_length, batch_size=batch_size, cases=cases):
+            for scores, part in zip(scorer(batch.to(device)), batch.split(rows)):
+                columns = _ranks(scores.float(), first - early, early, sequences, part.rows, seed, protocol)
+                collected.append([part.rows, sequences.last[part.rows], part.target_domain, *columns])
     model.train(training)
     columns = [torch.cat([part.cpu() for part in column]).numpy() for column in zip(*collected)]
     order = np.argsort(columns[0])
@@ -142,7 +143,7 @@ def _ranks(scores: Tensor, first: int, early: int, sequences: Sequences, rows: T
     signs[:, :early] = -1                                                            # the other domain's item is drawn, never ranked fully
     signs.scatter_(1, target, 0)
     rank = (signs.sum(1) + count + 1) / 2
-    level = count - 1 - signs.abs_().sum(1)
+    level = count - 1 - torch.linalg.vector_norm(signs, dim=1).square_().round_()      # signs squared add up to what is not level
     candidates = count - early - _distinct_without_target(line, bought, place, count, early)
     return [rank.double(), sampled.double(), candidates, drawn + 1, level > 0]
 

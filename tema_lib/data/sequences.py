@@ -96,6 +96,12 @@ class Batch:
         move = lambda tensor: None if tensor is None else tensor.to(device)
         return Batch(move(self.sequence), move(self.targets), move(self.target_domain), move(self.rows))
 
+    def split(self, size: int) -> Iterator["Batch"]:
+        """The batch in parts of at most `size` sequences."""
+        for start in range(0, len(self.sequence), size):
+            cut = lambda tensor: None if tensor is None else tensor[start:start + size]
+            yield Batch(cut(self.sequence), cut(self.targets), cut(self.target_domain), cut(self.rows))
+
 
 def build_sequences(raw: RawData, items: Items) -> Sequences:
     """One merged sequence per user, stable in time; the table's own order decides ties (`shuffle_ties` first if it should not)."""

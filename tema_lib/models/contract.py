@@ -9,7 +9,7 @@ Level 1   gives both from two things: `item_tables()`, the vectors that sequence
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -32,12 +32,13 @@ class Level0(nn.Module):
         """[B, C] scores at the last event; `candidates` are global ids [C] (shared) or [B, C].  Higher is better."""
         raise NotImplementedError
 
-    def scorer(self, candidates: Tensor) -> Callable[[Batch], Tensor]:
+    def scorer(self, candidates: Tensor, rows: int) -> Callable[[Batch], Iterator[Tensor]]:
         """`score` for many batches and the same candidates [C]: what does not depend on the batch is done once.
 
-        The matrix that a call returns is the caller's to overwrite, and good until the next call.
+        The function gives the scores of a batch in order, at most `rows` lines [rows, C] at a time; the caller may overwrite
+        them, and they are good until the next ones.
         """
-        return lambda batch: self.score(batch, candidates).clone()
+        return lambda batch: (self.score(part, candidates).clone() for part in batch.split(rows))
 
 
 class Level1(Level0):
@@ -78,19 +79,17 @@ class Level1(Level0):
         return states[torch.arange(len(states), device=states.device), batch.last]
 
     @torch.no_grad()
-    def scorer(self, candidates: Tensor) -> Callable[[Batch], Tensor]:
+    def scorer(self, candidates: Tensor, rows: int) -> Callable[[Batch], Iterator[Tensor]]:
         inputs, outputs = self.item_tables()
-        columns, buffer = outputs[candidates].T.contiguous(), None         # laid out as the product reads them
+        columns = outputs[candidates].T.contiguous()                      # laid out as the product reads them
+        buffer = columns.new_empty(rows, len(candidates))                 # fresh memory for each product would cost as much as the product
 
         @torch.no_grad()
-        def score_batch(batch: Batch) -> Tensor:
-            nonlocal buffer                                                # fresh memory for each product would cost as much as the product
-            last = self.last_states(batch, inputs)
-            if buffer is None or len(buffer) < len(last):
-                buffer = last.new_empty(len(last), len(candidates))
-            return torch.mm(last, columns, out=buffer[:len(last)])
+        def scores(batch: Batch) -> Iterator[Tensor]:
+            for last in self.last_states(batch, inputs).split(rows):
+                yield torch.mm(last, columns, out=buffer[:len(last)])
 
-        return score_batch
+        return scores
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
         inputs, outputs = self.item_tables()
