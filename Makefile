@@ -4,9 +4,12 @@ BIN    := .venv/bin
 DATA   ?= planted
 SEED   ?= 0
 YEAR   ?= 2014
+THREADS ?= $(or $(OMP_NUM_THREADS),1)
+export OMP_NUM_THREADS := $(THREADS)
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab report data tags bench-data bench-tagging
+.PHONY: help run test lab report data tags bench bench-growth bench-data bench-tagging
 
 help:  ## this list
 	@echo "TEMA-LLM, reproduced. Commands:"
@@ -16,6 +19,7 @@ help:  ## this list
 	@echo '  SYSTEMS="..."  train only these systems, by name, separated by spaces'
 	@echo '  FAST=1         short training; only a few items go through the live language model'
 	@echo '  SEED=n         seed of everything random (default 0)'
+	@echo '  THREADS=n      processor threads (default 1: quiet, and the same numbers every time; two help with large catalogues)'
 	@echo '  PAIR=name      food-kitchen or movies-books; YEAR=2014, 2018 or 2023; OUT=folder; FROM=ratings, reviews or reviews_5;'
 	@echo '                 CORE=n fewest events of items and users (default 5); PICTURES=0 leaves the pictures out'
 	@echo '  LLM=name       for make tags: a known name, a folder, a hub id, or the URL of an OpenAI-compatible server (#model behind it);'
@@ -37,6 +41,12 @@ data: .venv/ready  ## fetch two official Amazon categories and prepare them: PAI
 
 tags: .venv/ready  ## tag every item of DATA with a language model, resumable; writes the compact export to data/tags/
 	@$(BIN)/python tools/tags.py --data "$(DATA)" $(if $(LLM),--llm "$(LLM)") $(if $(OUT),--out "$(OUT)") $(if $(SHOPS),--shops $(SHOPS)) $(if $(DTYPE),--dtype "$(DTYPE)")
+
+bench: .venv/ready  ## training and ranking against RecBole, RecTools and RePlay; writes results/bench_speed.json
+	@$(BIN)/python benchmarks/speed.py $(if $(ROUNDS),--rounds "$(ROUNDS)")
+
+bench-growth: .venv/ready  ## time and memory as items, users and sequences grow; writes results/bench_growth.json and .png
+	@$(BIN)/python benchmarks/growth.py
 
 bench-tagging: .venv/ready  ## the fast tagging path against one greedy generation after the other; writes results/bench_tagging.json
 	@$(BIN)/python benchmarks/tagging.py

@@ -73,8 +73,8 @@ def training(model, sequences, domain, data, *, batch=None, window=16, clip=0.0,
     return task
 
 
-def ranking(model, sequences, domain, data, protocol, users=2500):
-    """A task: so many CPU seconds of evaluation, some thousand users a call."""
+def ranking(model, sequences, domain, data, protocol, users=10_000):
+    """A task: so many CPU seconds of evaluation, many users a call."""
     import torch
 
     from tema_lib.evaluation import evaluate
@@ -100,11 +100,11 @@ def dense_loss(model, batch):
     return {"next item": F.cross_entropy((states @ table[1:].T).flatten(0, 1), batch.targets.flatten() - 1, ignore_index=-1)}
 
 
-def plain_ranks(scores, first, early, sequences, rows, seed, protocol):
+def plain_ranks(scores, target, first, early, sequences, rows, seed, protocol):
     """Two comparisons, counted as booleans, and the history found user by user."""
     import torch
 
-    place = (sequences.last[rows] - first)[:, None]
+    place = (target - first)[:, None]
     bought = torch.zeros(scores.shape, dtype=torch.bool)
     for line, row in enumerate(rows.tolist()):
         history = sequences[row][:-1] - first

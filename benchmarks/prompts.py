@@ -1,6 +1,6 @@
 """Five forms of the prompt on the same evidence: what should a tag speak of, so that it says much and joins the shops?
 
-    python benchmarks/prompts.py --data planted ../data/fk_mini --llm smollm2-135m-instruct path/of/a/larger/model
+    python benchmarks/prompts.py --data planted FOLDER/fk_mini --llm smollm2-135m-instruct FOLDER/of/a/larger/model
 
 Every item is read once in every form by every model (bfloat16, replies kept under build/, a stopped run goes on). Beside them
 stand the controls: shuffled tags, title words, the list without the model's word on the item. Writes results/bench_prompts.json.

@@ -25,37 +25,68 @@ from world import SHAPE, synthetic                               # noqa: E402
 
 # Who takes part in what; the unit is what a task answers with.
 TASKS = {"full_ce": ("ours", "recbole", "rectools", "replay"), "bce": ("ours", "rectools"), "ranking": ("ours", "recbole", "rectools", "replay"),
+         "ranking_small_batches": ("recbole",),
          "domain_ce": ("ours",), "sampled": ("ours",), "ranking_999": ("ours",), "tema": ("ours",), "tema_ranking": ("ours",), "limits": ("ours",)}
-RATIOS = {"full_ce_vs_replay": ("full_ce", "replay"), "full_ce_vs_rectools": ("full_ce", "rectools"), "full_ce_vs_recbole": ("full_ce", "recbole"),
-          "bce_vs_rectools": ("bce", "rectools"), "ranking_vs_replay": ("ranking", "replay"), "ranking_vs_recbole": ("ranking", "recbole"),
-          "ranking_vs_rectools": ("ranking", "rectools")}
+RATIOS = {f"{task}_vs_{peer}": (task, task, peer) for task in ("full_ce", "bce", "ranking") for peer in TASKS[task][1:]} | {
+    "ranking_vs_recbole_small_batches": ("ranking", "ranking_small_batches", "recbole")}
 
 
 class Contender:
     """A warm process that is given a task and a time, and answers with what it did."""
 
-    def __init__(self, name, path):
+    def __init__(self, name, path, environment):
         python = sys.executable if name == "ours" else peers.environment(name)
         script = ROOT / "benchmarks" / ("ours.py" if name == "ours" else f"peer_{name}.py")
-        self.name = name
-        self.log = open(path.parent / f"{name}.log", "w")
-        self.process = subprocess.Popen([str(python), str(script), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
-                                        env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"})
+        self.name, self.log = name, path.parent / f"{name}.log"
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen([str(python), str(script), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                                            env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **environment})
         self.versions = self.answer()["versions"]
 
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.name} stopped; its last words are in {self.log.name}.")
-        return json.loads(line)
+            raise SystemExit(f"{self.name} stopped; its last words are in {self.log}.")
+        done = json.loads(line)
+        if "error" in done:
+            raise SystemExit(f"{self.name}: {done['error']}")
+        return done
 
     def __call__(self, task, seconds):
         self.process.stdin.write(f"{task} {seconds}\n")
         self.process.stdin.flush()
-        done = self.answer()
-        if "error" in done:
-            raise SystemExit(f"{self.name}: {done['error']}")
-        return done
+        return self.answer()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def work(path, tasks, rounds, seconds, plain={}, environment={}):
+    """(rounds, versions): every contender's answer to every task, in turn; `plain` {task without a technique: task} in the first three rounds."""
+    contenders = {name: Contender(name, path, environment) for name in ("ours", *peers.PINS)}
+    done = []
+    for number in range(rounds + 1):
+        one = {}
+        for task, names in tasks.items():
+            for name in (names if number % 2 else names[::-1]):                   # nobody always goes first
+                one.setdefault(task, {})[name] = contenders[name](task, seconds if len(names) > 1 else seconds / 2)
+        if 0 < number <= 3:
+            for task, fast in plain.items():
+                one[task] = {"without": contenders["ours"](task, seconds / 3), "with": contenders["ours"](fast, seconds / 3)}
+        for task, by in one.items():
+            print(f"round {number}  {task:56s}" + "  ".join(f"{name} {speed(answer):8.0f}" for name, answer in by.items() if task != "limits"), flush=True)
+        if number:
+            done.append(one)
+    versions = {name: contender.versions for name, contender in contenders.items()}
+    for contender in contenders.values():
+        contender.end()
+    return done, versions
+
+
+def ratios_of(rounds):
+    return {name: round(statistics.median(speed(one[task]["ours"]) / speed(one[other][peer]) for one in rounds), 2)
+            for name, (task, other, peer) in RATIOS.items() if other in rounds[0]}
 
 
 def speed(done):
@@ -68,15 +99,17 @@ def floors(machine, data):
 
     Cross-entropy: three products with the item table (forward, two backward), one exp for each logit, the encoder forward and backward
     for one token, and Adam's share of a step: parameters, gradients and two moments read, three of them written.
-    Ranking: one product with the item table, one counting pass, and the encoder: all tokens in each layer but the last, of which
-    only keys, values and one position are needed.
+    Ranking: one product with the item table, one counting pass, and the encoder over all tokens. "ranking, least work" leaves out what
+    nobody needs: of the last layer only keys, values and one position.
     """
     items, width, layers = data["n_items"], data["hidden"], data["layers"]
     token = 2 * 12 * width ** 2                                  # FLOP of one layer for one token: 4 maps of attention, 8 of the network
     gemm, exp, count, copy = (machine[name] * 1e9 for name in ("gemm_gflops", "exp_g", "count_g", "copy_gbytes"))
     ce = 3 * 2 * items * width / gemm + items / exp + 3 * layers * token / gemm + 7 * 4 * items * width / data["targets_a_step"] / copy
-    encoder = data["mean_length"] * ((layers - 1) * token + 2 * 2 * width ** 2) + token
-    return {"full_ce": ce, "ranking": (2 * items * width + encoder) / gemm + items / count}
+    whole = data["mean_length"] * layers * token
+    least = data["mean_length"] * ((layers - 1) * token + 2 * 2 * width ** 2) + token
+    ranking = {name: (2 * items * width + encoder) / gemm + items / count for name, encoder in (("ranking", whole), ("ranking, least work", least))}
+    return {"full_ce": ce, **ranking}
 
 
 def main():
@@ -88,29 +121,19 @@ def main():
     folder = ROOT / "build" / "bench_speed"
     folder.mkdir(parents=True, exist_ok=True)
     path = synthetic(folder / "world.npz")
-    contenders = {name: Contender(name, path) for name in ("ours", *peers.PINS)}
     from ours import techniques
 
     from tema_lib import results
 
     plain = {f"without {name}": task for name, (task, *_) in techniques().items()}
-    rounds = []
-    for number in range(chosen.rounds + 1):
-        done = {}
-        for task, names in TASKS.items():
-            for name in (names if number % 2 else names[::-1]):                   # nobody always goes first
-                done.setdefault(task, {})[name] = contenders[name](task, chosen.seconds)
-        for task, fast in plain.items():
-            done[task] = {"ours": contenders["ours"](task, chosen.seconds / 2), "beside": contenders["ours"](fast, chosen.seconds / 2)}
-        for task, by in done.items():
-            print(f"round {number}  {task:48s}" + "  ".join(f"{name} {speed(one):8.0f}" for name, one in by.items() if task != "limits"), flush=True)
-        if number:
-            rounds.append(done)
+    rounds, versions = work(path, TASKS, chosen.rounds, chosen.seconds, plain)
+    print("the same, with memory that the C library keeps instead of giving it back: a favour to whoever allocates much", flush=True)
+    kept, _ = work(path, {task: TASKS[task] for task in ("full_ce", "bce", "ranking")}, 2, chosen.seconds, environment=peers.KEEP_MEMORY)
     middle = lambda values: statistics.median(list(values))
-    ratios = {name: round(middle(speed(one[task]["ours"]) / speed(one[task][peer]) for one in rounds), 2) for name, (task, peer) in RATIOS.items()}
-    effects = {task.removeprefix("without "): {"task": fast, "without": round(middle(speed(one[task]["ours"]) for one in rounds), 1),
-               "with": round(middle(speed(one[task]["beside"]) for one in rounds), 1),
-               "ratio": round(middle(speed(one[task]["beside"]) / speed(one[task]["ours"]) for one in rounds), 2)} for task, fast in plain.items()}
+    ratios, few = ratios_of(rounds), [one for one in rounds if next(iter(plain)) in one]
+    effects = {task.removeprefix("without "): {
+        "task": fast, **{side: round(middle(speed(one[task][side]) for one in few), 1) for side in ("without", "with")},
+        "ratio": round(middle(speed(one[task]["with"]) / speed(one[task]["without"]) for one in few), 2)} for task, fast in plain.items()}
     train = [one["full_ce"]["ours"] for one in rounds]
     data = {**SHAPE, "users": 20_000, "n_items": 25_000, "n_a": 10_000}
     import numpy as np
@@ -120,24 +143,22 @@ def main():
         data["mean_length"] = round(float(np.minimum(np.diff(world["offsets"]) - 1, SHAPE["max_length"]).mean()), 2)
     data["targets_a_step"] = round(sum(one["targets"] for one in train) / sum(one["sequences"] for one in train) * SHAPE["batch"])
     share, floor = {}, {}
-    for task in ("full_ce", "ranking"):
-        floor[task] = round(middle(1e6 * floors(one["limits"]["ours"]["detail"], data)[task] for one in rounds), 2)
-        share[task] = round(middle(floors(one["limits"]["ours"]["detail"], data)[task] * speed(one[task]["ours"]) for one in rounds), 3)
+    for name in ("full_ce", "ranking", "ranking, least work"):
+        limit = [floors(one["limits"]["ours"]["detail"], data)[name] for one in rounds]
+        floor[name] = round(1e6 * middle(limit), 2)
+        share[name] = round(middle(seconds * speed(one[name.split(",")[0]]["ours"]) for seconds, one in zip(limit, rounds)), 3)
     commit, dirty = results.commit_and_state()
     record = {
-        "kind": "benchmark", "name": "speed", "ratios": ratios, "share_of_limit": share, "limit_microseconds": floor,
+        "kind": "benchmark", "name": "speed", "ratios": ratios, "ratios_memory_kept": ratios_of(kept), "share_of_limit": share, "limit_microseconds": floor,
         "per_cpu_second": {task: {name: round(middle(speed(one[task][name]) for one in rounds), 1) for name in names} for task, names in TASKS.items() if task != "limits"},
         "tema_targets_per_cpu_second": round(middle(speed(one["tema"]["ours"]) for one in rounds)), "effects": effects,
-        "rounds": rounds, "shape": data, "seed": 0, "versions": {name: contender.versions for name, contender in contenders.items()},
+        "rounds": rounds, "rounds_memory_kept": kept, "shape": data, "seed": 0, "versions": versions,
         "hardware": {"machine": platform.machine(), "cores": os.cpu_count()}, "threads": 1, "commit": commit, "dirty": dirty,
         "command": f"python benchmarks/speed.py --rounds {chosen.rounds} --seconds {chosen.seconds:g}"}
     results.write_json(chosen.out, record)
     print("\n".join([f"{name:24s}{value:8.2f} x" for name, value in ratios.items()] + [f"share of limit, {name:10s}{value:6.1%}" for name, value in share.items()]
                     + [f"TEMA-LLM {record['tema_targets_per_cpu_second']} targets per CPU-second"] + [f"{name:40s}{one['ratio']:6.2f} x" for name, one in effects.items()]
                     + [f"{chosen.out.name} written"]))
-    for contender in contenders.values():
-        contender.process.stdin.close()
-        contender.process.wait()
 
 
 if __name__ == "__main__":

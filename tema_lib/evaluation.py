@@ -96,8 +96,9 @@ def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max
     """
     training, _ = model.training, model.eval()
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    rooms, collected = rooms_of(domain_of_item.cpu()), []
-    domain_of_target = domain_of_item.cpu()[sequences.last]
+    domain_of_item = domain_of_item.cpu()
+    targets, rooms, collected = sequences.last, rooms_of(domain_of_item), []
+    domain_of_target = domain_of_item[targets]
     if protocol.within == "catalogue":
         pools = [(torch.ones_like(domain_of_target, dtype=torch.bool), 1, len(domain_of_item) - 1, 0)]
     else:
@@ -111,15 +112,16 @@ def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max
         scorer = model.scorer(pool, rows)
         for batch in ranking_batches(sequences, domain_of_item, max_length=max_length, batch_size=batch_size, cases=cases):
             for scores, part in zip(scorer(batch.to(device)), batch.split(rows)):
-                columns = _ranks(scores.float(), first - early, early, sequences, part.rows, seed, protocol)
-                collected.append([part.rows, sequences.last[part.rows], part.target_domain, *columns])
+                target = targets[part.rows]
+                columns = _ranks(scores.float(), target, first - early, early, sequences, part.rows, seed, protocol)
+                collected.append([part.rows, target, part.target_domain, *columns])
     model.train(training)
     columns = [torch.cat([part.cpu() for part in column]).numpy() for column in zip(*collected)]
     order = np.argsort(columns[0])
     return Ranks(*(column[order] for column in columns))
 
 
-def _ranks(scores: Tensor, first: int, early: int, sequences: Sequences, rows: Tensor, seed: int, protocol: Protocol) -> list[Tensor]:
+def _ranks(scores: Tensor, target: Tensor, first: int, early: int, sequences: Sequences, rows: Tensor, seed: int, protocol: Protocol) -> list[Tensor]:
     """Count, for each case, what stands above and level, in scores [B, C] of the ids first, first + 1, ..., which are used up.
 
     Every place becomes the sign of (score - target's score), what is no candidate counts as below: then the sum of signs is above - below,
@@ -127,13 +129,12 @@ def _ranks(scores: Tensor, first: int, early: int, sequences: Sequences, rows: T
     """
     if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():       # the sum is quick; only where it is not finite, look at each
         raise FloatingPointError("a score is not a finite number: look at the training loss and the item features.")
-    device, count = scores.device, scores.size(1)
-    place = sequences.last[rows] - first
+    device, count, place = scores.device, scores.size(1), target - first
     line, bought = sequences.before_last(rows)
     inside = (bought >= first) & (bought < first + count)
     line, bought = line[inside], bought[inside] - first
-    target = place[:, None].to(device)
-    own = scores.gather(1, target)
+    column = place[:, None].to(device)
+    own = scores.gather(1, column)
     sampled, drawn = own.new_full((len(rows),), torch.nan), torch.zeros_like(rows)
     if protocol.negatives:
         negatives, drawn = draw_negatives(rows, place, line, bought, count, seed, protocol)
@@ -141,7 +142,7 @@ def _ranks(scores: Tensor, first: int, early: int, sequences: Sequences, rows: T
     signs = scores.sub_(own).sign_()
     signs[line.to(device), bought.to(device)] = -1
     signs[:, :early] = -1                                                            # the other domain's item is drawn, never ranked fully
-    signs.scatter_(1, target, 0)
+    signs.scatter_(1, column, 0)
     rank = (signs.sum(1) + count + 1) / 2
     level = count - 1 - torch.linalg.vector_norm(signs, dim=1).square_().round_()      # signs squared add up to what is not level
     candidates = count - early - _distinct_without_target(line, bought, place, count, early)

@@ -38,7 +38,7 @@ from tema_lib.tags.controls import control_tags
 from tema_lib.tags.llm import LocalModel
 from tema_lib.tags.store import ReplyStore, reply_key
 from tema_lib.tags.writing import Catalogue, TagConfig, prompt_for, write_tags
-from tema_lib.training import TrainConfig, TrainingHistory, train
+from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
 
 PLANTED = ROOT / "data" / "planted"
 LIVE_ITEMS = 24                          # fast runs: items of each shop that the language model reads live
@@ -197,18 +197,17 @@ class Pipeline:
         return SYSTEMS[system](self)
 
     def train(self, system: str) -> tuple[Level0, TrainingHistory]:
-        """The trained system, from its checkpoint when there is one."""
+        """The trained system, from its checkpoint when there is one; trained where that is quickest, given back on the processor."""
         if system not in self._trained:
-            model = self.build(system)
-            name = f"{self.raw.name}-{system}-{'fast' if self.fast else 'full'}-{self.seed}.pt"
+            checkpoint = artifacts() / f"{self.raw.name}-{system}-{'fast' if self.fast else 'full'}-{self.seed}.pt"
+            learn = lambda model: (model, train(model, self.split, self.domain_of_item, self.training, checkpoint=checkpoint, progress=system))
             with timed(self.seconds, f"train {system}"):
                 try:
-                    history = train(model, self.split, self.domain_of_item, self.training, checkpoint=artifacts() / name, progress=system)
+                    model, history = learn(self.build(system).to(best_device()))
                 except ValueError:                          # made by an earlier version of library or data: start anew
-                    (artifacts() / name).unlink()
-                    model = self.build(system)
-                    history = train(model, self.split, self.domain_of_item, self.training, checkpoint=artifacts() / name, progress=system)
-            self._trained[system] = model, history
+                    checkpoint.unlink()
+                    model, history = learn(self.build(system).to(best_device()))
+            self._trained[system] = model.cpu(), history
         return self._trained[system]
 
     # ------------------------------------------------------------------------------------------ evaluation (notebook 06)
@@ -218,7 +217,8 @@ class Pipeline:
         if system not in self._ranks:
             model, _ = self.train(system)
             with timed(self.seconds, f"rank {system}"):
-                self._ranks[system] = evaluate(model, self.split.test, self.domain_of_item, max_length=self.training.max_length)
+                self._ranks[system] = evaluate(model.to(best_device()), self.split.test, self.domain_of_item, max_length=self.training.max_length)
+            model.cpu()
         return self._ranks[system]
 
     def slices(self, ranks: Ranks) -> dict[str, Ranks]:

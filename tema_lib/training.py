@@ -98,11 +98,11 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
     mark = _mark(model, split, config)
 
     if checkpoint is not None and checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
+        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         if saved["mark"] != mark:
             raise ValueError(f"{checkpoint} belongs to another model, split or configuration: delete it to start anew.")
         model.load_state_dict(saved["model"]), optimizer.load_state_dict(saved["optimizer"]), schedule.load_state_dict(saved["schedule"])
-        order.set_state(saved["order"]), torch.set_rng_state(saved["random"])
+        order.set_state(saved["order"]), _set_random(saved["random"])
         history, best_state, best_mrr, start = TrainingHistory(**saved["history"]), saved["best_state"], saved["best_mrr"], saved["epoch"] + 1
 
     bar = tqdm(range(start, config.epochs), initial=start, total=config.epochs, desc=progress, unit="epoch", leave=False, disable=progress is None)
@@ -133,11 +133,22 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
         bar.set_postfix(loss=f"{history.loss['next item'][-1]:.3f}", valid_MRR=f"{mrr['mean']:.4f}")
         if checkpoint is not None:
             _write(checkpoint, {"mark": mark, "epoch": epoch, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-                                "schedule": schedule.state_dict(), "order": order.get_state(), "random": torch.get_rng_state(),
+                                "schedule": schedule.state_dict(), "order": order.get_state(), "random": _random(device),
                                 "history": asdict(history), "best_state": best_state, "best_mrr": best_mrr})
     model.load_state_dict(best_state)
     model.eval()
     return history
+
+
+def _random(device: torch.device) -> list[torch.Tensor]:
+    """The states of the generators that dropout and negatives draw from."""
+    return [torch.get_rng_state()] + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])
+
+
+def _set_random(states: list[torch.Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if len(states) > 1 and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[1])
 
 
 def _mark(model: Level0, split: Split, config: TrainConfig) -> str:

@@ -11,7 +11,8 @@ from torch import nn
 import tema_lib.training as training
 from tema_lib.data.sequences import Batch, Sequences, Split, domain_view, training_batches
 from tema_lib.evaluation import evaluate
-from tema_lib.models.attention import AttentionBlock, MultiHeadAttention, SequenceEncoder, ThreadAttention, causal_mask, scaled_dot_product_attention
+from tema_lib.models import losses
+from tema_lib.models.attention import AttentionBlock, Dropout, MultiHeadAttention, SequenceEncoder, ThreadAttention, causal_mask, scaled_dot_product_attention
 from tema_lib.models.counting import CoOccurrence, Popularity
 from tema_lib.models.item_representation import VIEWS, ItemInputs, ItemRepresentation, reduce_features
 from tema_lib.models.sasrec import SASRec, SASRecConfig
@@ -53,6 +54,7 @@ MODELS = {
     "tema, learned tags only": lambda: Tema(inputs(), TemaConfig(hidden=16, max_length=20, views=("id", "tags"), tag_table="learned")),
     "sasrec, merged": lambda: SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=20)),
     "sasrec, per domain": lambda: SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=20, per_domain=True)),
+    "sasrec, dot products": lambda: SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=20, layers=2, similarity="dot")),
 }
 each_model = pytest.mark.parametrize("name", MODELS)
 
@@ -239,6 +241,120 @@ def test_the_chunked_loss_is_cross_entropy_with_its_gradients(name):
     torch.testing.assert_close(value, plain.detach())
     for key, parameter in model.named_parameters():
         torch.testing.assert_close(ours[key], parameter.grad, rtol=1e-6, atol=1e-9, msg=lambda text: f"{key}: {text}")
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
+def test_our_cross_entropy_is_torchs(chunk, monkeypatch):
+    """Loss and both gradients, in double precision, against torch's plain and chunked ones; logits of +-300 must not overflow."""
+    monkeypatch.setitem(losses.CHUNK, "cpu", chunk)
+    dice = torch.Generator().manual_seed(0)
+    hidden, vectors = (torch.randn(rows, 8, generator=dice, dtype=torch.double) * scale for rows, scale in ((150, 10), (90, 10)))
+    target = torch.randint(90, (150,), generator=dice)
+    target[:60] = 5                                                               # one item many times: its gradients add up
+    plain = lambda h, v, y: F.cross_entropy(h @ v.T, y, reduction="sum")
+    chunked = lambda h, v, y: F.linear_cross_entropy(h, v, y, reduction="sum", options=nn.LinearCrossEntropyOptions(batch_chunk_size=16))
+    found = []
+    for function in (losses.cross_entropy, plain, chunked):
+        leaves = [tensor.clone().requires_grad_() for tensor in (hidden, vectors)]
+        loss = function(*leaves, target)
+        (3 * loss).backward()
+        found.append([loss.detach(), *(leaf.grad for leaf in leaves)])
+    assert (hidden @ vectors.T).abs().max() > 300
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, rtol=1e-9, atol=1e-9)
+    nobody = losses.cross_entropy(hidden[:0], vectors, target[:0])
+    assert nobody == 0
+
+
+def setting(size_a=12, size_b=10, rows=40):
+    dice = torch.Generator().manual_seed(1)
+    table, hidden = torch.randn(size_a + size_b + 1, 6, generator=dice), torch.randn(rows, 6, generator=dice)
+    target = torch.randint(1, size_a + size_b + 1, (rows,), generator=dice)
+    return hidden, table, target, ((1, size_a), (size_a + 1, size_b))
+
+
+def test_the_exact_losses_are_cross_entropy_over_their_rooms():
+    hidden, table, target, rooms = setting()
+    whole = F.cross_entropy(hidden @ table[1:].T, target - 1)
+    torch.testing.assert_close(losses.catalogue_softmax(hidden, table, target, rooms), whole)
+    terms = [F.cross_entropy(table[first:first + size] @ h, y - first) for h, y in zip(hidden, target) for first, size in rooms if first <= y < first + size]
+    torch.testing.assert_close(losses.domain_softmax(hidden, table, target, rooms), torch.stack(terms).mean())
+
+
+def test_the_sampled_denominator_is_right_on_average():
+    """exp(loss) is denominator over numerator for one target: its mean over many draws is the exact one (four standard errors)."""
+    torch.manual_seed(0)
+    hidden, table, target, rooms = setting()
+    for case in (0, 1, 2):
+        one = (hidden[case:case + 1], table, target[case:case + 1], rooms)
+        drawn = torch.stack([losses.sampled_softmax(*one) for _ in range(300)]).exp()
+        exact = losses.domain_softmax(*one).exp()
+        assert abs(drawn.mean() - exact) < 4 * drawn.std() / 300 ** 0.5 and drawn.std() > 0
+    torch.testing.assert_close(losses.sampled_softmax(hidden, table, target, rooms), losses.domain_softmax(hidden, table, target, rooms), rtol=0.05, atol=0.05)
+
+
+def test_the_binary_loss_draws_its_rival_evenly_from_the_targets_domain():
+    """Every rival's softplus is told apart by its score, so the mean over draws is the mean over the domain."""
+    torch.manual_seed(0)
+    hidden, table, target, rooms = setting()
+    first, size = next((first, size) for first, size in rooms if first <= target[0] < first + size)
+    drawn = torch.stack([losses.binary(hidden[:1], table, target[:1], rooms) for _ in range(4000)])
+    expected = F.softplus(-(hidden[0] @ table[target[0]])) + F.softplus(table[first:first + size] @ hidden[0]).mean()
+    assert abs(drawn.mean() - expected) < 4 * drawn.std() / 4000 ** 0.5
+    assert len(drawn.unique()) == size
+
+
+@pytest.mark.parametrize("name", sorted(losses.LOSSES))
+@pytest.mark.parametrize("system", ["sasrec", "tema"])
+def test_every_loss_teaches_every_system(name, system):
+    torch.manual_seed(0)
+    model = (SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=20, dropout=0.0, similarity="dot", loss=name)) if system == "sasrec"
+             else Tema(inputs(), TemaConfig(hidden=16, max_length=20, dropout=0.0, loss=name)))
+    optimizer, batch = torch.optim.Adam(model.parameters(), lr=1e-2), batch_of(*USERS)
+    path = [float(training.training_step(model, batch, optimizer)["next item"]) for _ in range(120)]
+    assert np.mean(path[-20:]) < 0.7 * np.mean(path[:5])
+    for user in USERS:                                                            # what came last is what it recommends, in its own domain
+        shop = torch.tensor(SHOP_A if user[-1] in SHOP_A else SHOP_B)
+        scores = model.eval().score(ranking(user[:-1], domain=int(DOMAIN[user[-1]])), shop)
+        assert shop[scores[0].argmax()] == user[-1]
+
+
+@each_model
+def test_a_scorer_gives_the_scores_a_few_rows_at_a_time(name):
+    model = awake(MODELS[name]())
+    for domain in (0, 1):
+        batch = ranking(*USERS, [], [16, 17], domain=domain)
+        parts = [scores.clone() for scores in model.scorer(ALL_ITEMS, 4)(batch)]
+        assert [len(part) for part in parts] == [4, 2]
+        torch.testing.assert_close(torch.cat(parts), model.score(batch, ALL_ITEMS).detach())
+
+
+@each_model
+def test_the_last_state_alone_is_the_last_of_all_states(name):
+    """Users of both domains, of one only, of one event, and of none."""
+    model = awake(MODELS[name]())
+    batch = replace(ranking(*USERS, [16, 17], [1], []), target_domain=torch.tensor([0, 1, 0, 1, 0, 1, 0]))
+    inputs_, _ = model.item_tables()
+    torch.testing.assert_close(model.last_states(batch, inputs_), model.states(batch, inputs_)[torch.arange(7), batch.last], rtol=1e-5, atol=1e-5)
+
+
+def test_dropout_keeps_its_share_and_the_mean_and_nothing_in_evaluation():
+    torch.manual_seed(0)
+    x = torch.ones(999, 101, requires_grad=True)
+    for share in (0.1, 0.2, 0.5, 0.9):
+        dropout = Dropout(share)
+        kept = 1 - round(256 * share) / 256
+        out = dropout(x)
+        assert out.unique().tolist() == pytest.approx([0, 1 / kept])
+        assert abs(float((out > 0).float().mean()) - kept) < 4 * (kept * (1 - kept) / x.numel()) ** 0.5
+        assert abs(float((out[:, ::2] > 0).float().mean()) - float((out[:, 1::2] > 0).float().mean())) < 0.01       # no byte of a draw is special
+        assert not torch.equal(out, dropout(x)) and torch.equal(dropout.eval()(x), x)
+        x.grad = None
+        out.sum().backward()
+        torch.testing.assert_close(x.grad, out.detach())
+    assert torch.equal(Dropout(0)(x), x)
+    with pytest.raises(ValueError, match="dropout is 1: choose a share"):
+        Dropout(1)
 
 
 @each_model
@@ -479,6 +595,39 @@ def test_a_model_can_learn_one_batch_by_heart():
         loss.backward()
         optimizer.step()
     assert first > 1.5 and loss.item() < 0.1
+
+
+def test_random_batches_hold_the_same_users_and_are_not_sorted():
+    whole = sequences([list(range(1, length + 1)) for length in np.random.default_rng(0).integers(2, 20, size=400)])
+    spread = {}
+    for window in (1, 16):
+        batches = list(training_batches(whole, DOMAIN, max_length=20, batch_size=25, generator=torch.Generator().manual_seed(0), window=window))
+        assert sorted(torch.cat([batch.rows for batch in batches]).tolist()) == list(range(400))
+        spread[window] = np.mean([batch.length.float().std() for batch in batches])
+    assert spread[1] > 4 and spread[16] < 2
+
+
+def test_bfloat16_learns_nearly_the_same_and_impossible_precisions_are_refused():
+    config = replace(LITTLE, epochs=3)
+    exact, short = trained(config=config)[1], trained(config=replace(config, precision="bfloat16"))[1]
+    assert short.loss["next item"] == pytest.approx(exact.loss["next item"], rel=0.05) and short.loss != exact.loss
+    with pytest.raises(ValueError, match="precision is 'half': choose auto, float32 or bfloat16"):
+        trained(config=replace(config, precision="half"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_one_device_learned_ranks_alike_on_it_and_on_the_processor(device, monkeypatch, tmp_path):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU here: training and ranking on one stay untested in this run")
+    monkeypatch.setenv("TEMA_DEVICE", device)
+    split = small_split()
+    for name in ("tema", "sasrec, per domain"):
+        torch.manual_seed(0)
+        model = MODELS[name]().to(training.best_device())
+        history = train(model, split, DOMAIN, replace(LITTLE, epochs=2), checkpoint=tmp_path / f"{name}.pt")
+        assert history.loss["next item"][1] < history.loss["next item"][0]
+        there, here = (evaluate(model.to(place), split.test, DOMAIN, max_length=20) for place in (device, "cpu"))
+        assert np.abs(there.rank - here.rank).mean() < 0.1
 
 
 def test_an_infinite_loss_stops_the_training():

@@ -54,7 +54,7 @@ def test_a_real_server_says_the_same_twice_and_what_it_said_is_kept(real, tmp_pa
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         replies = ask(prompts, llm, store)
         assert all("," in reply for reply in replies) and len(set(replies)) == len(store) == 3
-        assert llm.generate(prompts) == replies
+        assert replies_of(llm, prompts) == replies
         process.kill()
         process.wait()
         assert ask(prompts, llm, store) == replies
@@ -116,6 +116,12 @@ def test_a_choice_is_read_from_the_first_word(server):
     assert found == {0: "1.0", 1: "-1.0", 2: "0.0"}
 
 
+def replies_of(llm, prompts):
+    """The replies in the order of the prompts."""
+    found = {place: reply for places, replies in llm.generate_batches(prompts) for place, reply in zip(places, replies)}
+    return [found[place] for place in range(len(prompts))]
+
+
 def at_work():
     return "server model" in {thread.name for thread in threading.enumerate()}
 
@@ -123,7 +129,7 @@ def at_work():
 def test_the_request_is_what_the_settings_say(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "not for this one")
     llm = ServerModel(server.url, "toy", request={"seed": None, "stop": ["\n\n"]})
-    llm.generate(["a\n\nmug"])
+    replies_of(llm, ["a\n\nmug"])
     [(body, key)] = server.asked
     assert body.pop("messages") == [{"role": "user", "content": "a\n\nmug"}] and body.pop("model") == "toy" and key == "Bearer none"
     assert body == {"temperature": 0, "max_tokens": 48, "stop": ["\n\n"]}
@@ -140,10 +146,10 @@ def test_examples_become_turns_and_control_tokens_plain_text():
 
 def test_refusals_and_a_hanging_server_are_tried_again(server):
     server.rule = lambda number, prompt: ({1: 429, 2: 503}.get(number, 200), "late" if number == 3 and not server.over.wait(10) else "steel, mug ")
-    assert ServerModel(server.url, "toy", timeout=1, retries=3).generate(["mug"]) == ["steel, mug"] and len(server.asked) == 4
+    assert replies_of(ServerModel(server.url, "toy", timeout=1, retries=3), ["mug"]) == ["steel, mug"] and len(server.asked) == 4
     server.rule = lambda number, prompt: server.over.wait(10) or (200, "late")
     with pytest.raises(ConnectionError, match="no answer within 0.2 s"):
-        ServerModel(server.url, "toy", timeout=0.2, retries=0).generate(["mug"])
+        replies_of(ServerModel(server.url, "toy", timeout=0.2, retries=0), ["mug"])
 
 
 def test_a_server_that_gives_up_costs_only_what_it_did_not_answer_and_nobody_sees_the_key(server, tmp_path, monkeypatch):
@@ -164,7 +170,7 @@ def test_a_server_that_gives_up_costs_only_what_it_did_not_answer_and_nobody_see
     monkeypatch.delenv("TEMA_API_KEY")
     server.rule = lambda number, prompt: (401, {"error": "who are you?"})
     with pytest.raises(ConnectionError, match="who are you.*valid key into the environment variable TEMA_API_KEY"):
-        llm.generate(["f"])
+        replies_of(llm, ["f"])
     assert server.asked[-1][1] == "Bearer none" and server.prompts()[-2:] == ["e", "f"]      # a wrong key is not tried again
 
 
@@ -191,7 +197,7 @@ def test_as_many_requests_at_a_time_as_asked_for(server):
         here.remove(prompt)
         return 200, prompt.upper()
     server.rule = rule
-    assert ServerModel(server.url, "toy", concurrency=3, retries=0).generate("abcdefghijkl") == list("ABCDEFGHIJKL") and max(most) == 3
+    assert replies_of(ServerModel(server.url, "toy", concurrency=3, retries=0), "abcdefghijkl") == list("ABCDEFGHIJKL") and max(most) == 3
 
 
 @pytest.mark.parametrize("stopped_by", [KeyboardInterrupt, OSError])
@@ -227,15 +233,15 @@ def test_bad_urls_unnamed_models_and_useless_answers_are_errors(server, monkeypa
     llm = ServerModel(server.url, "toy")
     server.rule = lambda number, prompt: (200, {"error": "no such thing"})
     with pytest.raises(ConnectionError, match="not a chat completion.*no such thing"):
-        llm.generate(["mug"])
+        replies_of(llm, ["mug"])
     with pytest.raises(ConnectionError, match="not a list of models"):
         server.models = None
         ServerModel(server.url)
     monkeypatch.setenv("TEMA_API_KEY", "hun\nter2")
     with pytest.raises(ValueError, match="TEMA_API_KEY or OPENAI_API_KEY holds characters") as caught:
-        llm.generate(["mug"])
+        replies_of(llm, ["mug"])
     assert "ter2" not in "".join(traceback.format_exception(caught.value))
     monkeypatch.setenv("TEMA_API_KEY", "")
     server.rule = lambda number, prompt: (200, {"choices": [{"message": {"content": "", "reasoning": "Hm, a mug"}}]})
     with pytest.raises(ValueError, match="spent all its max_tokens on thinking"):
-        llm.generate(["mug"])
+        replies_of(llm, ["mug"])

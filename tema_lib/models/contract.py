@@ -80,6 +80,8 @@ class Level1(Level0):
 
     @torch.no_grad()
     def scorer(self, candidates: Tensor, rows: int) -> Callable[[Batch], Iterator[Tensor]]:
+        if type(self).score is not Level1.score:                          # a system that scores in its own way is asked
+            return super().scorer(candidates, rows)
         inputs, outputs = self.item_tables()
         columns = outputs[candidates].T.contiguous()                      # laid out as the product reads them
         buffer = columns.new_empty(rows, len(candidates))                 # fresh memory for each product would cost as much as the product

@@ -76,7 +76,7 @@ class Tema(Level1):
         state = torch.zeros_like(states[:, :, 0])
         for domain in (0, 1):
             chosen = (domains == domain) & real
-            state[chosen] = self.across(states[chosen], present[chosen], domain)[0]
+            state[chosen] = self.across(states[chosen], present[chosen], domain)[0].to(state.dtype)     # autocast gives another
         return F.normalize(state, dim=-1) / self.config.temperature
 
     def item_tables(self) -> tuple[Tensor, Tensor]:

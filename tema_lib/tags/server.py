@@ -61,14 +61,6 @@ class ServerModel:
         self.request = {field: value for field, value in {**REQUEST, **(request or {})}.items() if value is not None}
         self.settings = json.dumps({"endpoint": "chat/completions", "messages": "examples as turns", **self.request}, sort_keys=True)
 
-    def generate(self, prompts: Sequence[str]) -> list[str]:
-        """The replies to `prompts`, in their order."""
-        replies = [""] * len(prompts)
-        for places, texts in self.generate_batches(prompts):
-            for place, text in zip(places, texts):
-                replies[place] = text
-        return replies
-
     def generate_batches(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
         """Yields (places in `prompts`, replies) as they come, so that the caller can keep what is done so far.
 

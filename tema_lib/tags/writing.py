@@ -71,7 +71,7 @@ class Catalogue:
 
 
 def write_tags(catalogue: Catalogue, llm, store: ReplyStore, config: TagConfig = TagConfig()) -> ItemTags:
-    """Tags for all items: the four steps in a row. An item without any text gets no tags.
+    """Tags for all items: draft, refine, assign, and weigh at the end of assign. An item without any text gets no tags.
 
     llm: a `LocalModel` or a `ServerModel`; store: where its replies are kept.
     """
@@ -202,7 +202,7 @@ def refine(catalogue: Catalogue, proposals: Draft, llm, store: ReplyStore, confi
 # ---------------------------------------------------------------------------------------------- 3 assign
 
 def assign(catalogue: Catalogue, refinement: Refinement, llm, store: ReplyStore, config: TagConfig = TagConfig()) -> ItemTags:
-    """At most K tags of the list for every item: its own first, then near ones.
+    """At most K tags of the list for every item, weighed (`weigh`): its own first, then near ones.
 
     Every item with a text is asked; what its reply names outside the list is snapped to the tag of the list that means
     the same, or dropped. An item left without an own tag is asked in the second wording. Free places go to tags of the
