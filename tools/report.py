@@ -1,6 +1,6 @@
-"""Render the README's result table from the run records in results/.
+"""Render the README's tables from the records in results/: metrics from the run records, speed from bench_speed.json.
 
-    python tools/report.py            rewrite what stands between the two marker comments
+    python tools/report.py            rewrite what stands between the marker comments
     python tools/report.py --check    change nothing; exit 1 if the README says anything else than the records
 
 A number is the mean over seeds; where there are several seeds, NDCG@10 shows its smallest and largest value too.
@@ -16,7 +16,8 @@ from statistics import mean
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "results"
-BLOCK = re.compile(r"<!-- results:start.*?-->\n.*?<!-- results:end -->", re.DOTALL)
+BLOCKS = {name: re.compile(rf"<!-- {name}:start.*?-->\n.*?<!-- {name}:end -->", re.DOTALL) for name in ("results", "speed")}
+TASKS = {"full_ce": "learn: exact softmax over 25,000 items, targets", "bce": "learn: one drawn rival, targets", "ranking": "rank among 25,000 items, exactly, users"}
 SHOWN = ("NDCG@10", "HR@10", "MRR")
 NONE_YET = "*No run record is committed yet: `make run` prints this table for your own machine.*"
 
@@ -93,23 +94,51 @@ def block(records):
     return f"<!-- results:start, rendered by `make report` from{names or ' nothing yet'} -->\n\n{table(records)}\n\n<!-- results:end -->"
 
 
+def speed_table(record):
+    """Markdown: what each library does in a CPU-second, and how many times that this project does."""
+    peers = [name for name in record["versions"] if name != "ours"]
+    lines = ["| in one CPU-second of one thread | this project | " + " | ".join(f"{name} {record['versions'][name].get(name, '')}".strip() for name in peers) + " |",
+             "|---|---:|" + "---:|" * len(peers)]
+    for task, words in TASKS.items():
+        speeds = record["per_cpu_second"][task]
+        cells = []
+        for peer in peers:
+            if peer not in speeds:
+                cells.append("")
+                continue
+            name = f"{task}_vs_{peer}"
+            cells.append(f"{speeds[peer]:,.0f}: **{record['ratios'][name]:.1f}x** ({record['ratios_memory_kept'][name]:.1f}x)")
+        lines.append(f"| {words} | {speeds['ours']:,.0f} | " + " | ".join(cells) + " |")
+    share = record["share_of_limit"]
+    return "\n".join([*lines, "", f"TEMA-LLM's own step (four views, three sequences, 25,000 items): {record['tema_targets_per_cpu_second']:,} targets per CPU-second. "
+                      f"Share of what the arithmetic alone would take: learning {share['full_ce']:.0%}, ranking {share['ranking']:.0%}. "
+                      f"RecBole's ranking with batches of 128 users in place of its default: {record['ratios']['ranking_vs_recbole_small_batches']:.1f}x."])
+
+
+def speed_block(path=RESULTS / "bench_speed.json"):
+    text = speed_table(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else "*`make bench` writes this table.*"
+    return f"<!-- speed:start, rendered by `make report` from results/bench_speed.json -->\n\n{text}\n\n<!-- speed:end -->"
+
+
 def main(arguments):
     if unknown := set(arguments) - {"--check"}:
         raise SystemExit(f"unknown option {' '.join(sorted(unknown))}; there is only --check")
     readme = README.read_text(encoding="utf-8")
-    if len(BLOCK.findall(readme)) != 1:
-        raise SystemExit("README.md: the comments `results:start` and `results:end` have to stand there once, in this order")
+    for name, pattern in BLOCKS.items():
+        if len(pattern.findall(readme)) != 1:
+            raise SystemExit(f"README.md: the comments `{name}:start` and `{name}:end` have to stand there once, in this order")
     records = evaluation_records()
-    rendered = BLOCK.sub(lambda _: block(records), readme)
+    rendered = BLOCKS["results"].sub(lambda _: block(records), readme)
+    rendered = BLOCKS["speed"].sub(lambda _: speed_block(), rendered)
     if "--check" in arguments:
         if rendered != readme:
-            raise SystemExit("README.md: the result table differs from the records in results/; run `make report`")
+            raise SystemExit("README.md: a table differs from the records in results/; run `make report`")
         print(f"README.md agrees with {len(records)} records" if records else "no evaluation record in results/ yet: nothing to compare")
         return
     unfinished = README.with_suffix(".part")
     unfinished.write_text(rendered, encoding="utf-8")
     os.replace(unfinished, README)
-    print(f"README.md: result table rendered from {len(records)} records")
+    print(f"README.md: tables rendered from {len(records)} run records and the benchmark of speed")
 
 
 if __name__ == "__main__":
