@@ -115,6 +115,17 @@ def imported(path):
             yield from (f"{base}.{alias.name}" for alias in node.names if base.startswith("tema_lib"))
 
 
+@pytest.mark.parametrize("given,threads", [({}, "1"), ({"OMP_NUM_THREADS": "2"}, "2")])
+def test_one_setting_for_threads_and_quiet_ones(given, threads):
+    """Without a word one thread that waits passively; OMP_NUM_THREADS, which `make ... THREADS=n` sets, decides otherwise."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_", "TEMA_"))}
+    code = "import os, tema_lib, torch; print(torch.get_num_threads(), os.environ['OMP_WAIT_POLICY'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare | given | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [threads, "PASSIVE"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "export OMP_NUM_THREADS := $(THREADS)" in makefile and "export OMP_WAIT_POLICY ?= PASSIVE" in makefile
+
+
 def test_imports_point_one_way():
     place = {wing: i for i, line in enumerate(ORDER) for wing in line}
     needs = {}

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import socket
+import statistics
 
 import numpy as np
 import pytest
@@ -155,3 +156,30 @@ def test_the_comparison_of_prompts_holds_every_form_with_its_controls():
     rows = {(row["data"], row["form"], row["control"]) for row in record["rows"]}
     assert all((data, form, control) in rows for data in ("planted", "fk_mini") for form in FORMS for control in ("", "shuffled", "encoder only"))
     assert len({row["model"] for row in record["rows"]}) >= 2 and len(record["agreement"]) >= 8
+
+
+def test_the_speed_record_keeps_the_promises_and_its_ratios_follow_from_its_rounds():
+    record = results.read_benchmark("bench_speed.json")
+    floor = {"full_ce_vs_replay": 9, "full_ce_vs_rectools": 15, "bce_vs_rectools": 3, "ranking_vs_replay": 3.3, "ranking_vs_recbole": 8}
+    assert all(record["ratios"][name] >= least for name, least in floor.items()) and record["ratios"]["full_ce_vs_recbole"] > 9
+    assert record["share_of_limit"]["full_ce"] >= 0.55 and record["share_of_limit"]["ranking"] >= 0.40
+    assert record["tema_targets_per_cpu_second"] >= 5000 and not record["dirty"] and len(record["rounds"]) >= 5
+    speed = lambda answer: answer.get("targets", answer.get("users")) / answer["cpu_seconds"]
+    for name, ratio in record["ratios"].items():
+        task, peer = name.removesuffix("_small_batches").split("_vs_")
+        theirs = "ranking_small_batches" if name.endswith("small_batches") else task
+        assert ratio == pytest.approx(statistics.median(speed(one[task]["ours"]) / speed(one[theirs][peer]) for one in record["rounds"]), abs=.01)
+
+
+def test_memory_at_a_quarter_of_a_million_items_stays_below_three_gib():
+    record = results.read_benchmark("bench_growth.json")
+    largest = max(record["points"]["items"], key=lambda point: point["items"])
+    assert largest["items"] == 250_000 and record["peak_mib_at_250000_items"] == largest["peak_mib"]["training and ranking"] < 3 * 1024
+    assert (RESULTS / "bench_growth.png").read_bytes().startswith(b"\x89PNG") and not record["dirty"]
+
+
+def test_sorted_batches_teach_what_random_ones_teach():
+    record = results.read_benchmark("bench_batches.json")
+    assert record["data"]["name"] == "fk_core5" and len(record["seeds"]) == 3 and len(record["runs"]) == 6 and not record["dirty"]
+    for part in record["sorted_minus_random"].values():
+        assert abs(part["difference"]) <= 2 * part["standard_error"] and part["cases"] > 1000
