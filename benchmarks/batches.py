@@ -3,7 +3,7 @@
     python benchmarks/batches.py --data FOLDER/fk_core5 [--system sasrec] [--seeds 0 1 2]
 
 Trains the system under `make run`'s own configuration with sorted (`window` 16) and with random batches (1), ranks the test cases
-and gives the paired difference over users, seeds averaged, with its standard error.  Checkpoints lie in build/bench_batches/, so a stopped run
+and gives the paired difference over users, seeds averaged, with its standard error (over users, not over seeds).  Checkpoints lie in build/bench_batches/, so a stopped run
 goes on.  Writes results/bench_batches.json (kind `benchmark`).
 """
 import argparse

@@ -1,6 +1,7 @@
 """This project at work, for `make bench`: SASRec in the peers' shape, TEMA-LLM, every technique with and without, and the machine's limits.
 
-The same batches, training step and evaluation that `tema_lib.training.train` and notebook 06 use. A target is a real position.
+The same batches, training step and evaluation that `tema_lib.training.train` and notebook 06 use, for SASRec without weight decay and
+clipping, as the peers. A target is a real position.
 """
 import contextlib
 import sys
@@ -73,8 +74,8 @@ def training(model, sequences, domain, data, *, batch=None, window=16, clip=0.0,
     return task
 
 
-def ranking(model, sequences, domain, data, protocol, users=10_000):
-    """A task: so many CPU seconds of evaluation, many users a call."""
+def ranking(model, sequences, domain, data, protocol, users=4096):
+    """A task: so many CPU seconds of evaluation, as many users a call as RecTools gets."""
     import torch
 
     from tema_lib.evaluation import evaluate
@@ -101,14 +102,13 @@ def dense_loss(model, batch):
 
 
 def plain_ranks(scores, target, first, early, sequences, rows, seed, protocol):
-    """Two comparisons, counted as booleans, and the history found user by user."""
+    """Two comparisons, masked and counted as booleans."""
     import torch
 
-    place = (target - first)[:, None]
+    place, (line, items) = (target - first)[:, None], sequences.before_last(rows)
+    inside = (items >= first) & (items < first + scores.size(1))
     bought = torch.zeros(scores.shape, dtype=torch.bool)
-    for line, row in enumerate(rows.tolist()):
-        history = sequences[row][:-1] - first
-        bought[line, history[(history >= 0) & (history < scores.size(1))]] = True
+    bought[line[inside], items[inside] - first] = True
     bought.scatter_(1, place, False)
     own = scores.gather(1, place)
     above, level = (scores > own) & ~bought, (scores == own) & ~bought
@@ -151,7 +151,7 @@ def techniques():
         "causal attention kernel": ("bce", lambda model: patch(F, "scaled_dot_product_attention", masked), {}),
         "tags summed by embedding_bag": ("tema", lambda model: patch(item_representation.F, "embedding_bag", gathered), {}),
         "features reduced to 128": ("tema", lambda model: none(), {"feature_width": 10 ** 6}),
-        "item table once an evaluation": ("tema_ranking", lambda model: patch(contract.Level1, "scorer", scored_anew), {}),
+        "item table made once, not for each batch": ("tema_ranking", lambda model: patch(contract.Level1, "scorer", scored_anew), {}),
         "only the last state": ("ranking", lambda model: patch(type(model), "last_states", contract.Level1.last_states), {}),
         "counting by signs": ("ranking", lambda model: patch(evaluation, "_ranks", plain_ranks), {}),
     }
@@ -180,9 +180,7 @@ def limits(seconds):
 
 
 def prepare(path):
-    import os
-
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import tema_lib                                   # threads that wait quietly: set before torch is there
     import torch
 
     from tema_lib.evaluation import PROTOCOLS, Protocol
@@ -217,18 +215,26 @@ def prepare(path):
         "tema_ranking": ranking(ranked_tema, sequences, domain, data, Protocol(negatives=0)),
         "limits": limits,
     }
-    for name, (task, without, options) in techniques().items():
-        model = {"full_ce": lambda: sasrec("catalogue softmax"), "bce": lambda: sasrec("binary"), "tema": lambda: tema(options.pop("feature_width", 128)),
-                 "ranking": lambda: ranked, "tema_ranking": lambda: ranked_tema}[task]()
-        plain = {"ranking": lambda: ranking(model, sequences, domain, data, everything, users=500),
-                 "tema_ranking": lambda: ranking(model, sequences, domain, data, Protocol(negatives=0), users=500),
-                 "tema": lambda: fit_tema(model, **options)}.get(task, lambda: fit(model, **options))()
+    def task_without(task, without, options):
+        """The same task with one technique taken out; learning starts from a model of its own."""
+        if task == "tema":
+            options = dict(options)
+            model = tema(options.pop("feature_width", 128))
+            plain = fit_tema(model, **options)
+        elif task in ("full_ce", "bce"):
+            model = sasrec({"full_ce": "catalogue softmax", "bce": "binary"}[task])
+            plain = fit(model, **options)
+        else:
+            model, plain = {"ranking": ranked, "tema_ranking": ranked_tema}[task], tasks[task]
 
-        def without_it(seconds, plain=plain, model=model, without=without):
+        def work(seconds):
             with without(model):
                 return plain(seconds)
 
-        tasks[f"without {name}"] = without_it
+        return work
+
+    for name, parts in techniques().items():
+        tasks[f"without {name}"] = task_without(*parts)
     return {"torch": torch.__version__, "python": sys.version.split()[0]}, tasks
 
 

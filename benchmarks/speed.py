@@ -73,7 +73,8 @@ def work(path, tasks, rounds, seconds, plain={}, environment={}):
                 one.setdefault(task, {})[name] = contenders[name](task, seconds if len(names) > 1 else seconds / 2)
         if 0 < number <= 3:
             for task, fast in plain.items():
-                one[task] = {"without": contenders["ours"](task, seconds / 3), "with": contenders["ours"](fast, seconds / 3)}
+                pair = [("without", task), ("with", fast)]
+                one[task] = {side: contenders["ours"](which, seconds / 2) for side, which in (pair if number % 2 else pair[::-1])}
         for task, by in one.items():
             print(f"round {number}  {task:56s}" + "  ".join(f"{name} {speed(answer):8.0f}" for name, answer in by.items() if task != "limits"), flush=True)
         if number:
@@ -129,19 +130,16 @@ def main():
     rounds, versions = work(path, TASKS, chosen.rounds, chosen.seconds, plain)
     print("the same, with memory that the C library keeps instead of giving it back: a favour to whoever allocates much", flush=True)
     kept, _ = work(path, {task: TASKS[task] for task in ("full_ce", "bce", "ranking")}, 2, chosen.seconds, environment=peers.KEEP_MEMORY)
-    middle = lambda values: statistics.median(list(values))
-    ratios, few = ratios_of(rounds), [one for one in rounds if next(iter(plain)) in one]
+    middle, ratios, few = statistics.median, ratios_of(rounds), rounds[:3]
     effects = {task.removeprefix("without "): {
         "task": fast, **{side: round(middle(speed(one[task][side]) for one in few), 1) for side in ("without", "with")},
         "ratio": round(middle(speed(one[task]["with"]) / speed(one[task]["without"]) for one in few), 2)} for task, fast in plain.items()}
     train = [one["full_ce"]["ours"] for one in rounds]
-    data = {**SHAPE, "users": 20_000, "n_items": 25_000, "n_a": 10_000}
-    import numpy as np
-
-    with np.load(path) as world:
-        data["events"] = len(world["items"])
-        data["mean_length"] = round(float(np.minimum(np.diff(world["offsets"]) - 1, SHAPE["max_length"]).mean()), 2)
-    data["targets_a_step"] = round(sum(one["targets"] for one in train) / sum(one["sequences"] for one in train) * SHAPE["batch"])
+    world = peers.load(path)
+    lengths = (world.offsets[1:] - world.offsets[:-1] - 1).clip(max=world.max_length)
+    data = {name: getattr(world, name) for name in (*SHAPE, "n_items", "n_a")} | {
+        "users": len(lengths), "events": len(world.items), "mean_length": round(float(lengths.mean()), 2),
+        "targets_a_step": round(sum(one["targets"] for one in train) / sum(one["sequences"] for one in train) * world.batch)}
     share, floor = {}, {}
     for name in ("full_ce", "ranking", "ranking, least work"):
         limit = [floors(one["limits"]["ours"]["detail"], data)[name] for one in rounds]

@@ -18,7 +18,8 @@ from tema_lib.models.contract import Level0
 from tema_lib.models.losses import rooms_of
 
 METRICS = ("MRR", "NDCG@5", "NDCG@10", "HR@1", "HR@5", "HR@10")
-CELLS = 2 ** 21                          # scores held at once (8 MiB): memory does not grow with the catalogue
+# Users encoded together, and scores held at once (8 MiB on a processor): what a ranking needs beside the item tables does not grow with them.
+USERS, CELLS = {"cpu": 160, "cuda": 4096}, {"cpu": 2 ** 21, "cuda": 2 ** 28}
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Protocol:
     ties: str = "middle"                 # of the sampled ranking: "middle" of the places shared, or the "target" first
     margin: float = 0.0                  # scores above the target's by no more than this count as ties; with ties="target" only
     early: int = 0                       # B's pool begins this many ids too early
+
+    def __post_init__(self):
+        for name, choices in (("within", ("domain", "catalogue")), ("without", ("history", "target")), ("ties", ("middle", "target"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose {' or '.join(choices)}.")
 
 
 PROTOCOLS = {
@@ -87,15 +93,18 @@ class Ranks:
 
 
 @torch.inference_mode()
-def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max_length: int = 50, batch_size: int = 160,
+def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max_length: int = 50, batch_size: int | None = None,
              seed: int = 0, protocol: Protocol = PROTOCOLS["ours"]) -> Ranks:
     """Rank the last event of every sequence, fully and among sampled negatives, from one matrix of scores.
 
     Items that the sequence already holds are no candidates of the full ranking (the target always is).  `seed` draws the sampled
     negatives, the same for every system.  Raises FloatingPointError for a score that is not a number.
     """
+    if not len(sequences):
+        raise ValueError("there is no case to rank: the split has no sequences.")
     training, _ = model.training, model.eval()
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    batch_size, cells = batch_size or USERS.get(device.type, 160), CELLS.get(device.type, 2 ** 21)
     domain_of_item = domain_of_item.cpu()
     targets, rooms, collected = sequences.last, rooms_of(domain_of_item), []
     domain_of_target = domain_of_item[targets]
@@ -108,7 +117,7 @@ def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max
         if not len(cases):
             continue
         pool = torch.arange(first - early, first + size, device=device)
-        rows = max(1, min(batch_size, CELLS // len(pool)))
+        rows = max(1, min(batch_size, cells // len(pool)))
         scorer = model.scorer(pool, rows)
         for batch in ranking_batches(sequences, domain_of_item, max_length=max_length, batch_size=batch_size, cases=cases):
             for scores, part in zip(scorer(batch.to(device)), batch.split(rows)):
@@ -125,7 +134,7 @@ def _ranks(scores: Tensor, target: Tensor, first: int, early: int, sequences: Se
     """Count, for each case, what stands above and level, in scores [B, C] of the ids first, first + 1, ..., which are used up.
 
     Every place becomes the sign of (score - target's score), what is no candidate counts as below: then the sum of signs is above - below,
-    and since above + below + level = C, the mid-rank 1 + above + (level - 1) / 2 is (C + 1 + sum) / 2.
+    and since above + below + level + 1 = C (the target itself), the mid-rank 1 + above + level / 2 is (C + 1 + sum) / 2.
     """
     if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():       # the sum is quick; only where it is not finite, look at each
         raise FloatingPointError("a score is not a finite number: look at the training loss and the item features.")
@@ -144,9 +153,9 @@ def _ranks(scores: Tensor, target: Tensor, first: int, early: int, sequences: Se
     signs[:, :early] = -1                                                            # the other domain's item is drawn, never ranked fully
     signs.scatter_(1, column, 0)
     rank = (signs.sum(1) + count + 1) / 2
-    level = count - 1 - torch.linalg.vector_norm(signs, dim=1).square_().round_()      # signs squared add up to what is not level
+    level = count - 1 - torch.linalg.vector_norm(signs, dim=1).square_().round_()      # squared signs add up to what is not level; counting booleans takes ten times as long
     candidates = count - early - _distinct_without_target(line, bought, place, count, early)
-    return [rank.double(), sampled.double(), candidates, drawn + 1, level > 0]
+    return [rank.cpu().double(), sampled.cpu().double(), candidates, drawn + 1, level > 0]
 
 
 def _distinct_without_target(line: Tensor, bought: Tensor, place: Tensor, count: int, early: int) -> Tensor:

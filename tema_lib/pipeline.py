@@ -38,7 +38,7 @@ from tema_lib.tags.controls import control_tags
 from tema_lib.tags.llm import LocalModel
 from tema_lib.tags.store import ReplyStore, reply_key
 from tema_lib.tags.writing import Catalogue, TagConfig, prompt_for, write_tags
-from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
+from tema_lib.training import OtherCheckpoint, TrainConfig, TrainingHistory, best_device, train
 
 PLANTED = ROOT / "data" / "planted"
 LIVE_ITEMS = 24                          # fast runs: items of each shop that the language model reads live
@@ -204,7 +204,7 @@ class Pipeline:
             with timed(self.seconds, f"train {system}"):
                 try:
                     model, history = learn(self.build(system).to(best_device()))
-                except ValueError:                          # made by an earlier version of library or data: start anew
+                except OtherCheckpoint:                     # made by an earlier version of library or data: start anew
                     checkpoint.unlink()
                     model, history = learn(self.build(system).to(best_device()))
             self._trained[system] = model.cpu(), history
@@ -243,7 +243,8 @@ class Pipeline:
         model, history = self.train(system)
         ranks = self.ranks(system)
         config = {"model": asdict(model.config) if hasattr(model, "config") else {}, "training": asdict(self.training), "fast": self.fast,
-                  "epochs_run": history.epochs, "best_epoch": history.best, "language_model": self.tags.model, "tags": asdict(TagConfig())}
+                  "epochs_run": history.epochs, "best_epoch": history.best, "trained_on": history.trained_on,
+                  "language_model": self.tags.model, "tags": asdict(TagConfig())}
         spent = {"train": sum(history.seconds), "rank": self.seconds[f"rank {system}"]}
         return results.evaluation_record(system, ranks, data={"name": self.raw.name, "sha256": self.raw.sha256}, split=self.split.name,
                                          seed=self.seed, config=config, seconds=spent, command=command, slices=self.slices(ranks))

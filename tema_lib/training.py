@@ -1,7 +1,7 @@
 """One training loop for every system (notebook 04).
 
 AdamW with linear warm-up and decay, early stopping on the validation MRR (mean of both domains, one epoch for both),
-a checkpoint every epoch: an interrupted run goes on where it stopped and ends with the same numbers.  On a GPU, in bfloat16 where that is safe.
+a checkpoint every epoch: an interrupted run goes on where it stopped and ends with the same numbers.  On a GPU that can, in bfloat16.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class TrainingHistory:
     valid_mrr: list[dict[str, float]] = field(default_factory=list)     # {"A": ..., "B": ..., "mean": ...}
     seconds: list[float] = field(default_factory=list)
     best: int = -1
+    trained_on: str = ""                 # device and precision, such as "cpu float32"
 
     @property
     def epochs(self) -> int:
@@ -70,12 +71,16 @@ def training_step(model: Level0, batch: Batch, optimizer: torch.optim.Optimizer,
     return {name: term.detach() for name, term in terms.items()}
 
 
+class OtherCheckpoint(ValueError):
+    """A checkpoint that belongs to another model, split, configuration, device or precision."""
+
+
 def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: TrainConfig = TrainConfig(), *,
           checkpoint: Path | None = None, progress: str | None = None) -> TrainingHistory:
     """Fit `model` in place and leave it at its best epoch, in evaluation mode.
 
     `checkpoint`: a file written after every epoch and used to resume; it is refused when it belongs to another configuration.
-    Raises FloatingPointError when the loss stops being finite.
+    Raises OtherCheckpoint for one of another run, FloatingPointError when the loss stops being finite.
     """
     torch.manual_seed(config.seed)
     model.prepare(split.train)
@@ -87,7 +92,9 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
     device = parameters[0].device
     if config.precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"precision is {config.precision!r}: choose auto, float32 or bfloat16.")
-    precision = ("bfloat16" if device.type == "cuda" else "float32") if config.precision == "auto" else config.precision
+    short = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    precision = ("bfloat16" if short else "float32") if config.precision == "auto" else config.precision
+    history.trained_on = f"{device.type} {precision}"
     domain_of_item = domain_of_item.cpu()
     steps = -(-int((split.train.lengths >= 2).sum()) // config.batch_size) * config.epochs
     warm = max(1, int(config.warm_up * steps))
@@ -95,14 +102,14 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm))))
     order = torch.Generator().manual_seed(config.seed)
     best_state, best_mrr, start = None, -1.0, 0
-    mark = _mark(model, split, config)
+    mark = _mark(model, split, config, history.trained_on)
 
     if checkpoint is not None and checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         if saved["mark"] != mark:
-            raise ValueError(f"{checkpoint} belongs to another model, split or configuration: delete it to start anew.")
+            raise OtherCheckpoint(f"{checkpoint} belongs to another model, split or configuration: delete it to start anew.")
         model.load_state_dict(saved["model"]), optimizer.load_state_dict(saved["optimizer"]), schedule.load_state_dict(saved["schedule"])
-        order.set_state(saved["order"]), _set_random(saved["random"])
+        order.set_state(saved["order"]), _set_random(saved["random"], device)
         history, best_state, best_mrr, start = TrainingHistory(**saved["history"]), saved["best_state"], saved["best_mrr"], saved["epoch"] + 1
 
     bar = tqdm(range(start, config.epochs), initial=start, total=config.epochs, desc=progress, unit="epoch", leave=False, disable=progress is None)
@@ -145,17 +152,17 @@ def _random(device: torch.device) -> list[torch.Tensor]:
     return [torch.get_rng_state()] + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])
 
 
-def _set_random(states: list[torch.Tensor]) -> None:
+def _set_random(states: list[torch.Tensor], device: torch.device) -> None:
     torch.set_rng_state(states[0])
-    if len(states) > 1 and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states[1])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state, device)
 
 
-def _mark(model: Level0, split: Split, config: TrainConfig) -> str:
-    """Identifies model shape and options, data and configuration, so that a checkpoint is never resumed under another one."""
+def _mark(model: Level0, split: Split, config: TrainConfig, trained_on: str) -> str:
+    """Identifies model shape and options, data, configuration and device, so that a checkpoint is never resumed under another one."""
     shapes = {name: list(parameter.shape) for name, parameter in model.named_parameters()}
     options = asdict(model.config) if hasattr(model, "config") else {}
-    digest = hashlib.sha256(json.dumps([shapes, options, asdict(config), split.name]).encode())
+    digest = hashlib.sha256(json.dumps([shapes, options, asdict(config), split.name, trained_on]).encode())
     digest.update(split.train.items.numpy().tobytes())
     for _, tensor in sorted(model.named_buffers()):
         digest.update(tensor.cpu().contiguous().numpy().tobytes())

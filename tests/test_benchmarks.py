@@ -45,11 +45,13 @@ def loss_and_gradients(model, batch):
     return {"loss": loss.detach(), **{name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}}
 
 
-@pytest.mark.parametrize("name", ours.techniques())
+# Those that change the order of batches, the optimiser, the width of features or the draws of dropout change the numbers too.
+EQUAL = [name for name, (task, without, options) in ours.techniques().items() if not options and "dropout" not in name]
+
+
+@pytest.mark.parametrize("name", EQUAL)
 def test_a_technique_changes_the_time_and_nothing_else(small, name):
     task, without, options = ours.techniques()[name]
-    if options or "dropout" in name:
-        return                                            # another order of batches, another optimiser, other draws: nothing that must be equal
     model = small.tema if "tema" in task else small.sasrec
     rank = lambda: evaluate(model, small.sequences, small.domain, protocol=Protocol(within="catalogue", negatives=0))
     fast = rank() if "ranking" in task else loss_and_gradients(model, small.batch)

@@ -99,7 +99,7 @@ def test_neither_batches_nor_the_room_for_scores_change_anything(size, monkeypat
     model = Fixed(dice.integers(0, 5, size=(30, len(domain))))
     other = evaluate(model, sequences, domain, batch_size=4, protocol=FEW)         # fewer than there are: negatives are really drawn
     one = evaluate(model, sequences, domain, batch_size=size, protocol=FEW)
-    monkeypatch.setattr(evaluation, "CELLS", 40)                                   # three or four cases at a time
+    monkeypatch.setitem(evaluation.CELLS, "cpu", 40)                                   # three or four cases at a time
     held = []
     model.score = lambda batch, candidates: held.append(scores := model.table[batch.rows][:, candidates]) or scores
     tight = evaluate(model, sequences, domain, batch_size=size, protocol=FEW)
@@ -231,6 +231,16 @@ def test_every_allowed_item_is_drawn_equally_often(draws, name):
     assert set(np.flatnonzero(count)) == allowed
     share = 4 / len(allowed)
     assert all(abs(count[item] - users * share) < 5 * (users * share) ** 0.5 for item in allowed)
+
+
+def test_unknown_rules_and_empty_splits_are_refused():
+    for wrong in ({"within": "catalog"}, {"without": "histroy"}, {"ties": "Target"}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*: choose .* or "):
+            Protocol(**wrong)
+    with pytest.raises(ValueError, match="no case to rank"):
+        evaluate(Fixed(torch.zeros(1, 3)), sequences_of([1]).select([]), torch.tensor([-1, 0, 1]))
+    with pytest.raises(ValueError, match="have to follow one another: number the items with `encode_ids`"):
+        evaluate(Fixed(torch.zeros(1, 5)), sequences_of([1, 2]), torch.tensor([-1, 0, 1, 0, 1]))
 
 
 def test_a_constant_model_is_perfect_where_ties_favour_the_target_and_mid_list_where_they_do_not():

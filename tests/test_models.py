@@ -329,6 +329,18 @@ def test_a_scorer_gives_the_scores_a_few_rows_at_a_time(name):
         torch.testing.assert_close(torch.cat(parts), model.score(batch, ALL_ITEMS).detach())
 
 
+def test_a_system_that_scores_in_its_own_way_is_ranked_by_it():
+    class Backwards(SASRec):
+        def score(self, batch, candidates):
+            return -super().score(batch, candidates)
+
+    split, results = small_split(), []
+    for kind in (SASRec, Backwards):
+        torch.manual_seed(0)
+        results.append(evaluate(awake(kind(DOMAIN, SASRecConfig(hidden=16, max_length=20))), split.test, DOMAIN, max_length=20))
+    assert np.array_equal(results[0].rank + results[1].rank, results[0].candidates + 1)
+
+
 @each_model
 def test_the_last_state_alone_is_the_last_of_all_states(name):
     """Users of both domains, of one only, of one event, and of none."""
@@ -355,6 +367,15 @@ def test_dropout_keeps_its_share_and_the_mean_and_nothing_in_evaluation():
     assert torch.equal(Dropout(0)(x), x)
     with pytest.raises(ValueError, match="dropout is 1: choose a share"):
         Dropout(1)
+    with pytest.raises(ValueError, match="dropout is 0.999"):
+        Dropout(0.999)
+
+
+def test_attention_weights_are_dropped_out_in_training_only():
+    torch.manual_seed(0)
+    attention, x = MultiHeadAttention(16, 2, dropout=0.5), torch.randn(3, 9, 16)
+    assert not torch.equal(attention(x)[0], attention(x)[0])
+    torch.testing.assert_close(attention.eval()(x)[0], attention(x)[0])
 
 
 @each_model
@@ -607,27 +628,72 @@ def test_random_batches_hold_the_same_users_and_are_not_sorted():
     assert spread[1] > 4 and spread[16] < 2
 
 
+def test_training_takes_the_batches_and_the_clipping_that_it_is_told():
+    losses_of = lambda **changes: trained(config=replace(LITTLE, epochs=2, **changes))[1].loss["next item"]
+    usual = losses_of()
+    assert losses_of(window=1) != usual and losses_of(clip=1e-3) != usual and losses_of(clip=1e9) != losses_of(clip=1e-3)
+    torch.manual_seed(0)
+    model = MODELS["tema"]()
+    before = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    training.training_step(model, batch_of(*USERS), torch.optim.SGD(model.parameters(), lr=1.0), clip=0.01)
+    after = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    assert float((after - before).norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+@each_model
+@pytest.mark.parametrize("loss", sorted(losses.LOSSES))
+def test_under_autocast_the_loss_keeps_full_precision_and_only_the_states_are_short(name, loss):
+    """The head computes in float32: given the states that autocast makes, the loss is that of float32 to five digits."""
+    model = awake(MODELS[name]())
+    model.loss_of, batch = losses.LOSSES[loss], batch_of(*USERS)
+    with torch.autocast("cpu", torch.bfloat16):
+        states, table = model.joined(batch)
+        torch.manual_seed(0)
+        short = model.loss(batch)["next item"]
+    real = batch.targets > 0
+    torch.manual_seed(0)
+    exact = losses.LOSSES[loss](states[real].float(), table, batch.targets[real], model.rooms)
+    assert table.dtype == short.dtype == torch.float32
+    torch.testing.assert_close(short, exact, rtol=1e-5, atol=1e-5)
+    short.backward()
+    assert all(parameter.grad is None or torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("options", [{"tag_table": "frozen"}, {"tag_table": "learned"}, {"tag_table": "frozen", "tag_weighting": "learned"}, {"views": ("tags",)}])
+def test_every_way_of_reading_tags_works_in_bfloat16(options):
+    torch.manual_seed(0)
+    model = Tema(inputs(), TemaConfig(hidden=16, max_length=20, **options))
+    loss = training.training_step(model, batch_of(*USERS), torch.optim.SGD(model.parameters(), lr=0.1), precision="bfloat16")["next item"]
+    assert torch.isfinite(loss) and loss.dtype == torch.float32
+
+
 def test_bfloat16_learns_nearly_the_same_and_impossible_precisions_are_refused():
     config = replace(LITTLE, epochs=3)
     exact, short = trained(config=config)[1], trained(config=replace(config, precision="bfloat16"))[1]
     assert short.loss["next item"] == pytest.approx(exact.loss["next item"], rel=0.05) and short.loss != exact.loss
+    assert (exact.trained_on, short.trained_on) == ("cpu float32", "cpu bfloat16")
     with pytest.raises(ValueError, match="precision is 'half': choose auto, float32 or bfloat16"):
         trained(config=replace(config, precision="half"))
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_what_one_device_learned_ranks_alike_on_it_and_on_the_processor(device, monkeypatch, tmp_path):
-    if device == "cuda" and not torch.cuda.is_available():
-        pytest.skip("no GPU here: training and ranking on one stay untested in this run")
-    monkeypatch.setenv("TEMA_DEVICE", device)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: training and ranking on one stay untested in this run")
+def test_a_gpu_learns_and_ranks_as_the_processor_does(tmp_path):
     split = small_split()
-    for name in ("tema", "sasrec, per domain"):
+    assert training.best_device().type == "cuda"
+    for name, make in {**MODELS, "popularity": lambda: Popularity(DOMAIN)}.items():
         torch.manual_seed(0)
-        model = MODELS[name]().to(training.best_device())
+        model = make().to("cuda")
         history = train(model, split, DOMAIN, replace(LITTLE, epochs=2), checkpoint=tmp_path / f"{name}.pt")
-        assert history.loss["next item"][1] < history.loss["next item"][0]
-        there, here = (evaluate(model.to(place), split.test, DOMAIN, max_length=20) for place in (device, "cpu"))
-        assert np.abs(there.rank - here.rank).mean() < 0.1
+        assert name == "popularity" or history.loss["next item"][1] < history.loss["next item"][0]
+        there, here = (evaluate(model.to(place), split.test, DOMAIN, max_length=20) for place in ("cuda", "cpu"))
+        assert np.abs(there.rank - here.rank).mean() < 0.1 and np.array_equal(there.candidates, here.candidates)
+
+
+def test_the_device_can_be_chosen(monkeypatch):
+    monkeypatch.setenv("TEMA_DEVICE", "cpu")
+    assert training.best_device().type == "cpu"
+    monkeypatch.setenv("TEMA_DEVICE", "meta")
+    assert training.best_device().type == "meta"
 
 
 def test_an_infinite_loss_stops_the_training():

@@ -51,7 +51,6 @@ class Sequences:
         """The last event of every sequence: the target of a validation or test sequence, int64 [U]."""
         return self.items[self.offsets[1:] - 1]
 
-
     def before_last(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Everything the given rows hold before their last event, flat: (which of the rows, item), int64 [M'] each."""
         length = self.lengths[rows] - 1
@@ -92,15 +91,16 @@ class Batch:
         """The place of the last event, int64 [B]; 0 where there is none."""
         return (self.length - 1).clamp(min=0)
 
+    def each(self, change) -> "Batch":
+        """The batch with `change` applied to each of its tensors."""
+        return Batch(change(self.sequence), None if self.targets is None else change(self.targets), change(self.target_domain), change(self.rows))
+
     def to(self, device) -> "Batch":
-        move = lambda tensor: None if tensor is None else tensor.to(device)
-        return Batch(move(self.sequence), move(self.targets), move(self.target_domain), move(self.rows))
+        return self.each(lambda tensor: tensor.to(device))
 
     def split(self, size: int) -> Iterator["Batch"]:
         """The batch in parts of at most `size` sequences."""
-        for start in range(0, len(self.sequence), size):
-            cut = lambda tensor: None if tensor is None else tensor[start:start + size]
-            yield Batch(cut(self.sequence), cut(self.targets), cut(self.target_domain), cut(self.rows))
+        return (self.each(lambda tensor: tensor[start:start + size]) for start in range(0, len(self.sequence), size))
 
 
 def build_sequences(raw: RawData, items: Items) -> Sequences:
@@ -182,10 +182,7 @@ def training_batches(sequences: Sequences, domain_of_item: Tensor, *, max_length
     lengths = sequences.lengths.clamp(max=max_length + 1)
     usable = torch.nonzero(lengths >= 2).flatten()
     usable = usable[torch.randperm(len(usable), generator=generator)]
-    if window == 1:
-        groups = list(usable.split(batch_size))
-    else:
-        groups = [group for block in usable.split(batch_size * window) for group in block[lengths[block].argsort()].split(batch_size)]
+    groups = [group for block in usable.split(batch_size * window) for group in block[lengths[block].argsort()].split(batch_size)]
     for number in torch.randperm(len(groups), generator=generator).tolist():
         rows = groups[number]
         merged = padded(sequences, rows, max_length + 1, held_out=0)

@@ -39,9 +39,9 @@ class Dropout(nn.Module):
 
     def __init__(self, share: float):
         super().__init__()
-        if not 0 <= share < 1:
-            raise ValueError(f"dropout is {share}: choose a share of at least 0 and below 1.")
         self.kept = round(256 * (1 - share))
+        if not 0 < self.kept <= 256:
+            raise ValueError(f"dropout is {share}: choose a share of at least 0 and below 1.")
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.kept == 256:

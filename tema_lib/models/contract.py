@@ -2,7 +2,7 @@
 
 Level 0   `loss(batch) -> {name: scalar}` and `score(batch, candidates) -> [B, C]`; optional `prepare(train)`.
 Level 1   gives both from two things: `item_tables()`, the vectors that sequences are read with and those that states are compared
-          with, made once a step and once an evaluation, and `states(batch, inputs)`, one state for each position.
+          with, made once a step and never for a batch of an evaluation, and `states(batch, inputs)`, one state for each position.
 
 `batch.targets` is hidden from `score`; the *domain* of the target is not, as in every published protocol.
 """
@@ -68,10 +68,11 @@ class Level1(Level0):
         return self.states(batch, inputs), outputs
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """The chosen loss at every real position."""
+        """The chosen loss at every real position, in the tables' own precision: a bfloat16 softmax would keep three digits."""
         states, table = self.joined(batch)
-        real = batch.targets > 0
-        return {"next item": self.loss_of(states[real], table, batch.targets[real], self.rooms)}      # valid positions first: no logits for padding
+        real = batch.targets > 0                                          # valid positions first: no logits for padding
+        with torch.autocast(table.device.type, enabled=False):
+            return {"next item": self.loss_of(states[real].to(table.dtype), table, batch.targets[real], self.rooms)}
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """The state at the last event, (B, E); a system that can leave out the other positions says so by its own version."""

@@ -135,7 +135,8 @@ class ItemRepresentation(nn.Module):
                 present = getattr(self, f"{view}_present")[:, None]
                 shares[view] = torch.where(present, mapped, getattr(self, f"{view}_missing"))
         if "tags" in self.views:
-            weighted = F.embedding_bag(self.tag_ids, self.tag_embedding(), per_sample_weights=self.weights(sum(shares.values())), mode="sum")
+            weights = self.weights(sum(shares.values()))
+            weighted = F.embedding_bag(self.tag_ids, self.tag_embedding().to(weights.dtype), per_sample_weights=weights, mode="sum")
             shares["tags"] = torch.where((self.tag_ids > 0).any(1, keepdim=True), weighted, self.tags_missing)
         return shares
 

@@ -23,8 +23,10 @@ Rooms = tuple[tuple[int, int], ...]
 
 
 def rooms_of(domain_of_item: Tensor) -> Rooms:
-    """((first id, size) of domain A, of domain B); the ids of one domain are contiguous."""
+    """((first id, size) of domain A, of domain B).  Raises ValueError unless the ids of each domain follow one another."""
     places = [torch.nonzero(domain_of_item == domain).flatten() for domain in (0, 1)]
+    if any(len(ids) and int(ids[-1] - ids[0]) != len(ids) - 1 for ids in places):
+        raise ValueError("the ids of one domain have to follow one another: number the items with `encode_ids`.")
     return tuple((int(ids[0]) if len(ids) else 1, len(ids)) for ids in places)
 
 
@@ -68,9 +70,8 @@ class ChunkedCrossEntropy(torch.autograd.Function):
 
 
 def cross_entropy(hidden: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
-    """Summed exact cross-entropy of target rows [n] among all vectors [M, D]; in the vectors' own precision, also under autocast."""
-    with torch.autocast(hidden.device.type, enabled=False):
-        return ChunkedCrossEntropy.apply(hidden.to(vectors.dtype), vectors, target)
+    """Summed exact cross-entropy of target rows [n] among all vectors [M, D]."""
+    return ChunkedCrossEntropy.apply(hidden, vectors, target)
 
 
 def domain_softmax(hidden: Tensor, table: Tensor, target: Tensor, rooms: Rooms) -> Tensor:

@@ -96,7 +96,7 @@ class Tema(Level1):
             states.append(state)
             present.append(length[:, None] > 0)
         states, present = torch.stack(states, 2), torch.stack(present, 2)
-        return self.mixed(states * present[..., None], present, batch.target_domain[:, None], present.any(2))[:, 0]
+        return self.mixed(states, present, batch.target_domain[:, None], present.any(2))[:, 0]
 
     @torch.inference_mode()
     def attention(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
