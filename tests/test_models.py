@@ -625,6 +625,10 @@ def test_random_batches_hold_the_same_users_and_are_not_sorted():
         batches = list(training_batches(whole, DOMAIN, max_length=20, batch_size=25, generator=torch.Generator().manual_seed(0), window=window))
         assert sorted(torch.cat([batch.rows for batch in batches]).tolist()) == list(range(400))
         spread[window] = np.mean([batch.length.float().std() for batch in batches])
+        if window == 16:
+            users, targets = ([float(count(batch)) for batch in batches] for count in (lambda batch: len(batch.rows), lambda batch: (batch.targets > 0).sum()))
+            assert max(targets) < 1.2 * min(targets) and max(users) > 3 * min(users)     # every target weighs the same in a mean over its batch
+            assert len(batches) == 400 // 25
     assert spread[1] > 4 and spread[16] < 2
 
 

@@ -178,11 +178,18 @@ def training_batches(sequences: Sequences, domain_of_item: Tensor, *, max_length
     """One epoch in random order: every position has the next event as its target.
 
     Of each `window` batches' users, those with sequences of similar length come together, which saves most of the padding; 1: no sorting.
+    The sorted batches get equally many *targets*, not users: a loss is a mean over its batch, and with equally many users a target in a
+    batch of short sequences would weigh several times one in a batch of long ones.  `batch_size` is the mean number of users.
     """
     lengths = sequences.lengths.clamp(max=max_length + 1)
     usable = torch.nonzero(lengths >= 2).flatten()
     usable = usable[torch.randperm(len(usable), generator=generator)]
-    groups = [group for block in usable.split(batch_size * window) for group in block[lengths[block].argsort()].split(batch_size)]
+    groups = []
+    for block in usable.split(batch_size * window):
+        block = block[lengths[block].argsort()]
+        so_far, number = (lengths[block] - 1).cumsum(0), -(-len(block) // batch_size)
+        groups += block.split(torch.bincount((so_far - 1) * number // so_far[-1], minlength=number).tolist())
+    groups = [group for group in groups if len(group)]
     for number in torch.randperm(len(groups), generator=generator).tolist():
         rows = groups[number]
         merged = padded(sequences, rows, max_length + 1, held_out=0)
