@@ -70,7 +70,7 @@ def test_our_worker_speaks_as_the_peers_do(tmp_path):
                               env={**os.environ, "OMP_NUM_THREADS": "1"})
     said, _ = worker.communicate("full_ce 0\nranking 0\nwithout fused optimiser 0\nnothing 1\n")
     ready, training, ranking, plain, wrong = map(json.loads, said.splitlines())
-    assert ready["ready"] and training["task"] == "full_ce" and training["sequences"] == 128 and training["targets"] > 128 and training["cpu_seconds"] > 0
+    assert ready["ready"] and training["task"] == "full_ce" and 20 < training["sequences"] < 200 and training["targets"] > 128 and training["cpu_seconds"] > 0
     assert ranking["users"] == 200 and 0 < ranking["ndcg10"] < 1 and plain["loss"] > 0 and "nothing" in wrong["error"]
 
 
