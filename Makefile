@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := $(THREADS)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab report data tags bench bench-growth bench-data bench-tagging
+.PHONY: help run test browser-test lab report data tags bench bench-growth bench-data bench-tagging
 
 help:  ## this list
 	@echo "TEMA-LLM, reproduced. Commands:"
@@ -32,6 +32,9 @@ run: .venv/ready  ## all notebooks in order, with real models; ends with the met
 
 test: .venv/ready  ## weights, unit tests, the notebooks in a chain, and their committed outputs (nbval)
 	@$(BIN)/python tools/check.py
+
+browser-test: .venv/ready  ## notebook 05 in JupyterLab and Notebook 7, by a real browser; screenshots in build/screenshots/
+	@$(BIN)/python -m pytest tests/test_browser.py -q -rs
 
 lab: .venv/ready  ## open the first notebook in JupyterLab
 	@$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from IPython.display import display
+from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,6 +41,12 @@ def expect(name: str, value: float, reference: float, *, abs: float = 0.0, rel: 
     if not reference - tolerance <= value <= reference + tolerance:
         raise AssertionError(f"{name}: measured {value:.6g}, expected {reference:.6g} ± {tolerance:.2g}")
     print(f"[ok] {name} within ±{tolerance:.2g} of {reference:.4g}")
+
+
+def show(fig, alt: str) -> None:
+    """Show a figure, with words for those who cannot see it."""
+    display(fig, metadata={"image/png": {"alt": alt}})
+    plt.close(fig)
 
 
 @contextlib.contextmanager

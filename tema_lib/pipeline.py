@@ -6,6 +6,7 @@ Frozen features lie in `build/cache` under the hash of what made them; trained m
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -76,6 +77,12 @@ class Pipeline:
         self._trained: dict[str, tuple[Level0, TrainingHistory]] = {}
         self._ranks: dict[str, Ranks] = {}
 
+    def again(self, seed: int) -> Pipeline:
+        """The same road with another seed; data, features and tags are those that were made already."""
+        other = copy.copy(self)
+        other.seed, other.seconds, other._trained, other._ranks = seed, {}, {}, {}
+        return other
+
     # ------------------------------------------------------------------------------------------ data (notebook 01)
 
     @cached_property
@@ -90,6 +97,10 @@ class Pipeline:
     @cached_property
     def sequences(self) -> Sequences:
         return build_sequences(self.raw, self.items)
+
+    def times(self, user: str) -> list[int]:
+        """Seconds since 1970 of a user's events, in the order of their sequence."""
+        return sorted(self.raw.interactions.loc[self.raw.interactions["user_id"].astype(str) == user, "timestamp"].tolist())
 
     @cached_property
     def split(self) -> Split:

@@ -1,68 +1,52 @@
-"""Explanations say what the model did: records match histories, occlusion equals running the model again, titles stay text."""
+"""Explanations say what the model did: records match histories, removals equal running it again."""
+
+import copy
+import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
-from matplotlib import pyplot as plt
+import torch.nn.functional as F
+from scipy.stats import spearmanr
+from test_reading import COUNT, HISTORIES, LONG, ROOM_A, ROOM_B, answer, answers, awake, close, small_world, vector_by_hand
 
-from tema_lib.data.interactions import Items
-from tema_lib.data.sequences import Batch, Sequences
-from tema_lib.explain import plots
-from tema_lib.explain.attention_records import attention_record, case_batch, event_attention, record_of
-from tema_lib.explain.occlusion import agreement, log_probabilities, occlusion
-from tema_lib.explain.widgets import attention_explorer, attention_html
+from tema_lib.data.sequences import Batch
+from tema_lib.explain.attention_records import attention_record, case_batch, event_attention, newest_looks, record_of
+from tema_lib.explain.composition import ORIGIN, composition
+from tema_lib.explain.heads import head_table, planted_rule, recency_alone, share_on
+from tema_lib.explain.occlusion import FIRST, NEXT, agreement, effects, explain, explanation_of, fair_shares
+from tema_lib.explain.occlusion import log_probabilities, occlusion, occlusions
+from tema_lib.explain.reading import Reader
 from tema_lib.models.counting import Popularity
 from tema_lib.models.item_representation import ItemInputs
-from tema_lib.models.tema import Tema, TemaConfig
-from tema_lib.training import TrainingHistory
-
-ROOM_A, ROOM_B = 8, 7
-NASTY = '$5 or $6 <script>alert("x")</script> & tea'             # the signs stand where a label is not cut
 
 
 @pytest.fixture(scope="module")
-def items():
-    count = ROOM_A + ROOM_B
-    titles = ["", *(f"Good number {item}" for item in range(1, count + 1))]
-    titles[2], titles[3] = NASTY, ""
-    domain = np.array([-1] + [0] * ROOM_A + [1] * ROOM_B)
-    ids = ("", *(f"i{item}" for item in range(1, count + 1)))
-    return Items(ids, tuple(titles), ("",) * (count + 1), (None,) * (count + 1), domain, {name: item for item, name in enumerate(ids) if item})
-
-
-@pytest.fixture(scope="module")
-def sequences():
-    """u0 shops in both, u1 only in A with a target in B, u2 has one event, u3 buys the item with the nasty title twice."""
-    rows = [[1, 9, 4, 10, 11, 5, 12], [1, 4, 6, 9], [13, 2], [2, 9, 2, 3, 1]]
-    return Sequences(("u0", "u1", "u2", "u3"), torch.tensor(sum(rows, [])), torch.tensor([0, *map(len, rows)]).cumsum(0))
-
-
-@pytest.fixture(scope="module")
-def model(items):
-    torch.manual_seed(1)
-    inputs = ItemInputs(torch.from_numpy(items.domain_of_item), torch.randn(len(items.title), 12), torch.arange(len(items.title)) > 0)
-    model = Tema(inputs, TemaConfig(views=("id", "text"), hidden=16, heads=2, layers=2))
-    torch.nn.init.normal_(model.across.query)                # zero at the start: all threads alike, which would hide mistakes
-    return model.eval()
+def world():
+    return small_world()
 
 
 # ---- attention records
 
 @pytest.mark.parametrize("row", range(4))
-def test_record_holds_the_history_as_titles_and_its_threads(model, sequences, items, row):
-    record = attention_record(model, sequences, row, items)
-    history, target = sequences[row][:-1].tolist(), int(sequences[row][-1])
+def test_record_holds_the_history_as_titles_and_its_threads(world, row):
+    days = [day * day for day in range(len(world.sequences[row]))]
+    items, record = world.items, attention_record(world.reader, world.sequences, row, times=[86_400 * day for day in days])
+    history, target = world.sequences[row][:-1].tolist(), int(world.sequences[row][-1])
     assert [event.item for event in record.history] == history and record.target.item == target
     assert record.user == f"u{row}" and record.domain == "AB"[items.domain_of_item[target]]
     assert [event.title for event in record.history] == [items.title[item] or f"item i{item}" for item in history]
+    assert [event.tags for event in record.history] == [tuple(tag for tag, _, _ in world.tags.tags_of(item)) for item in history]
+    assert record.days == tuple(days[-2] - day for day in days[:-1])
     for thread, number in (("A", 0), ("B", 1)):
         assert [event.item for event in record.events[thread]] == [item for item in history if items.domain_of_item[item] == number]
     assert record.events["merged"] == record.history
 
 
 @pytest.mark.parametrize("row", range(4))
-def test_every_row_of_weights_sums_to_one_and_never_looks_ahead(model, sequences, items, row):
-    record = attention_record(model, sequences, row, items)
+def test_every_row_of_weights_sums_to_one_and_never_looks_ahead(world, row):
+    record = attention_record(world.reader, world.sequences, row)
     for thread, weights in record.weights.items():
         length = len(record.events[thread])
         assert weights.shape == (2, 2, length, length)
@@ -73,132 +57,351 @@ def test_every_row_of_weights_sums_to_one_and_never_looks_ahead(model, sequences
     assert float(record.event_weights.sum()) == pytest.approx(1, abs=1e-5)
 
 
-def test_an_empty_history_has_no_weights(model, items):
-    record = record_of(model, [], 0, items)
+def test_an_empty_history_has_no_weights(world):
+    record = record_of(world.reader, [], 0)
     assert record.history == () and len(record.event_weights) == 0 and sum(record.thread_weights.values()) == 0
-    assert np.isfinite([score for _, score in record.top]).all()
+    assert record.days is None and record.target_rank is None and len(record.spread("A", -1, None, -1)) == 0
+    assert [chance for _, chance in record.top["B"]] == pytest.approx([1 / ROOM_B] * 5, abs=1e-6)
 
 
-def test_event_attention_puts_thread_weights_back_into_merged_time(model, sequences, items):
-    """u0 by hand: each thread's last row, mean over the heads of the last layer, times the thread's weight."""
-    record = attention_record(model, sequences, 0, items)
-    by_hand = torch.zeros(len(record.history))
-    for thread, share in record.thread_weights.items():
-        places = [place for place, event in enumerate(record.history) if thread in ("merged", event.domain)]
-        by_hand[places] += share * record.weights[thread][-1].mean(0)[-1]
-    assert torch.allclose(record.event_weights, by_hand, atol=1e-6)
-
-
-def test_event_attention_does_not_depend_on_company(model, sequences, items):
-    """Padding and other cases of the batch change nothing."""
-    together = event_attention(model, case_batch(sequences, [0, 1, 2, 3], torch.from_numpy(items.domain_of_item)))
+def test_records_agree_with_the_models_own_attention(world):
+    """The events' weights by hand: last rows, mean over heads of the last layer, times the threads' shares."""
+    batch = case_batch(world.sequences, [0, 1, 2, 3], torch.from_numpy(world.items.domain_of_item))
+    looked, looks, together = world.model.attention(batch), newest_looks(world.model, batch), event_attention(world.model, batch)
     for row in range(4):
-        alone = attention_record(model, sequences, row, items).event_weights
-        assert torch.allclose(together[row, :len(alone)], alone, atol=1e-5) and float(together[row, len(alone):].abs().sum()) == 0
+        record, by_hand = attention_record(world.reader, world.sequences, row), torch.zeros(6)
+        across = looked["across"]["weights"][row, int(batch.last[row])]
+        assert close(list(record.thread_weights.values()), across)
+        for number, thread in enumerate(("A", "B", "merged")):
+            places = [place for place, event in enumerate(record.history) if thread in ("merged", event.domain)]
+            assert places == record.places(thread)
+            if not places:
+                assert looks[thread][row].abs().sum() == 0
+                continue
+            newest = looked[thread]["weights"][row, :, :, len(places) - 1, :len(places)]
+            by_hand[places] += across[number] * newest[-1].mean(0)
+            for layer, head in itertools.product((0, 1), (0, 1)):
+                spread = record.spread(thread, layer, head, -1)
+                assert close(spread[places], newest[layer, head]) and close(spread.sum(), 1.0)
+                assert close(looks[thread][row, layer, head, :len(spread)], spread)
+            assert close(record.spread(thread, 0, None, 0)[places[0]], 1.0)          # the first event sees itself only
+            assert close(record.spread(thread, 1, None, -1)[places], newest[1].mean(0))
+        length = len(record.history)
+        assert close(record.event_weights, by_hand[:length]) and close(together[row], by_hand) and by_hand[length:].abs().sum() == 0
 
 
-def test_top_items_are_new_in_the_right_shop_and_sorted(model, sequences, items):
-    record = attention_record(model, sequences, 0, items, top=3)
-    scores = [score for _, score in record.top]
-    assert scores == sorted(scores, reverse=True) and len(scores) == 3
-    assert all(event.domain == "B" and event.item not in {9, 10, 11} for event, _ in record.top)
-
-
-def test_an_unknown_item_is_refused(model, items):
-    with pytest.raises(ValueError, match="99 is no item: global ids run from 1 to 15"):
-        record_of(model, [1, 99], 0, items)
+def test_top_items_are_new_in_each_shop_and_sorted(world):
+    record = attention_record(world.reader, world.sequences, 0, top=3)
+    for domain, name in enumerate("AB"):
+        best, chances = record.top[name], [chance for _, chance in record.top[name]]
+        right = answers(world.model, LONG, domain).exp()
+        free = [item for item in world.reader.of_domain[domain].tolist() if item not in LONG]
+        by_hand = sorted(free, key=lambda item: -float(right[item - 1 - ROOM_A * domain]))[:3]
+        assert [event.item for event, _ in best] == by_hand and all(event.domain == name for event, _ in best)
+        assert chances == sorted(chances, reverse=True) and 0 < chances[-1] and chances[0] <= 1
+        assert chances == pytest.approx([float(right[item - 1 - ROOM_A * domain]) for item in by_hand], abs=1e-5)
+    other = record_of(world.reader, LONG, 1, bought=[12], top=COUNT)                 # what was really bought, whatever the history says
+    assert {event.item for event, _ in other.top["B"]} == {9, 10, 11, 13, 14, 15} and len(other.top["A"]) == ROOM_A
 
 
 # ---- occlusion
 
-def test_occlusion_equals_brute_force(model, items):
-    history, target = [1, 9, 4, 10, 11, 5], 12
-
-    def answer(events):                                     # one sequence at a time, no padding, softmax written out
-        batch = Batch(torch.tensor([events]), None, torch.tensor([1]), torch.tensor([0]))
-        with torch.no_grad():
-            odds = model.score(batch, torch.arange(ROOM_A + 1, ROOM_A + ROOM_B + 1))[0].exp()
-        return float(torch.log(odds[target - ROOM_A - 1] / odds.sum()))
-
-    brute = [answer(history) - answer(history[:place] + history[place + 1:]) for place in range(len(history))]
-    assert occlusion(model, history, target, items).tolist() == pytest.approx(brute, abs=1e-5)
-    assert max(map(abs, brute)) > 1e-3                       # something is being compared
+def test_occlusion_equals_brute_force_alone_and_in_company(world):
+    cases = [(LONG, 12), ([1, 4, 6], 9), ([13], 2), ([2, 9, 2, 3], 1), ([], 2)]
+    together = occlusions(world.model, *map(list, zip(*cases)), world.items)
+    for (history, target), effect in zip(cases, together):
+        whole = answer(world.model, history, target)
+        brute = [whole - answer(world.model, history[:place] + history[place + 1:], target) for place in range(len(history))]
+        assert effect.tolist() == pytest.approx(brute, abs=1e-5)
+        assert occlusion(world.model, history, target, world.items).tolist() == pytest.approx(brute, abs=1e-5)
+    assert together[0].abs().max() > 1e-2                    # something is being compared
 
 
-def test_no_older_event_slips_in_for_a_removed_one(model, items):
+def test_log_probabilities_answer_for_targets_of_both_shops_at_once(world):
+    targets = [2, 9, 12, 8, 15, 1]
+    found = log_probabilities(world.model.train(), list(HISTORIES), targets, world.items)
+    assert world.model.training and found.tolist() == pytest.approx(
+        [answer(world.model.eval(), history, target) for history, target in zip(HISTORIES, targets)], abs=2e-5)
+
+
+def test_no_older_event_slips_in_for_a_removed_one(world):
     long, window = [6, 7, 1, 9, 4], [1, 9, 4]
-    assert torch.equal(occlusion(model, long, 12, items, max_length=3), occlusion(model, window, 12, items))
+    assert torch.equal(occlusion(world.model, long, 12, world.items, max_length=3), occlusion(world.model, window, 12, world.items))
+    assert float(log_probabilities(world.model, [long], 12, world.items, max_length=3)[0]) == pytest.approx(answer(world.model, window, 12), abs=1e-5)
 
 
-def test_occlusion_of_a_model_that_ignores_history_is_zero(items, sequences):
-    popularity = Popularity(torch.from_numpy(items.domain_of_item))
-    popularity.prepare(sequences)
-    assert occlusion(popularity, [1, 9, 4], 12, items).abs().max() == 0
-    assert log_probabilities(popularity, [[1], [9, 4]], 12, items).exp().max() < 1
+def test_occlusion_of_a_system_that_ignores_history_is_zero(world):
+    popularity = Popularity(torch.from_numpy(world.items.domain_of_item))
+    popularity.prepare(world.sequences)
+    assert occlusion(popularity, [1, 9, 4], 12, world.items).abs().max() == 0
+    counts = np.bincount(world.sequences.items, minlength=COUNT + 1)[9:]
+    by_hand = math.log(math.exp(counts[0]) / np.exp(counts).sum())
+    assert log_probabilities(popularity, [[1], [9, 4]], 9, world.items).tolist() == pytest.approx([by_hand] * 2, abs=1e-5)
 
 
-def test_occlusion_of_a_single_event_and_of_none_is_finite(model, items):
-    assert torch.isfinite(occlusion(model, [13], 2, items)).all() and len(occlusion(model, [], 2, items)) == 0
+# ---- effects
 
+def test_effects_equal_brute_force(world):
+    """Everything that can be taken away, by tables and histories changed by hand, asked along the path that ranks."""
+    target, rivals, plain = 12, [13, 14, 15], world.reader.inputs
+    compared = world.reader.outputs
+
+    def brute(history=LONG, table=plain, compared=compared):
+        chances = answers(world.model, history, 1, table, compared).tolist()
+        return whole - chances[target - 9], 1 + sum(chances[rival - 9] > chances[target - 9] for rival in rivals)
+
+    whole = answer(world.model, LONG, target)
+    found = effects(world.reader, LONG, [target, 13], draws=2)[0]
+    assert (found.target.item, found.log_probability, found.rank) == (target, pytest.approx(whole, abs=2e-5), brute()[1])
+
+    def same(effect, expected):
+        assert effect.lost == pytest.approx(expected[0], abs=3e-5) and effect.rank == expected[1]
+        return expected
+
+    checked = [same(effect, brute(LONG[:place] + LONG[place + 1:])) for place, effect in enumerate(found.events)]
+    assert [effect.lost for effect in found.events] == pytest.approx(occlusion(world.model, LONG, target, world.items).tolist(), abs=2e-5)
+    less = lambda item, name: [tag for tag in world.reader.own_tags(item) if world.tags.vocabulary[tag] != name]
+    for item, row in zip(LONG, found.tags, strict=True):
+        assert [name for name, _ in row] == [world.tags.vocabulary[tag] for tag in world.reader.own_tags(item)]
+        for name, effect in row:
+            table = plain.clone()
+            table[item] = vector_by_hand(world, item, less(item, name))
+            checked.append(same(effect, brute(table=table)))
+    assert [name for name, _ in found.own_tags] == [world.tags.vocabulary[tag] for tag in world.reader.own_tags(target)]
+    for name, effect in found.own_tags:
+        other = compared.clone()
+        other[target] = F.normalize(vector_by_hand(world, target, less(target, name)), dim=0)
+        checked.append(same(effect, brute(compared=other)))
+    assert set(found.views) == {"id", "text", "tags"} and len(found.events) == 6 and sum(map(len, found.tags)) == 15
+    for view, effect in found.views.items():
+        with torch.no_grad():
+            parts = world.model.items.parts()
+            for own in world.reader.of_domain:
+                parts[view] = parts[view].clone()
+                parts[view][own] = parts[view][own].mean(0)
+            table = sum(parts.values())
+        checked.append(same(effect, brute(table=table, compared=F.normalize(table, dim=1))))
+    assert max(abs(lost) for lost, _ in checked) > 0.1 and len({rank for _, rank in checked}) > 1
+
+
+def test_effects_leave_out_what_the_model_has_not(world):
+    found = effects(Reader(awake(world.inputs, views=("id",)), world.items, world.tags, world.text), [1, 9], [12], draws=2)[0]
+    assert found.views == {} and found.own_tags == () and found.tags == ((), ()) and len(found.events) == 2
+
+
+def exact_shares(value, count):
+    """Shapley's own formula, over all subsets."""
+    shares = []
+    for event in range(count):
+        rest, share = [place for place in range(count) if place != event], 0.0
+        for size in range(count):
+            weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
+            share += weight * sum(value({*part, event}) - value(set(part)) for part in itertools.combinations(rest, size))
+        shares.append(share)
+    return shares
+
+
+def test_fair_shares_are_shapley_values_that_sum_to_what_the_history_adds(world):
+    history, targets = [1, 9, 4, 10], [12, 3]
+    shares, errors = fair_shares(world.reader, history, targets, draws=1000)
+    for line, target in enumerate(targets):
+        value = lambda part: answer(world.model, [history[place] for place in sorted(part)], target)
+        exact = exact_shares(value, 4)
+        assert (abs(shares[line] - torch.tensor(exact)) <= 4 * errors[line] + 1e-5).all() and errors[line].max() < max(map(abs, exact)) / 5
+        assert float(shares[line].sum()) == pytest.approx(value({0, 1, 2, 3}) - value(set()), abs=1e-4)
+    few = fair_shares(world.reader, history, targets, draws=3)[0].sum(1)
+    assert close(few, shares.sum(1), 1e-4)                   # with any number of draws
+
+
+def test_the_standard_error_is_how_far_other_draws_lie(world):
+    drawn = [fair_shares(world.reader, [1, 9, 4, 10], [12], draws=25, seed=seed) for seed in range(60)]
+    means, errors = (torch.stack(column)[:, 0] for column in zip(*drawn))
+    assert (means.std(0) / errors.mean(0)).sub(1).abs().max() < 0.35
+    narrow = fair_shares(world.reader, [1, 9, 4, 10], [12], draws=400)[1]
+    assert (errors.mean(0) / narrow[0]).sub(4).abs().max() < 0.8
+    assert torch.equal(fair_shares(world.reader, [1, 9, 4, 10], [12], draws=25, seed=3)[0][0], means[3]) and not torch.equal(means[3], means[4])
+
+
+def test_fair_shares_where_the_answer_is_known(world):
+    """A neighbour of the same kind changes nothing but its own order, so the two share alike; who hears nothing gives nothing."""
+    shares, errors = fair_shares(world.reader, [4, 9, 9, 1], [12], draws=600)
+    assert abs(shares[0, 1] - shares[0, 2]) < 4 * (errors[0, 1] + errors[0, 2]) and abs(shares[0, 1]) > 4 * errors[0, 1]
+    one = fair_shares(world.reader, [9], [12])
+    assert float(one[0]) == pytest.approx(answer(world.model, [9], 12) - answer(world.model, [], 12), abs=1e-5) and float(one[1]) < 1e-6
+    deaf = copy.deepcopy(world.model)
+    torch.nn.init.zeros_(deaf.across.value)
+    assert fair_shares(Reader(deaf, world.items), LONG, [12, 3])[0].abs().max() < 1e-6
+
+
+def test_an_explanation_covers_the_truth_and_the_first_recommendation(world):
+    found = explain(world.reader, world.control, world.sequences, 0)
+    first = found.record.top["B"][0][0]
+    assert list(found.effects) == [NEXT, FIRST] and found.effects[NEXT].target.item == 12 and found.effects[FIRST].target == first
+    assert found.effects[FIRST].rank == 1 and found.record.target_rank == found.effects[NEXT].rank
+    assert found.control.history == found.record.history and not close(found.control.event_weights, found.record.event_weights, 1e-2)
+    made_up = explanation_of(world.reader, world.control, [1, 9], 0, bought=[1, 9, 3, 4])
+    assert list(made_up.effects) == [FIRST] and made_up.effects[FIRST].target.item in {2, 5, 6, 7, 8} and made_up.effects[FIRST].rank == 1
+    assert made_up.effects[FIRST].target.domain == "A"
+
+
+def test_an_empty_history_is_explained_by_nothing(world):
+    found = explanation_of(world.reader, world.control, [], 0)
+    assert found.effects[FIRST].events == () and len(found.effects[FIRST].shares) == 0
+
+
+# ---- agreement
 
 def test_agreement_is_a_rank_correlation():
     assert agreement([0.1, 0.2, 0.7], [1, 2, 50]) == pytest.approx(1) and agreement([0.1, 0.2, 0.7], [3, 2, 1]) == pytest.approx(-1)
-    assert np.isnan(agreement([0.4, 0.5], [1, 2])) and np.isnan(agreement([1, 2, 3], [0, 0, 0]))
+    assert np.isnan(agreement([0.4, 0.5], [1, 2])) and np.isnan(agreement([1, 2, 3], [0, 0, 0])) and np.isnan(agreement([2, 2, 2], [0, 1, 2]))
     with pytest.raises(ValueError, match="2 weights beside 3 effects"):
         agreement([1, 2], [1, 2, 3])
 
 
-# ---- figures and explorer
-
-def test_the_heatmap_shows_the_weights_under_the_titles(model, sequences, items):
-    record = attention_record(model, sequences, 0, items)
-    fig = plots.attention_heatmap(record, "merged", head=1)
-    shown = fig.axes[0].collections[0].get_array().reshape(6, 6)
-    assert np.allclose(shown.filled(0), record.weights["merged"][-1, 1], atol=1e-6)
-    labels = fig.axes[0].get_yticklabels()
-    assert [text.get_text() for text in labels] == [event.title for event in record.history]
-    assert [text.get_color() for text in labels] == [plots.READABLE[event.domain] for event in record.history]
-    plt.close(fig)
-
-
-def test_all_figures_draw_titles_with_signs_that_mean_something_to_matplotlib(model, sequences, items):
-    """An unescaped pair of dollar signs would be read as a formula."""
-    record = attention_record(model, sequences, 3, items)
-    assert any(event.title == NASTY for event in record.history)
-    figures = [plots.attention_heatmap(record), plots.head_grid(record), plots.thread_bars({NASTY.replace("$", ""): record}),
-               plots.attention_beside_effect(record, occlusion(model, [2, 9, 2, 3], 1, items))]
-    for fig in figures:
-        fig.canvas.draw()
-    beside = [text.get_text() for text in figures[-1].axes[0].get_yticklabels()]
-    assert len(beside) == 4 and "$" not in beside[0].replace(r"\$", "")
-    plt.close("all")
+def test_an_explanation_compares_the_newest_look_with_what_decided_in_its_thread(world):
+    found = explain(world.reader, world.control, world.sequences, 0)
+    events = found.effects[NEXT].events
+    for control, record in ((False, found.record), (True, found.control)):
+        for layer, head in ((-1, None), (0, 1)):
+            weights = record.weights["B"][layer][:, -1]
+            look = (weights.mean(0) if head is None else weights[head]).numpy()
+            lost = spearmanr(look, [events[place].lost for place in (1, 3, 4)]).statistic
+            share = spearmanr(look, found.effects[NEXT].shares[[1, 3, 4]]).statistic
+            assert found.agreement(NEXT, "B", layer, head, control) == pytest.approx((lost, share))
+    every = [found.agreement(NEXT, "merged", layer, head, control) for layer in (0, 1) for head in (0, 1) for control in (False, True)]
+    assert len(set(every)) > 4 and found.agreement(NEXT, "merged") != found.agreement(NEXT, "merged", control=True)
+    assert found.agreement(NEXT, "merged") != found.agreement(FIRST, "merged")
+    assert np.isnan(explain(world.reader, world.control, world.sequences, 1).agreement(NEXT, "B")).all()
 
 
-def test_curves_and_intervals_draw_what_they_are_given():
-    history = TrainingHistory({"next item": [3.0, 2.0]}, [{"A": 0.1, "B": 0.2, "mean": 0.15}, {"A": 0.2, "B": 0.3, "mean": 0.25}], [1.0, 1.0], 1)
-    left, right = plots.training_curves(history).axes
-    assert left.lines[0].get_ydata().tolist() == [3.0, 2.0] and right.lines[1].get_ydata().tolist() == [0.2, 0.3]
-    with pytest.raises(ValueError, match="not trained"):
-        plots.training_curves(TrainingHistory())
-    fig = plots.intervals({"one": {"A": (0.2, 0.1, 0.4)}, "two": {"A": (0.3, 0.3, 0.3), "B": (0.5, 0.4, 0.6)}}, "NDCG@10")
-    assert [text.get_text() for text in fig.axes[0].get_yticklabels()] == ["one", "two"]
-    assert fig.axes[0].containers[0].lines[0].get_xdata().tolist() == [0.2, 0.3]
-    plt.close("all")
+# ---- one item
+
+def degrees(one, other):
+    return math.degrees(math.acos(float(one @ other) / math.sqrt(float(one @ one) * float(other @ other))))
 
 
-@pytest.mark.parametrize("thread", ["A", "B", "merged"])
-def test_html_escapes_titles(model, items, thread):
-    page = attention_html(record_of(model, [2, 9], 0, items, target=2, user="<b>"), thread)
-    assert "<script" not in page and ("&lt;script&gt;" in page)
+@pytest.mark.parametrize("item", [4, 5, 6, 12])
+def test_an_item_turns_by_the_angle_between_whole_and_rest(world, item):
+    found, own, whole = composition(world.reader, item), world.reader.own_tags(item), world.reader.inputs[item]
+    assert [view.name for view in found.views] == ["id", "text", "tags"]
+    parts = {view: share.detach() for view, share in world.model.items.parts().items()}
+    for view in found.views:
+        other = whole - parts[view.name][item] + parts[view.name][world.reader.of_domain[int(item > ROOM_A)]].mean(0)
+        assert view.turn == pytest.approx(degrees(whole, other), abs=0.05) and view.turn > 0.3
+        assert view.length == pytest.approx(float(parts[view.name][item].norm()), abs=1e-5)
+    assert [(tag.name, tag.weight) for tag in found.tags] == [(name, weight) for name, weight, _ in world.tags.tags_of(item)]
+    assert [tag.origin for tag in found.tags] == list(ORIGIN.values())[:len(own)]
+    for tag, number in zip(found.tags, own, strict=True):
+        other = vector_by_hand(world, item, [other for other in own if other != number])
+        assert tag.turn == pytest.approx(degrees(whole, other), abs=0.05)
+    assert not own or max(tag.turn for tag in found.tags) > 2
+    assert found.replies == world.tags.raw_replies[item] == (f"reply <i>{item}", "again") and found.item.item == item
 
 
-def test_the_explorer_follows_its_controls(model, sequences, items):
-    explorer = attention_explorer(model, sequences, items, [0, 1, 2, 3])
-    (row, thread, picture) = explorer.children
-    users, head, looking = row.children
-    pages = [picture.value]
-    for control, value in ((head, 1), (looking, 2), (thread, "A"), (users, 2), (users, 3)):
-        control.value = value
-        pages.append(picture.value)
-    assert all(before != after for before, after in zip(pages, pages[1:])) and not any("<script" in page for page in pages)
-    assert "No events in thread A" in pages[4]
+def test_neighbours_are_the_nearest_others_with_and_without_tags(world):
+    for item in (4, 12):
+        found = composition(world.reader, item, count=7)
+        blind = torch.stack([vector_by_hand(world, other, world.reader.own_tags(other), ("tags",)) for other in range(1, COUNT + 1)])
+        for vectors, near in ((world.reader.inputs[1:], found.neighbours), (blind, found.neighbours_without)):
+            alike = lambda other: float(F.cosine_similarity(vectors[item - 1], vectors[other - 1], dim=0))
+            for domain, name in enumerate("AB"):
+                others = sorted((other for other in world.reader.of_domain[domain].tolist() if other != item), key=alike, reverse=True)[:7]
+                assert [event.item for event, _ in near[name]] == others
+                assert [cosine for _, cosine in near[name]] == pytest.approx([alike(other) for other in others], abs=1e-5)
+    assert found.neighbours != found.neighbours_without
+
+
+def test_an_item_of_a_model_with_one_view_is_not_taken_apart(world):
+    found = composition(Reader(awake(world.inputs, views=("id",)), world.items), 4)
+    assert found.views == found.tags == found.replies == () and found.neighbours_without == {} and len(found.neighbours["A"]) == 5
+    with pytest.raises(ValueError, match="16 is no item"):
+        composition(world.reader, 16)
+
+
+# ---- heads
+
+LOOKS = np.array([[0.2, 0.8, 0], [0.5, 0.25, 0.25], [0, 0, 0]])
+HERE = np.array([[True, True, False], [True, True, True], [False, False, False]])
+
+
+def test_recency_alone_is_the_mean_look_at_each_age():
+    """Age 0: (.8 + .25) / 2 = .525; age 1: (.2 + .25) / 2 = .225; age 2: .5; then each row is brought to 1."""
+    assert recency_alone(LOOKS, HERE) == pytest.approx(np.array([[0.3, 0.7, 0], [0.4, 0.18, 0.42], [0, 0, 0]]))
+    assert (recency_alone(np.zeros((2, 3)), np.zeros((2, 3), bool)) == 0).all()
+
+
+def test_the_share_on_right_events_counts_open_questions_only():
+    right = np.array([[True, False, True], [False, True, True], [True, True, True]])         # where there is no event, right means nothing
+    shares = share_on(LOOKS, HERE, right)
+    for found, expected in zip(shares, ([0.2, 0.5], [0.3, 0.6], [1 / 2, 2 / 3])):
+        assert found == pytest.approx(np.array(expected))
+    closed = share_on(LOOKS, HERE, np.array([[True] * 3, [False] * 3, [False] * 3]))
+    assert [len(share) for share in closed] == [0, 0, 0]
+
+
+def test_the_table_of_heads_equals_counting_by_hand(world):
+    histories = [[2, 9, 4, 2, 3, 10, 11, 1], [5, 9, 3, 10, 6]]                       # items 5 and 6 have room for a tag in common: nothing
+    batch = Batch(torch.tensor([histories[0], histories[1] + [0] * 3]), None, torch.tensor([0, 0]), torch.tensor([0, 1]))
+    table = head_table(world.model, batch, world.tags)
+    records = [record_of(world.reader, history, 0) for history in histories]
+    assert list(table.index.names) == ["thread", "layer", "head"] and len(table) == 12
+    for (thread, layer, head), row in table.iterrows():
+        back, looks = [], []
+        for record in records:
+            weights = record.weights[thread][layer - 1, head - 1, -1].tolist()
+            back.append(sum(weight * age for age, weight in enumerate(reversed(weights))))
+            looks.append(weights[::-1])                      # by age
+        assert row["events back"] == pytest.approx(np.mean(back), abs=1e-5)
+        recency = [np.mean([look[age] for look in looks if age < len(look)]) for age in range(max(map(len, looks)))]
+        measures = {"same tag": lambda event, newest, age: age > 0 and set(event.tags) & set(newest.tags)}
+        if thread == "merged":
+            measures["other shop"] = lambda event, newest, age: event.domain != newest.domain
+        for name, is_right in measures.items():
+            found, alone = [], []
+            for record, look in zip(records, looks):
+                events = record.events[thread][::-1]
+                right = [age for age, event in enumerate(events) if is_right(event, events[0], age)]
+                if 0 < len(right) < len(events):
+                    found.append(sum(look[age] for age in right))
+                    alone.append(sum(recency[age] for age in right) / sum(recency[:len(events)]))
+            assert row[name] == pytest.approx(np.mean(found), abs=1e-5)
+            assert row[f"{name}, recency alone"] == pytest.approx(np.mean(alone), abs=1e-5)
+        assert thread == "merged" or np.isnan(row["other shop"])
+    assert table.loc["merged"].notna().all().all() and list(head_table(world.model, batch).columns) == [
+        "events back", "other shop", "other shop, recency alone"]
+
+
+def looking_model(world, content):
+    """One head whose newest event looks at its own kind (odd or even ids), or at places only, whatever stands there."""
+    model = awake(ItemInputs(world.inputs.domain_of_item), views=("id",), heads=1, layers=1)
+    kind = torch.tensor([1.0, -1.0]).repeat(8)
+    with torch.no_grad():
+        model.items.id.copy_(torch.where(torch.arange(COUNT + 1)[:, None] % 2 == 0, kind, -kind) * (1.0 if content else 1e-6))
+        for encoder in model.encoders.values():
+            encoder.position.mul_(0 if content else 50)
+            linear = encoder.blocks[0].attention.query_key_value
+            linear.bias.zero_()
+            if content:
+                linear.weight[:32] = torch.eye(16).repeat(2, 1)
+    return model
+
+
+def test_the_planted_rule_is_found_by_who_looks_at_it_and_not_by_who_looks_at_age(world):
+    generator = np.random.default_rng(0)
+    rows = torch.from_numpy(np.stack([generator.permutation(np.arange(1, COUNT + 1))[:6] for _ in range(40)]))
+    batch = Batch(rows, None, torch.zeros(40, dtype=torch.long), torch.arange(40))
+    right = (rows % 2 == rows[:, -1:] % 2).numpy()           # served: the kind of the newest event
+    agreeing = [torch.from_numpy(row).float() for row in right]
+    seeing = planted_rule(looking_model(world, True), batch, right, agreeing).loc[("merged", 1, 1)]
+    assert seeing["attention"] > 0.95 and seeing["found"] and seeing["agrees"] and seeing["low"] <= seeing["beyond recency"] <= seeing["high"]
+    assert seeing["beyond recency"] == pytest.approx(seeing["attention"] - seeing["recency alone"])
+    assert not planted_rule(looking_model(world, True), batch, right, [-effect for effect in agreeing]).loc[("merged", 1, 1)]["agrees"]
+    drawn = [torch.from_numpy(generator.normal(size=6)) for _ in right]               # attention beyond recency, not attention, is compared
+    looks = newest_looks(looking_model(world, True), batch)["merged"][:, 0, 0].numpy()
+    beyond = looks - recency_alone(looks, np.ones_like(right))
+    compared = planted_rule(looking_model(world, True), batch, right, drawn).loc[("merged", 1, 1)]
+    assert compared["occlusion"] == pytest.approx(np.mean([spearmanr(*pair).statistic for pair in zip(beyond, drawn)]), abs=1e-6)
+    wrong = planted_rule(looking_model(world, True), batch, ~right, agreeing).loc[("merged", 1, 1)]
+    assert not wrong["found"] and wrong["by chance"] == pytest.approx(np.mean(1 - right.mean(1)[right.mean(1) < 1]))
+    ageing = planted_rule(looking_model(world, False), batch, right, agreeing).loc[("merged", 1, 1)]
+    assert abs(ageing["beyond recency"]) < 1e-4 and abs(ageing["attention"] - ageing["by chance"]) > 0.02

@@ -505,14 +505,14 @@ def test_learned_tag_weights_start_as_the_given_ones_and_follow_the_equation():
     given = inputs()
     items = ItemRepresentation(given, 16, tag_weighting="learned")
     others = sum(items.parts()[view] for view in ("id", "text", "image"))
-    torch.testing.assert_close(items.weights(others), given.tag_weights)               # before training nothing has been learned
+    torch.testing.assert_close(items.weights(items.tag_ids, items.tag_weights, others), given.tag_weights)               # before training nothing has been learned
     awake(items)
     others = sum(items.parts()[view] for view in ("id", "text", "image"))
     scores = [items.weigh @ torch.tanh(items.weigh_tag(items.tag_embedding()[tag]) + items.weigh_item(others[7])) for tag in given.tag_ids[7]]
     by_hand = given.tag_weights[7] * torch.stack(scores).exp()
-    torch.testing.assert_close(items.weights(others)[7], by_hand / by_hand.sum())
-    assert not torch.allclose(items.weights(others)[7], given.tag_weights[7], atol=1e-3)
-    torch.testing.assert_close(items.weights(others).sum(1), given.tag_weights.sum(1))   # 1, or 0 where there is no tag
+    torch.testing.assert_close(items.weights(items.tag_ids, items.tag_weights, others)[7], by_hand / by_hand.sum())
+    assert not torch.allclose(items.weights(items.tag_ids, items.tag_weights, others)[7], given.tag_weights[7], atol=1e-3)
+    torch.testing.assert_close(items.weights(items.tag_ids, items.tag_weights, others).sum(1), given.tag_weights.sum(1))   # 1, or 0 where there is no tag
     alone = ItemRepresentation(given, 16, views=("tags",), tag_weighting="learned")
     assert torch.isfinite(alone()).all()
 

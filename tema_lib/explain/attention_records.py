@@ -1,4 +1,4 @@
-"""What the model looked at in one test case, under the titles a person can read.
+"""What the model looked at in one case, under the titles a person can read.
 
 The weights are those of the forward pass in evaluation mode.  They say where the model *looked*, not what *decided*:
 `occlusion.py` asks the second question.  Status: the paper shows attention pictures (stated); their summary per event is ours.
@@ -9,58 +9,71 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tema_lib.data.interactions import Items
-from tema_lib.data.sequences import Batch, Sequences, domain_view, padded
+from tema_lib.data.sequences import Batch, Sequences, padded
+from tema_lib.explain.reading import Purchase, Reader
 from tema_lib.models.tema import THREADS, Tema
 
 
 @dataclass(frozen=True)
 class Event:
-    """One purchase: global id, title ("item <id>" where the data have none), domain "A" or "B"."""
+    """One purchase or item: global id, title ("item <id>" where the data have none), domain "A" or "B" in which it counts, tags."""
 
     item: int
     title: str
     domain: str
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class AttentionRecord:
-    """One test case.
+    """One case.
 
-    history: all events the model read, oldest first; target: what was bought next (None for a history made up by hand).
+    history: all events the model read, oldest first; days: for each, days before the newest (None where no times are known).
+    target: what was bought next (None for a history made up by hand); domain: "A" or "B", where it was bought.
     events[thread]: the events of a thread; weights[thread]: float [layers, H, T, T] over them, row = the event that looks,
     each row sums to 1 (a thread without events has T = 0); thread_weights[thread]: how much the last step listened to it (they sum to 1,
     or to 0 for an empty history); event_weights: float [len(history)], threads and heads of the last layer taken together (`event_attention`);
-    top: (event, score), best first.
+    top[domain]: (event, probability) of the first items of each shop, best first; target_rank and target_probability: where the target stands.
     """
 
     user: str
     history: tuple[Event, ...]
+    days: tuple[float, ...] | None
     target: Event | None
     domain: str
     events: dict[str, tuple[Event, ...]]
     weights: dict[str, Tensor]
     thread_weights: dict[str, float]
     event_weights: Tensor
-    top: tuple[tuple[Event, float], ...]
+    top: dict[str, tuple[tuple[Event, float], ...]]
+    target_rank: float | None
+    target_probability: float | None
+
+    def places(self, thread: str) -> list[int]:
+        """Where the events of a thread stand in the history."""
+        return [place for place, event in enumerate(self.history) if thread in ("merged", event.domain)]
+
+    def spread(self, thread: str, layer: int, head: int | None, looking: int) -> Tensor:
+        """The weights that event `looking` of a thread gives (`head` None: mean of all), at the places of the whole history, [len(history)]."""
+        row = torch.zeros(len(self.history))
+        if self.events[thread]:
+            weights = self.weights[thread][layer]
+            row[self.places(thread)] = (weights.mean(0) if head is None else weights[head])[looking]
+        return row
 
 
-def event_of(items: Items, item: int) -> Event:
-    return Event(item, items.title[item] or f"item {items.item_id[item]}", "AB"[items.domain_of_item[item]])
+def title_of(items: Items, item: int) -> str:
+    return items.title[item] or f"item {items.item_id[item]}"
 
 
-def history_batch(histories: Sequence[Sequence[int]], domain: int, max_length: int = 50) -> Batch:
-    """Histories of global ids, oldest first, as one right-padded batch that asks for the next event in `domain`."""
-    sequence = torch.zeros(len(histories), max([1, *(min(len(history), max_length) for history in histories)]), dtype=torch.long)
-    for line, history in enumerate(histories):
-        window = torch.as_tensor(list(history)[-max_length:], dtype=torch.long)
-        sequence[line, :len(window)] = window
-    rows = torch.arange(len(sequence))
-    return Batch(sequence, None, torch.full_like(rows, domain), rows)
+def event_of(reader: Reader, purchase: Purchase | int) -> Event:
+    purchase = purchase if isinstance(purchase, Purchase) else Purchase(purchase)
+    tags = tuple(reader.tags.vocabulary[tag] for tag in reader.tags_read(purchase)) if reader.tags else ()
+    return Event(purchase.item, title_of(reader.items, purchase.item), "AB"[reader.shop_of(purchase)], tags)
 
 
 def case_batch(sequences: Sequences, rows: Sequence[int], domain_of_item: Tensor, max_length: int = 50) -> Batch:
@@ -70,61 +83,68 @@ def case_batch(sequences: Sequences, rows: Sequence[int], domain_of_item: Tensor
 
 
 @torch.inference_mode()
+def newest_looks(model: Tema, batch: Batch) -> dict[str, Tensor]:
+    """What the newest event of each thread looks at, back in merged time: {thread: float [B, layers, H, T]}; rows of 0 for an empty thread."""
+    record, every = model.attention(batch), torch.arange(len(batch.sequence))
+    looks = {}
+    for thread in model.config.threads:
+        here = batch.sequence > 0 if thread == "merged" else model.domain_of_item[batch.sequence] == THREADS.index(thread)
+        newest = (here.sum(1) - 1).clamp(min=0)
+        row = record[thread]["weights"][every, :, :, newest]                                # (B, layers, H, Ts)
+        place = (here.long().cumsum(1) - 1).clamp(min=0)[:, None, None].expand(*row.shape[:3], -1)
+        looks[thread] = row.gather(3, place) * here[:, None, None]
+    return looks
+
+
+@torch.inference_mode()
 def event_attention(model: Tema, batch: Batch) -> Tensor:
     """How much the prediction looks at each event, [B, T]: rows sum to 1, or to 0 for an empty history.
 
-        a_j = sum_s  beta_s * mean_h  alpha^s_h[last event of s, j]
+        a_j = sum_s  beta_s * mean_h  alpha^s_h[newest event of s, j]
 
     beta: attention across the threads; alpha: attention inside thread s, last layer.  Ours: a summary that ignores residual paths and,
     with several layers, what the layers below had mixed already.
     """
-    record = model.attention(batch)
-    domain_of_item = model.domain_of_item
-    last = batch.last
-    across = record["across"]["weights"][torch.arange(len(last)), last]                     # (B, threads)
-    total = torch.zeros(batch.sequence.shape)
-    for number, thread in enumerate(model.config.threads):
-        weights = record[thread]["weights"][:, -1].mean(1)                                  # (B, Ts, Ts), mean over heads
-        here = batch.sequence > 0 if thread == "merged" else domain_of_item[batch.sequence] == THREADS.index(thread)
-        latest = (here.sum(1) - 1).clamp(min=0)
-        row = weights[torch.arange(len(last)), latest]                                      # (B, Ts): the thread's last event looks
-        place = (here.long().cumsum(1) - 1).clamp(min=0)
-        total += across[:, number, None] * row.gather(1, place) * here                      # back to merged time
-    return total
+    across = model.attention(batch)["across"]["weights"][torch.arange(len(batch.last)), batch.last]     # (B, threads)
+    looks = newest_looks(model, batch)
+    return sum(across[:, number, None] * looks[thread][:, -1].mean(1) for number, thread in enumerate(model.config.threads))
 
 
-@torch.inference_mode()
-def record_of(model: Tema, history: Sequence[int], domain: int, items: Items, *, target: int | None = None, user: str = "",
-              max_length: int = 50, top: int = 5) -> AttentionRecord:
-    """Record of a history of global ids; `domain` is where the next purchase happens.  Items bought already are not recommended.
+def record_of(reader: Reader, history: Sequence[Purchase | int], domain: int, *, target: int | None = None, user: str = "",
+              times: Sequence[int] | None = None, bought: Sequence[int] | None = None, top: int = 5) -> AttentionRecord:
+    """Record of a history; `domain` is where the next purchase happens.
 
+    What was `bought` (by default the items of the history) is not recommended; `times` are the events' seconds.
     Raises ValueError for an id that is no item.
     """
-    history = [int(item) for item in history][-max_length:]
-    if bad := [item for item in history if not 1 <= item <= items.count]:
-        raise ValueError(f"{bad[0]} is no item: global ids run from 1 to {items.count}.")
-    batch = history_batch([history], domain, max_length)
-    seen = model.attention(batch)
-    events, weights = {}, {}
-    for thread in model.config.threads:
-        ids = seen[thread]["sequence"][0]
-        length = int((ids > 0).sum())
-        events[thread] = tuple(event_of(items, int(item)) for item in ids[:length])
-        weights[thread] = seen[thread]["weights"][0, :, :, :length, :length].clone()
-    across = seen["across"]["weights"][0, max(len(history) - 1, 0)].tolist()
+    bought = reader.bought(history) if bought is None else bought
+    history = reader.purchases(history)
+    events = tuple(event_of(reader, purchase) for purchase in history)
+    reading = reader.read([history])
+    in_thread, weights, share = {}, {}, reading.across[0, domain]
+    event_weights = torch.zeros(len(history))
+    for number, thread in enumerate(reader.model.config.threads):
+        places = [place for place, event in enumerate(events) if thread in ("merged", event.domain)]
+        in_thread[thread] = tuple(events[place] for place in places)
+        weights[thread] = reading.weights[thread][0, :, :, :len(places), :len(places)].clone()
+        if places:
+            event_weights[places] += share[number] * weights[thread][-1].mean(0)[-1]
+    days = None if times is None else tuple((times[-1] - time) / 86_400 for time in list(times)[-len(history):])
+    best = {}
+    for name, own in zip("AB", reader.of_domain):
+        free = own[~torch.isin(own, torch.tensor(bought, dtype=torch.long))]
+        first = reading.log_probability[0, free].topk(min(top, len(free)))
+        best[name] = tuple((event_of(reader, int(free[place])), float(value.exp())) for value, place in zip(first.values, first.indices))
+    place = chance = None
+    if target is not None:
+        place = float(reading.rank(target, reader.rivals(target, bought))[0])
+        chance = float(reading.log_probability[0, target].exp())
+    return AttentionRecord(user, events, days, None if target is None else event_of(reader, target), "AB"[domain], in_thread, weights,
+                           dict(zip(reader.model.config.threads, share.tolist())), event_weights, best, place, chance)
 
-    candidates = torch.from_numpy(np.setdiff1d(items.of_domain(domain), history))
-    training, _ = model.training, model.eval()
-    scores = model.score(batch, candidates)[0]
-    model.train(training)
-    best = scores.topk(min(top, len(candidates)))
-    ranked = tuple((event_of(items, int(candidates[place])), float(score)) for score, place in zip(best.values, best.indices))
-    return AttentionRecord(user, tuple(event_of(items, item) for item in history), None if target is None else event_of(items, target), "AB"[domain],
-                           events, weights, dict(zip(model.config.threads, across)), event_attention(model, batch)[0, :len(history)], ranked)
 
-
-def attention_record(model: Tema, sequences: Sequences, row: int, items: Items, *, max_length: int = 50, top: int = 5) -> AttentionRecord:
-    """Record of test case `row`: its last event is the target, what precedes it the history."""
-    sequence = sequences[row].tolist()
-    return record_of(model, sequence[:-1], int(items.domain_of_item[sequence[-1]]), items, target=sequence[-1],
-                     user=sequences.user_id[row], max_length=max_length, top=top)
+def attention_record(reader: Reader, sequences: Sequences, row: int, *, times: Sequence[int] | None = None, top: int = 5) -> AttentionRecord:
+    """Record of test case `row`: its last event is the target, what precedes it the history.  `times`: seconds of all events of the row."""
+    *history, target = sequences[row].tolist()
+    return record_of(reader, history, int(reader.items.domain_of_item[target]), target=target, user=sequences.user_id[row],
+                     times=None if times is None else list(times)[:-1], top=top)

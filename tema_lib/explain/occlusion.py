@@ -1,4 +1,4 @@
-"""What decided: take one event away, ask the model again, and see how the target's log-probability changes.
+"""What decided: take something away, ask the model again, and see how the target's log-probability and rank change.
 
 An intervention, where attention is only a reading.  It too is no last word: events that repeat each other hide each other's effect,
 and a history with a hole was never seen in training.
@@ -7,6 +7,8 @@ and a history with a hole was never seen in training.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,19 +16,32 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from tema_lib.data.interactions import Items
-from tema_lib.explain.attention_records import history_batch
+from tema_lib.data.sequences import Batch, Sequences
+from tema_lib.explain.attention_records import AttentionRecord, Event, event_of, record_of
+from tema_lib.explain.reading import Purchase, Reader
 from tema_lib.models.contract import Level0
 
 
 @torch.inference_mode()
-def log_probabilities(model: Level0, histories: Sequence[Sequence[int]], target: int, items: Items, max_length: int = 50) -> Tensor:
-    """log P(target | history) for each history, [len(histories)]: softmax over all items of the target's domain, as in training."""
-    domain = int(items.domain_of_item[target])
-    candidates = torch.from_numpy(items.of_domain(domain))
+def log_probabilities(model: Level0, histories: Sequence[Sequence[int]], targets: Sequence[int] | int, items: Items, max_length: int = 50) -> Tensor:
+    """log P(target | history) for each history, [len(histories)]: softmax over all items of the target's domain, as in training.
+
+    Any system that scores can be asked; one target for all histories, or one each.
+    """
+    windows = [list(history)[-max_length:] for history in histories]
+    targets = torch.as_tensor(targets).expand(len(windows))
+    sequence = torch.zeros(len(windows), max([1, *map(len, windows)]), dtype=torch.long)
+    for line, window in enumerate(windows):
+        sequence[line, :len(window)] = torch.tensor(window, dtype=torch.long)
+    answer, shop = torch.empty(len(windows)), torch.from_numpy(items.domain_of_item)[targets]
     training, _ = model.training, model.eval()
-    scores = model.score(history_batch(histories, domain, max_length), candidates).float()
+    for domain in shop.unique().tolist():
+        lines, candidates = torch.nonzero(shop == domain).flatten(), torch.from_numpy(items.of_domain(domain))
+        batch = Batch(sequence[lines], None, torch.full_like(lines, domain), lines)
+        scores = torch.cat([part.float().log_softmax(-1) for part in model.scorer(candidates, rows=1024)(batch)])
+        answer[lines] = scores.gather(1, targets[lines, None] - candidates[0])[:, 0]
     model.train(training)
-    return scores.log_softmax(-1)[:, target - int(candidates[0])]
+    return answer
 
 
 def occlusion(model: Level0, history: Sequence[int], target: int, items: Items, max_length: int = 50) -> Tensor:
@@ -34,10 +49,18 @@ def occlusion(model: Level0, history: Sequence[int], target: int, items: Items, 
 
     Positive: the event spoke for the target.  The window of `max_length` events is cut first, so no older event slips in for a removed one.
     """
-    window = [int(item) for item in history][-max_length:]
-    without = [window[:place] + window[place + 1:] for place in range(len(window))]
-    answers = log_probabilities(model, [window, *without], target, items, max_length)
-    return answers[0] - answers[1:]
+    return occlusions(model, [history], [target], items, max_length)[0]
+
+
+def occlusions(model: Level0, histories: Sequence[Sequence[int]], targets: Sequence[int], items: Items, max_length: int = 50) -> list[Tensor]:
+    """`occlusion` of many cases at once, a [T] each."""
+    windows = [[int(item) for item in history][-max_length:] for history in histories]
+    asked, wanted = [], []
+    for window, target in zip(windows, targets):
+        asked += [window, *(window[:place] + window[place + 1:] for place in range(len(window)))]
+        wanted += [int(target)] * (len(window) + 1)
+    answers = log_probabilities(model, asked, wanted, items, max_length).split([len(window) + 1 for window in windows])
+    return [answer[0] - answer[1:] for answer in answers]
 
 
 def agreement(attention: Tensor | np.ndarray, effect: Tensor | np.ndarray) -> float:
@@ -48,3 +71,134 @@ def agreement(attention: Tensor | np.ndarray, effect: Tensor | np.ndarray) -> fl
     if len(attention) < 3 or np.ptp(attention) == 0 or np.ptp(effect) == 0:
         return float("nan")
     return float(spearmanr(attention, effect).statistic)
+
+
+def fair_shares(reader: Reader, history: Sequence[Purchase | int], targets: Sequence[int], draws: int = 100, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """What each event adds to log P(target), averaged over random orders of putting the history together: (mean, standard error), [targets, T] each.
+
+    Events that stand in for each other hide each other when one alone is removed; here they share what they have in common.  The shares sum to
+    log P(target | history) - log P(target | nothing).  The parts keep their order in time.  Source: Shapley 1953; drawn orders: Castro et al. 2009.
+    Raises ValueError for fewer than two draws, which have no standard error.
+    """
+    if draws < 2:
+        raise ValueError(f"{draws} orders give no standard error: draw at least two.")
+    history, targets, generator = reader.purchases(history), list(targets), torch.Generator().manual_seed(seed)
+    if not history:
+        return torch.zeros(len(targets), 0), torch.zeros(len(targets), 0)
+    orders = [torch.randperm(len(history), generator=generator).tolist() for _ in range(draws)]
+    parts: dict[frozenset, int] = {}
+    paths = torch.tensor([[parts.setdefault(frozenset(order[:size]), len(parts)) for size in range(len(history) + 1)] for order in orders])
+    asked = [[history[place] for place in sorted(part)] for part in parts]
+    known = torch.cat([reader.read(asked[start:start + 512]).log_probability[:, targets] for start in range(0, len(asked), 512)])
+    gained = torch.zeros(draws, len(history), len(targets))
+    gained.scatter_(1, torch.tensor(orders, dtype=torch.long).view(draws, -1, 1).expand_as(gained), known[paths].diff(dim=1))
+    return gained.mean(0).T, gained.std(0).T / draws ** 0.5
+
+
+# ---------------------------------------------------------------------------------------------- events, tags and views of one case
+
+class Effect(NamedTuple):
+    """What the target loses when something is taken away: `lost` in log-probability (positive: it spoke for the target), and its rank then."""
+
+    lost: float
+    rank: float
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Everything that can be taken away in one case, and what this does to one target.
+
+    events: one effect per event of the history; tags: per event (tag, effect) for each of its tags, taken from this event only;
+    own_tags: the same for the target's own tags; views: id, text, image, tags, taken from all items alike (`Reader.without`);
+    shares, shares_error: [T] each, `fair_shares`.
+    """
+
+    target: Event
+    log_probability: float
+    rank: float
+    events: tuple[Effect, ...]
+    tags: tuple[tuple[tuple[str, Effect], ...], ...]
+    own_tags: tuple[tuple[str, Effect], ...]
+    views: dict[str, Effect]
+    shares: Tensor
+    shares_error: Tensor
+
+
+def effects(reader: Reader, history: Sequence[Purchase | int], targets: Sequence[int], bought: Sequence[int] | None = None, draws: int = 100) -> list[Effects]:
+    """Take away each event, each tag of each event, each tag of the target and each view, one at a time; then the fair shares of the events."""
+    bought = reader.bought(history) if bought is None else bought
+    history = reader.purchases(history)
+    tagged = reader.tags is not None and "tags" in reader.shares
+    tags_of = lambda purchase: reader.tags_read(purchase) if tagged else ()
+    less = lambda tags, tag: tuple(other for other in tags if other != tag)
+    cuts = [(place, tag) for place, purchase in enumerate(history) for tag in tags_of(purchase)]
+    edited = [history, *(history[:place] + history[place + 1:] for place in range(len(history))),
+              *((*history[:place], replace(history[place], tags=less(tags_of(history[place]), tag)), *history[place + 1:]) for place, tag in cuts)]
+    reading, blind = reader.read(edited), {view: reader.without(view).read([history]) for view in (reader.shares if len(reader.shares) > 1 else ())}
+    shares, errors = fair_shares(reader, history, targets, draws)
+    found = []
+    for line, target in enumerate(targets):
+        rivals = reader.rivals(target, bought)
+        whole = float(reading.log_probability[0, target])
+        of = lambda answer: [Effect(whole - chance, rank) for chance, rank in zip(answer.log_probability[:, target].tolist(), answer.rank(target, rivals).tolist())]
+        (_, rank), *single = of(reading)
+        tags = [[] for _ in history]
+        for (place, tag), effect in zip(cuts, single[len(history):]):
+            tags[place].append((reader.tags.vocabulary[tag], effect))
+        own = tags_of(Purchase(target))
+        found.append(Effects(event_of(reader, target), whole, rank, tuple(single[:len(history)]), tuple(map(tuple, tags)),
+                             tuple((reader.tags.vocabulary[tag], of(reader.with_tags(target, less(own, tag)).read([history]))[0]) for tag in own),
+                             {view: of(answer)[0] for view, answer in blind.items()}, shares[line], errors[line]))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- the whole answer
+
+NEXT, FIRST = "true next item", "first recommendation"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One case, read and cross-examined.
+
+    record: what the model looked at; control: the same case read by a network with random weights; effects: what decided, for each thing explained:
+    NEXT (where it is known) and FIRST.
+    """
+
+    record: AttentionRecord
+    control: AttentionRecord
+    effects: dict[str, Effects]
+
+    def about(self, of: str) -> Effects:
+        """The effects on what is to be explained; on the other thing where this one is missing (no target known, or nothing left to recommend)."""
+        return self.effects[of] if of in self.effects else next(iter(self.effects.values()))
+
+    def agreement(self, of: str, thread: str, layer: int = -1, head: int | None = None, control: bool = False) -> tuple[float, float]:
+        """Rank correlation of what the newest event of a thread looks at with what the removal of each event changes, and with the fair shares.
+
+        `control`: the look of the random weights instead.  nan for fewer than three events.
+        """
+        record, places = (self.control if control else self.record), self.record.places(thread)
+        look, effects = record.spread(thread, layer, head, -1)[places], self.about(of)
+        lost = torch.tensor([effect.lost for effect in effects.events])
+        return agreement(look, lost[places]), agreement(look, effects.shares[places])
+
+
+def explanation_of(reader: Reader, control: Reader, history: Sequence[Purchase | int], domain: int, **about) -> Explanation:
+    """Read a history and take everything away in turn; `about` goes to `record_of` (target, user, times, bought, top).
+
+    Raises ValueError where there is nothing to explain: no target, and nothing left to recommend.
+    """
+    record = record_of(reader, history, domain, **about)
+    explained = ({} if record.target is None else {NEXT: record.target.item}) | {FIRST: item.item for item, _ in record.top[record.domain][:1]}
+    if not explained:
+        raise ValueError(f"there is nothing to explain: everything in {record.domain} was bought, and no target is known.")
+    found = effects(reader, history, list(explained.values()), about.get("bought"))
+    return Explanation(record, record_of(control, history, domain, **about), dict(zip(explained, found)))
+
+
+def explain(reader: Reader, control: Reader, sequences: Sequences, row: int, *, times: Sequence[int] | None = None, top: int = 5) -> Explanation:
+    """Explain test case `row`; `times` are the seconds of all its events, the target included."""
+    *history, target = sequences[row].tolist()
+    return explanation_of(reader, control, history, int(reader.items.domain_of_item[target]), target=target, user=sequences.user_id[row],
+                          times=None if times is None else list(times)[:-1], top=top)

@@ -14,16 +14,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib import pyplot as plt
 
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage, TextArea
+
+from tema_lib.data.interactions import Items
 from tema_lib.explain.attention_records import AttentionRecord, Event
-from tema_lib.training import TrainingHistory
+from tema_lib.explain.composition import Composition
+from tema_lib.explain.occlusion import FIRST, Explanation
+from tema_lib.features.image import read_picture
 
 COLOURS = {"A": "#E69F00", "B": "#0072B2", "merged": "#009E73"}
+OTHERS = ("#009E73", "#CC79A7", "#56B4E9", "#000000")
+FOR, AGAINST = "#009E73", "#D55E00"                  # speaks for, speaks against; the side of the zero says the same
 READABLE = {"A": "#9A6A00", "B": "#0072B2"}          # the same orange, dark enough for small letters on white
 
 
 def label(event: Event, width: int = 30) -> str:
     """A title cut to `width` letters, safe for matplotlib, which would read $...$ as a formula."""
-    return textwrap.shorten(event.title, width, placeholder=" …").replace("$", r"\$") or event.title[:width].replace("$", r"\$")
+    return written(event.title, width)
+
+
+def written(text: str, width: int = 30) -> str:
+    """Any text, cut at a word where one ends early enough, as matplotlib shall write it."""
+    cut = textwrap.shorten(text, width, placeholder=" …")
+    return (f"{text[:width - 1]}…" if cut.strip() == "…" else cut).replace("$", r"\$")
 
 
 def _colour_labels(axis_labels, events: Sequence[Event]) -> None:
@@ -83,41 +96,101 @@ def thread_bars(records: Mapping[str, AttentionRecord]) -> Figure:
     return fig
 
 
-def attention_beside_effect(record: AttentionRecord, effect: Sequence[float], last: int = 12) -> Figure:
-    """Left: attention on each event.  Right: what its removal costs the target, in log-probability."""
-    events, places = record.history[-last:], np.arange(min(last, len(record.history)))
-    colours = [COLOURS[event.domain] for event in events]
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 1.4 + 0.34 * len(events)), sharey=True, layout="constrained")
-    left.barh(places, np.asarray(record.event_weights)[-last:], color=colours)
-    right.barh(places, np.asarray(effect)[-last:], color=colours)
-    left.set_yticks(places, [label(event) for event in events])
-    left.invert_yaxis()
-    _colour_labels(left.get_yticklabels(), events)
-    left.set(xlabel="attention (sums to 1)", title="where the model looked")
-    right.set(xlabel="log P(target) lost without this event", title="what its removal changed")
-    right.axvline(0, color="black", linewidth=0.8)
+def thumbnails(ax: Axes, items: Items, events: Sequence[Event], places: Sequence[tuple[float, float]], zoom: float = 0.26) -> None:
+    """Small pictures at (x, y) places of the axes; the letter of the shop where an item has none that can be read."""
+    for event, (x, y) in zip(events, places):
+        try:
+            small = read_picture(items.image[event.item] or "")
+            small.thumbnail((96, 96))
+            content = OffsetImage(np.asarray(small), zoom=zoom * 96 / max(small.size))
+        except (OSError, ValueError):
+            content = TextArea(event.domain, textprops={"fontweight": "bold", "ha": "center"})
+        ax.add_artist(AnnotationBbox(content, (x, y), pad=0.15, bboxprops={"edgecolor": COLOURS[event.domain], "linewidth": 1.6, "boxstyle": "round,pad=0.1"}))
+
+
+def time_line(explanation: Explanation, items: Items, of: str = FIRST, last: int = 14) -> Figure:
+    """The history as two rails of pictures, titles and tags; beside each event attention, loss when it is removed alone, and fair share.
+
+    Only the `last` events are shown.  Error bars: two standard errors of the drawn orders.
+    """
+    record, effects = explanation.record, explanation.about(of)
+    events, height = record.history[-last:], np.arange(min(last, len(record.history)))
+    fig, axes = plt.subplots(1, 5, figsize=(11.5, 1.5 + 0.46 * len(events)), sharey=True, layout="constrained", width_ratios=[0.75, 3.1, 1.5, 1.5, 1.5])
+    rails, titles, *bars = axes
+    for x, domain in enumerate("AB"):
+        rails.axvline(x, color=COLOURS[domain], linewidth=2, zorder=0)
+    rails.set(xlim=(-0.6, 1.6), xticks=[0, 1], xticklabels=["A", "B"], yticks=[], title="shop")
+    thumbnails(rails, items, events, [("AB".index(event.domain), place) for event, place in zip(events, height)])
+    for event, place in zip(events, height):
+        titles.text(0, place - 0.16, label(event, 46), fontweight="bold", fontsize="small", va="center")
+        titles.text(0, place + 0.22, written(" · ".join(event.tags), 54), fontsize="x-small", color="#555555", va="center")
+    titles.set(xlim=(0, 1), xticks=[], title="bought, with its tags")
+    lost = np.array([effect.lost for effect in effects.events])[-last:]
+    shares, errors = effects.shares.numpy()[-last:], effects.shares_error.numpy()[-last:]
+    signed = lambda values: [FOR if value >= 0 else AGAINST for value in values]
+    bars[0].barh(height, record.event_weights.numpy()[-last:], color=[COLOURS[event.domain] for event in events], height=0.6)
+    bars[1].barh(height, lost, color=signed(lost), height=0.6)
+    bars[2].barh(height, shares, xerr=2 * errors, color=signed(shares), height=0.6, error_kw={"elinewidth": 0.9})
+    for ax, title, xlabel in zip(bars, ("attention", "removed alone", "fair share"), ("sums to 1", "log P lost", "log P added")):
+        ax.set(title=title, xlabel=xlabel)
+        ax.axvline(0, color="black", linewidth=0.8)
+    bars[0].set_ylim(len(events) - 0.4, -0.6)                                  # the oldest on top
+    sns.despine(fig=fig, left=True)
+    rails.spines["bottom"].set_visible(False), titles.spines["bottom"].set_visible(False)
+    for ax in axes:
+        ax.tick_params(left=False, labelleft=False)
+    return fig
+
+
+def recommendations(record: AttentionRecord, items: Items) -> Figure:
+    """The first items of both shops with their probability; the true next one is marked where it is among them."""
+    fig, axes = plt.subplots(1, 2, figsize=(11.5, 0.8 + 0.46 * max(map(len, record.top.values()))), layout="constrained")
+    for ax, (domain, best) in zip(axes, record.top.items()):
+        height = np.arange(len(best))
+        ax.barh(height, [chance for _, chance in best], color=COLOURS[domain], height=0.6)
+        hit = [record.target is not None and event.item == record.target.item for event, _ in best]
+        ax.set_yticks(height, [f"{label(event, 36)}{'  (bought next)' if right else ''}" for (event, _), right in zip(best, hit)])
+        for text, right in zip(ax.get_yticklabels(), hit):
+            text.set_fontweight("bold" if right else "normal")
+        ax.set(title=f"recommended in {domain}", xlabel="probability")
+        ax.invert_yaxis()
+        ax.tick_params(axis="y", pad=26)
+        thumbnails(ax, items, [event for event, _ in best], [(0, place) for place in height])
+        for box in [artist for artist in ax.artists if isinstance(artist, AnnotationBbox)]:
+            box.xybox, box.boxcoords = (-14, 0), "offset points"
     sns.despine(fig=fig)
     return fig
 
 
-def training_curves(history: TrainingHistory) -> Figure:
-    """Training loss (left) and validation MRR of both domains (right); the dashed line is the epoch whose weights were kept.
-
-    Raises ValueError for a system that was not trained.
-    """
-    if not history.epochs:
-        raise ValueError("this system counts and is not trained: there is no curve to draw.")
-    epochs = np.arange(1, history.epochs + 1)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3), layout="constrained")
-    for name, values in history.loss.items():
-        left.plot(epochs, values, marker="o", markersize=3, color=COLOURS["merged"], label=name)
-    for domain in "AB":
-        right.plot(epochs, [mrr[domain] for mrr in history.valid_mrr], marker="o", markersize=3, color=COLOURS[domain], label=domain)
-    for ax in (left, right):
-        ax.axvline(history.best + 1, color="grey", linestyle="--", linewidth=1)
-        ax.set_xlabel("epoch"), ax.legend(frameon=False)
-    left.set_ylabel("training loss"), right.set_ylabel("validation MRR")
+def ingredients(found: Composition) -> Figure:
+    """By how many degrees an item's vector turns when a view (left) or a single tag (right) is left out."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 1.2 + 0.3 * max(len(found.views), len(found.tags), 1)), layout="constrained")
+    for ax, parts, title in ((left, found.views, "a view left out"), (right, found.tags, "a tag left out")):
+        ax.barh([written(part.name) for part in parts], [part.turn for part in parts], color=COLOURS["merged"])
+        ax.set(title=title, xlabel="the vector turns by (degrees)")
+        ax.invert_yaxis()
     sns.despine(fig=fig)
+    return fig
+
+
+def item_maps(maps: Mapping[str, np.ndarray], domain: np.ndarray, groups: np.ndarray | None = None) -> Figure:
+    """Points [N, 2] of each named map side by side: circles are A, crosses are B; `groups` (an occasion each) give the colours and are named."""
+    fig, axes = plt.subplots(1, len(maps), figsize=(6.2 * len(maps), 5.6), squeeze=False, layout="constrained")
+    names = [] if groups is None else sorted(set(groups))
+    colours = dict(zip(names, sns.color_palette("husl", len(names))))
+    for ax, (title, points) in zip(axes[0], maps.items()):
+        for shop, marker in ((0, "o"), (1, "x")):
+            own = domain == shop
+            colour = COLOURS["AB"[shop]] if groups is None else [colours[group] for group in groups[own]]
+            ax.scatter(*points[own].T, c=colour, marker=marker, s=22, linewidths=1.1 if marker == "x" else 0, alpha=0.85, label="AB"[shop])
+        for name in names:                                    # a name where most of its group lies: colour alone tells nothing to many eyes
+            ax.text(*np.median(points[groups == name], axis=0), written(name), fontsize="x-small", ha="center", va="center",
+                    bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colours[name], "alpha": 0.85})
+        ax.set(title=title, xticks=[], yticks=[])
+    legend = axes[0][0].legend(frameon=False, loc="upper left", title="shop")
+    for handle in legend.legend_handles:
+        handle.set_color("black")
+    sns.despine(fig=fig, left=True, bottom=True)
     return fig
 
 
@@ -131,8 +204,9 @@ def intervals(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], xlab
     for number, kind in enumerate(kinds):
         places = [place for place, row in enumerate(rows.values()) if kind in row]
         values, low, high = np.array([row[kind] for row in rows.values() if kind in row]).T
+        colour = COLOURS.get(kind, OTHERS[number % len(OTHERS)])
         ax.errorbar(values, np.array(places) + 0.22 * (number - (len(kinds) - 1) / 2), xerr=[values - low, high - values], fmt="o", markersize=5,
-                    color=COLOURS.get(kind, COLOURS["merged"]), capsize=3, label=kind)
+                    color=colour, capsize=3, label=kind)
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set_ylim(len(rows) - 0.5, -0.5)                   # first row on top
     ax.set_xlabel(xlabel)

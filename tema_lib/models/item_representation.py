@@ -112,32 +112,37 @@ class ItemRepresentation(nn.Module):
             parts.append(self.tag)
         return sum(parts)
 
-    def weights(self, others: Tensor | float) -> Tensor:
-        """Weights [N+1, K] of each item's tags: the given ones, or those learned on top of them, w ~ given exp(a . tanh(W tag + U item)).
+    def weights(self, tag_ids: Tensor, given: Tensor, others: Tensor | float) -> Tensor:
+        """Weights [R, K] of the tags of R items: the `given` ones, or those learned on top of them, w ~ given exp(a . tanh(W tag + U item)).
 
-        others [N+1, D]: the item without its tags (0 where tags are the only view). Form of the learned weights: inferred, Bahdanau's.
+        others [R, D]: the items without their tags (0 where tags are the only view). Form of the learned weights: inferred, Bahdanau's.
         """
         if self.tag_weighting == "given":
-            return self.tag_weights
-        item = self.weigh_item(others) if isinstance(others, Tensor) else self.weigh_item.bias.expand(len(self.tag_ids), -1)
-        scores = torch.tanh(self.weigh_tag(self.tag_embedding())[self.tag_ids] + item[:, None]) @ self.weigh
-        grown = self.tag_weights * torch.exp(scores - scores.max(-1, keepdim=True).values)
+            return given
+        item = self.weigh_item(others) if isinstance(others, Tensor) else self.weigh_item.bias.expand(len(tag_ids), -1)
+        scores = torch.tanh(self.weigh_tag(self.tag_embedding())[tag_ids] + item[:, None]) @ self.weigh
+        grown = given * torch.exp(scores - scores.max(-1, keepdim=True).values)
         return grown / grown.sum(-1, keepdim=True).clamp(min=1e-12)
 
-    def parts(self) -> dict[str, Tensor]:
-        """Each view's share of the fused vector, [N+1, D] each: what notebook 03 looks at one by one."""
+    def parts(self, rows: Tensor | None = None, tags: tuple[Tensor, Tensor] | None = None) -> dict[str, Tensor]:
+        """Each view's share of the fused vector, [N+1, D] each: what notebook 03 looks at one by one.
+
+        `rows` [R] asks for these items only, `tags` (ids, weights), [R, K] each, gives them other tags than their own (notebook 05).
+        """
+        chosen = (lambda tensor: tensor) if rows is None else (lambda tensor: tensor[rows])
         shares = {}
         if "id" in self.views:
-            shares["id"] = self.id
+            shares["id"] = chosen(self.id)
         for view in ("text", "image"):
             if view in self.views:
-                mapped = getattr(self, f"{view}_map")(getattr(self, f"{view}_features"))
-                present = getattr(self, f"{view}_present")[:, None]
+                mapped = getattr(self, f"{view}_map")(chosen(getattr(self, f"{view}_features")))
+                present = chosen(getattr(self, f"{view}_present"))[:, None]
                 shares[view] = torch.where(present, mapped, getattr(self, f"{view}_missing"))
         if "tags" in self.views:
-            weights = self.weights(sum(shares.values()))
-            weighted = F.embedding_bag(self.tag_ids, self.tag_embedding().to(weights.dtype), per_sample_weights=weights, mode="sum")
-            shares["tags"] = torch.where((self.tag_ids > 0).any(1, keepdim=True), weighted, self.tags_missing)
+            tag_ids, given = tags or (chosen(self.tag_ids), chosen(self.tag_weights))
+            weights = self.weights(tag_ids, given, sum(shares.values()))
+            weighted = F.embedding_bag(tag_ids, self.tag_embedding().to(weights.dtype), per_sample_weights=weights, mode="sum")
+            shares["tags"] = torch.where((tag_ids > 0).any(1, keepdim=True), weighted, self.tags_missing)
         return shares
 
     def forward(self) -> Tensor:

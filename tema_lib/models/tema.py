@@ -54,8 +54,12 @@ class Tema(Level1):
         self.across = ThreadAttention(config.hidden, len(config.threads))
         self.dropout = Dropout(config.dropout)
 
-    def threads(self, batch: Batch, table: Tensor, need_weights: bool = False):
-        """Intra-sequence attention: states (B, T, threads, D), present (B, T, threads), and per thread its sequence and weights."""
+    def threads(self, batch: Batch, table: Tensor, need_weights: bool = False, domain_of_item: Tensor | None = None):
+        """Intra-sequence attention: states (B, T, threads, D), present (B, T, threads), and per thread its sequence and weights.
+
+        `domain_of_item` says in which shop each row of a longer `table` counts (edited events, `explain.reading`).
+        """
+        domain_of_item = self.domain_of_item if domain_of_item is None else domain_of_item
         states, present, looked = [], [], {}
         for thread in self.config.threads:
             if thread == "merged":
@@ -63,7 +67,7 @@ class Tema(Level1):
                 state, weights = self.encoders[thread](self.dropout(F.embedding(sequence, table)), need_weights)
                 states.append(state * here[..., None])
             else:
-                view = domain_view(batch.sequence, self.domain_of_item, THREADS.index(thread))
+                view = domain_view(batch.sequence, domain_of_item, THREADS.index(thread))
                 sequence, here = view.sequence, view.has_any
                 state, weights = self.encoders[thread](self.dropout(F.embedding(sequence, table)), need_weights)
                 states.append(view.read(state))                                  # back to merged time

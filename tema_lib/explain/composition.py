@@ -1,0 +1,78 @@
+"""What an item vector is made of: how far it turns when a view or a tag is left out, and whom it stands beside.
+
+By ablation and not by the length of the parts: two long parts may point the same way, or cancel.  Status: ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tema_lib.explain.attention_records import Event, event_of
+from tema_lib.explain.reading import Purchase, Reader
+from tema_lib.tags import NEAREST, OWN, SNAPPED
+
+ORIGIN = {OWN: "the model's own word", SNAPPED: "its word, snapped to the list", NEAREST: "nearest by meaning, not in the reply"}
+
+
+class Ingredient(NamedTuple):
+    """One view or tag of an item.  turn: degrees by which the vector turns without it; length: norm of the part that it adds (0 for a tag)."""
+
+    name: str
+    turn: float
+    length: float = 0.0
+    weight: float = 0.0                  # of a tag
+    origin: str = ""                     # of a tag
+
+
+@dataclass(frozen=True)
+class Composition:
+    """One item taken apart.
+
+    replies: what the language model said, unedited; neighbours["A" | "B"]: (item, cosine) nearest first; neighbours_without: the same in a space
+    without tags.
+    """
+
+    item: Event
+    description: str
+    views: tuple[Ingredient, ...]
+    tags: tuple[Ingredient, ...]
+    replies: tuple[str, ...]
+    neighbours: dict[str, tuple[tuple[Event, float], ...]]
+    neighbours_without: dict[str, tuple[tuple[Event, float], ...]]
+
+
+def turned(one: Tensor, other: Tensor) -> float:
+    """The angle between two vectors [D], in degrees."""
+    return float(torch.rad2deg(torch.arccos(F.cosine_similarity(one, other, dim=0).clamp(-1, 1))))
+
+
+def neighbours(reader: Reader, item: int, count: int = 5) -> dict[str, tuple[tuple[Event, float], ...]]:
+    """The items nearest to `item` in each shop, by cosine, itself left out."""
+    near = {}
+    for name, own in zip("AB", reader.of_domain):
+        others = own[own != item]
+        best = (reader.outputs[others] @ reader.outputs[item]).topk(min(count, len(others)))
+        near[name] = tuple((event_of(reader, int(others[place])), float(value)) for value, place in zip(best.values, best.indices))
+    return near
+
+
+def composition(reader: Reader, item: int, count: int = 5) -> Composition:
+    """Take one item apart.  Raises ValueError for an id that is no item."""
+    reader.purchases([item])
+    whole = reader.inputs[item]
+    without = {view: reader.without(view) for view in reader.shares} if len(reader.shares) > 1 else {}
+    views = tuple(Ingredient(view, turned(whole, other.inputs[item]), float(reader.shares[view][item].norm())) for view, other in without.items())
+    tags, replies = (), ()
+    if reader.tags is not None and "tags" in reader.shares:
+        own = reader.own_tags(item)
+        cut = reader.fused([Purchase(item, tags=tuple(other for other in own if other != tag)) for tag in own])
+        tags = tuple(Ingredient(name, turned(whole, vector), weight=weight, origin=ORIGIN[source])
+                     for (name, weight, source), vector in zip(reader.tags.tags_of(item), cut))
+        replies = reader.tags.raw_replies[item]
+    return Composition(event_of(reader, item), reader.items.description[item], views, tags, replies, neighbours(reader, item, count),
+                       neighbours(without["tags"], item, count) if "tags" in without else {})

@@ -1,0 +1,127 @@
+"""Head by head, over all users: where the newest event looks, and whether a head found the rule that wrote the planted world.
+
+Every share stands beside *recency alone*: the average look at each age, given to whatever stands there.  Newer events are alike in many
+ways, so a head that only prefers new things seems to prefer the same tag and the same occasion too.  Status: ours.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from tema_lib.data.sequences import Batch
+from tema_lib.evaluation import interval
+from tema_lib.explain.attention_records import newest_looks
+from tema_lib.explain.occlusion import agreement
+from tema_lib.models.tema import THREADS, Tema
+from tema_lib.tags import ItemTags
+
+PLANTED = {"A": "an occasion goes on within A", "B": "an occasion goes on within B", "merged": "an occasion goes on, more often in the other shop"}
+
+
+def ages(here: np.ndarray) -> np.ndarray:
+    """How many events of the thread came after each one, int [B, T]; meaningless where `here` [B, T] is False."""
+    return here[:, ::-1].cumsum(1)[:, ::-1] - 1
+
+
+def recency_alone(looks: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """What remains of attention [B, T] when only an event's age may matter: rows sum to 1, or to 0 for an empty thread."""
+    age = np.where(here, ages(here), -1)
+    average = np.array([looks[age == years].mean() for years in range(age.max() + 1)])
+    profile = np.where(here, average[age.clip(0)], 0) if len(average) else np.zeros(here.shape)
+    return profile / np.maximum(profile.sum(1, keepdims=True), 1e-12)
+
+
+def share_on(looks: np.ndarray, here: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Attention on the `right` events, by recency alone, and by chance (all events of the thread alike), per case: [cases] each.
+
+    Only the cases count in which some but not all events of the thread are right; in the others every reading is.
+    """
+    right = right & here
+    open_question = right.any(1) & (right.sum(1) < here.sum(1))
+    shares = (looks, recency_alone(looks, here), here / np.maximum(here.sum(1, keepdims=True), 1))
+    return tuple((share * right).sum(1)[open_question] for share in shares)
+
+
+def heads_of(model: Tema, batch: Batch) -> Iterator[tuple[str, int, int, np.ndarray, np.ndarray]]:
+    """(thread, layer, head, looks [B, T], here [B, T]) of every head: what the newest event of the thread looks at, in merged time."""
+    for thread, looks in newest_looks(model, batch).items():
+        here = batch.sequence > 0 if thread == "merged" else model.domain_of_item[batch.sequence] == THREADS.index(thread)
+        for layer in range(looks.size(1)):
+            for head in range(looks.size(2)):
+                yield thread, layer + 1, head + 1, looks[:, layer, head].numpy(), here.numpy()
+
+
+def head_table(model: Tema, batch: Batch, tags: ItemTags | None = None) -> pd.DataFrame:
+    """One row a head: mean share of attention that crosses to the other shop, mean age of what is looked at (0 = the newest event
+    itself), and share on earlier events that have a tag in common with the newest; each share also by recency alone."""
+    sequence = batch.sequence.numpy()
+    shop = model.domain_of_item[batch.sequence].numpy()
+    rows = []
+    for thread, layer, head, looks, here in heads_of(model, batch):
+        some = here.any(1)
+        newest = here.shape[1] - 1 - here[:, ::-1].argmax(1)
+        own = sequence[np.arange(len(sequence)), newest]
+        row = {"thread": thread, "layer": layer, "head": head, "events back": float((looks * ages(here) * here).sum(1)[some].mean())}
+        measures = {"other shop": shop != shop[np.arange(len(shop)), newest][:, None]} if thread == "merged" else {}
+        if tags is not None:
+            measures["same tag"] = _share_a_tag(tags, sequence, own) & (ages(here) > 0)
+        for name, right in measures.items():
+            found, recency, _ = share_on(looks, here, right)
+            row |= {name: float(found.mean()), f"{name}, recency alone": float(recency.mean())}
+        rows.append(row)
+    return pd.DataFrame(rows).set_index(["thread", "layer", "head"])
+
+
+def _share_a_tag(tags: ItemTags, sequence: np.ndarray, newest: np.ndarray) -> np.ndarray:
+    """bool [B, T]: the event has a tag in common with the newest one [B]."""
+    theirs, own = tags.tag_ids[torch.from_numpy(sequence)], tags.tag_ids[torch.from_numpy(newest)]
+    return ((theirs[:, :, :, None] == own[:, None, None, :]) & (theirs[..., None] > 0)).any(3).any(2).numpy()
+
+
+def planted_rule(model: Tema, batch: Batch, right: np.ndarray, effects: Sequence[Tensor]) -> pd.DataFrame:
+    """One row a head: what was planted, what the head found, and whether occlusion agrees.
+
+    right: bool [B, T], the event serves the target's occasion; effects: `occlusion` of each case.
+    found: attention on right events minus recency alone, mean with its 95 % interval (low, high) over cases; occlusion: mean rank correlation,
+    inside each history, of the attention beyond recency with the events' effects, with its interval.  The rule is "found" and occlusion
+    "agrees" where the interval lies above 0.
+    """
+    rows = []
+    for thread, layer, head, looks, here in heads_of(model, batch):
+        found, recency, chance = share_on(looks, here, right)
+        beyond = looks - recency_alone(looks, here)
+        rho = np.array([agreement(beyond[case][here[case]], effect.numpy()[here[case][:len(effect)]]) for case, effect in enumerate(effects)])
+        rho = rho[~np.isnan(rho)]
+        above = found - recency
+        row = {"thread": thread, "layer": layer, "head": head, "planted": PLANTED[thread], "by chance": chance.mean(), "recency alone": recency.mean(),
+               "attention": found.mean(), "beyond recency": above.mean()}
+        row["low"], row["high"] = interval(above)
+        row["occlusion"], (row["occlusion low"], row["occlusion high"]) = rho.mean(), interval(rho)
+        row["found"], row["agrees"] = row["low"] > 0, row["occlusion low"] > 0
+        rows.append(row)
+    return pd.DataFrame(rows).set_index(["thread", "layer", "head"])
+
+
+def blinded(model: Tema, thread: str | None = None, layer: int | None = None, head: int | None = None) -> Tema:
+    """A copy of the network that looks at everything alike: in one head, or (all None) in every head and across the threads.
+
+    Queries and keys of the chosen heads are set to 0; nothing is trained again.
+    """
+    blind = copy.deepcopy(model)
+    width = model.config.hidden // model.config.heads
+    with torch.no_grad():
+        for name, encoder in blind.encoders.items():
+            for number, block in enumerate(encoder.blocks, start=1):
+                if thread in (None, name) and layer in (None, number):
+                    chosen = slice(None) if head is None else slice((head - 1) * width, head * width)
+                    for parameter in (block.attention.query_key_value.weight, block.attention.query_key_value.bias):
+                        parameter.view(3, model.config.hidden, *parameter.shape[1:])[:2, chosen] = 0     # rows: queries, keys, values
+        if thread is None:
+            blind.across.query.zero_()
+    return blind
