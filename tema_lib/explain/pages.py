@@ -322,7 +322,11 @@ function draw() {
   }
 }
 for (const button of buttons) button.addEventListener('click', () => { chosen.thread = button.dataset.thread; chosen.place = null; draw(); });
-for (const ask of asks) ask.addEventListener('click', () => { chosen.place = +ask.dataset.place; draw(); });
+for (const ask of asks) ask.addEventListener('click', () => {
+  chosen.place = +ask.dataset.place;
+  if (!data.threads[chosen.thread].places.includes(chosen.place) && data.threads.merged) chosen.thread = 'merged';   // it is not in that sequence
+  draw();
+});
 for (const id of ['layer', 'head', 'of']) document.getElementById(id).addEventListener('change', draw);
 draw();
 """

@@ -74,14 +74,13 @@ class AttentionExplorer(Explorer):
         config = reader.model.config
         self.user = ipywidgets.Dropdown(options=[(user_label(sequences, row, reader, pages), row) for row in rows], description="user", **WIDE)
         self.of = ipywidgets.Dropdown(options=[FIRST, NEXT], description="explain", **WIDE)
-        self.thread = ipywidgets.ToggleButtons(options=list(config.threads)[::-1], description="sequence", layout={"width": "auto", "min_width": "22em"},
-                                                style={"button_width": "auto", "description_width": "initial"})
+        self.thread = ipywidgets.ToggleButtons(options=list(config.threads)[::-1], style={"button_width": "auto"})
         self.layer = ipywidgets.Dropdown(options=[(str(layer + 1), layer) for layer in range(config.layers)], value=config.layers - 1, description="layer",
                                          layout={"width": "10em"})
         self.head = ipywidgets.Dropdown(options=[("mean of all", 0), *((str(head), head) for head in range(1, config.heads + 1))], description="head",
                                         layout={"width": "16em"})
         self.event = ipywidgets.Dropdown(options=[], description="looks", **WIDE)
-        super().__init__("tema-attention", (self.user, self.of), (self.thread, self.layer, self.head), (self.event,))
+        super().__init__("tema-attention", (self.user, self.of), (ipywidgets.Label("sequence"), self.thread, self.layer, self.head), (self.event,))
         for control_ in (self.of, self.layer, self.head, self.event):
             control_.observe(self.show, "value")
         for control_ in (self.user, self.thread):
@@ -105,8 +104,8 @@ class AttentionExplorer(Explorer):
         self.show()
 
     def draw(self) -> str:
-        looking = -1 if self.event.value is None else self.event.value
-        return self.pages.explorer(self.explanation, thread=self.thread.value, layer=self.layer.value, head=self.head.value - 1 if self.head.value else None, looking=looking, of=self.of.value)
+        looking, head = (-1 if self.event.value is None else self.event.value), (self.head.value - 1 if self.head.value else None)
+        return self.pages.explorer(self.explanation, thread=self.thread.value, layer=self.layer.value, head=head, looking=looking, of=self.of.value)
 
 
 class ItemExplorer(Explorer):
@@ -130,7 +129,7 @@ class WhatIfExplorer(Explorer):
 
     def __init__(self, reader: Reader, sequences: Sequences, rows: Sequence[int], pages: Pages):
         self.reader, self.sequences, self.pages, self.labels = reader, sequences, pages, item_labels(reader)
-        button = lambda text, tooltip: ipywidgets.Button(description=text, tooltip=tooltip, layout={"width": "auto"})
+        button = lambda name, tooltip: ipywidgets.Button(description=name, tooltip=tooltip, layout={"width": "auto"})
         self.user = ipywidgets.Dropdown(options=[(user_label(sequences, row, reader, pages), row) for row in rows], description="user", **WIDE)
         self.event = ipywidgets.Dropdown(options=[], description="event", **WIDE)
         self.remove, self.earlier, self.later = button("remove", "as if it had not been bought"), button("earlier", "one place back in time"), button("later", "one place on")
