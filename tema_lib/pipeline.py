@@ -184,15 +184,16 @@ class Pipeline:
 
     def inputs(self, tags: str = "", shuffle: tuple[str, ...] = ()) -> ItemInputs:
         """The frozen inputs of the fusion.  `tags`: a control in place of the tags (`tags.controls`); `shuffle`: which of text and image change places inside each domain."""
-        given = control_tags(self.tags, tags, self.catalogue, TagConfig(), self.seed) if tags else self.tags
+        with torch.random.fork_rng(devices=[]):          # loading an encoder draws random numbers; whether it was needed must not change a model's seed
+            given = control_tags(self.tags, tags, self.catalogue, TagConfig(), self.seed) if tags else self.tags
+            text, image = self.text, self.image
         place = torch.arange(self.items.count + 1)
         generator = torch.Generator().manual_seed(self.seed)
         for domain in (0, 1):
             own = torch.from_numpy(self.items.of_domain(domain))
             place[own] = own[torch.randperm(len(own), generator=generator)]
         rows = lambda view, tensor: tensor[place] if view in shuffle else tensor
-        image = self.image
-        return ItemInputs(self.domain_of_item, rows("text", self.text.matrix), rows("text", self.text.present),
+        return ItemInputs(self.domain_of_item, rows("text", text.matrix), rows("text", text.present),
                           None if image is None else rows("image", image.matrix), None if image is None else rows("image", image.present),
                           given.tag_ids, given.weights, given.vectors)
 

@@ -320,28 +320,36 @@ def test_an_item_of_a_model_with_one_view_is_not_taken_apart(world):
 
 # ---- heads
 
-LOOKS = np.array([[0.2, 0.8, 0], [0.5, 0.25, 0.25], [0, 0, 0]])
-HERE = np.array([[True, True, False], [True, True, True], [False, False, False]])
+LOOKS = np.array([[0.2, 0.8, 0], [0.5, 0.25, 0.25], [0, 0, 0], [0.4, 0, 0.6]])
+HERE = np.array([[True, True, False], [True, True, True], [False, False, False], [True, False, True]])
 
 
-def test_recency_alone_is_the_mean_look_at_each_age():
-    """Age 0: (.8 + .25) / 2 = .525; age 1: (.2 + .25) / 2 = .225; age 2: .5; then each row is brought to 1."""
-    assert recency_alone(LOOKS, HERE) == pytest.approx(np.array([[0.3, 0.7, 0], [0.4, 0.18, 0.42], [0, 0, 0]]))
+def test_recency_alone_is_the_mean_look_at_each_age_among_equally_long_histories():
+    """Two events (first and last row): the older gets (.2 + .4) / 2 = .3; three events: that case stands alone."""
+    assert recency_alone(LOOKS, HERE) == pytest.approx(np.array([[0.3, 0.7, 0], [0.5, 0.25, 0.25], [0, 0, 0], [0.3, 0, 0.7]]))
     assert (recency_alone(np.zeros((2, 3)), np.zeros((2, 3), bool)) == 0).all()
 
 
+def test_attention_that_prefers_nothing_prefers_nothing_beyond_recency():
+    """Pooled over short and long histories the baseline would be too recent, and uniform attention would seem to prefer old events."""
+    here = np.arange(9) < np.random.default_rng(0).integers(1, 10, size=(300, 1))
+    uniform = here / here.sum(1, keepdims=True)
+    found, recency, chance = share_on(uniform, here, np.random.default_rng(1).random(here.shape) < 0.4)
+    assert found == pytest.approx(recency) and found == pytest.approx(chance) and len(found) > 100
+
+
 def test_the_share_on_right_events_counts_open_questions_only():
-    right = np.array([[True, False, True], [False, True, True], [True, True, True]])         # where there is no event, right means nothing
+    right = np.array([[True, False, True], [False, True, True], [True, True, True], [True, True, True]])   # where there is no event, right means nothing
     shares = share_on(LOOKS, HERE, right)
-    for found, expected in zip(shares, ([0.2, 0.5], [0.3, 0.6], [1 / 2, 2 / 3])):
+    for found, expected in zip(shares, ([0.2, 0.5], [0.3, 0.5], [1 / 2, 2 / 3])):
         assert found == pytest.approx(np.array(expected))
-    closed = share_on(LOOKS, HERE, np.array([[True] * 3, [False] * 3, [False] * 3]))
+    closed = share_on(LOOKS, HERE, np.array([[True] * 3, [False] * 3, [False] * 3, [False, True, False]]))
     assert [len(share) for share in closed] == [0, 0, 0]
 
 
 def test_the_table_of_heads_equals_counting_by_hand(world):
-    histories = [[2, 9, 4, 2, 3, 10, 11, 1], [5, 9, 3, 10, 6]]                       # items 5 and 6 have room for a tag in common: nothing
-    batch = Batch(torch.tensor([histories[0], histories[1] + [0] * 3]), None, torch.tensor([0, 0]), torch.tensor([0, 1]))
+    histories = [[2, 9, 4, 2, 3, 10, 11, 1], [5, 9, 3, 10, 6], [4, 10, 2, 9, 1]]     # items 5 and 6 have room for a tag in common: nothing
+    batch = Batch(torch.tensor([history + [0] * (8 - len(history)) for history in histories]), None, torch.tensor([0, 0, 0]), torch.tensor([0, 1, 2]))
     table = head_table(world.model, batch, world.tags)
     records = [record_of(world.reader, history, 0) for history in histories]
     assert list(table.index.names) == ["thread", "layer", "head"] and len(table) == 12
@@ -352,7 +360,7 @@ def test_the_table_of_heads_equals_counting_by_hand(world):
             back.append(sum(weight * age for age, weight in enumerate(reversed(weights))))
             looks.append(weights[::-1])                      # by age
         assert row["events back"] == pytest.approx(np.mean(back), abs=1e-5)
-        recency = [np.mean([look[age] for look in looks if age < len(look)]) for age in range(max(map(len, looks)))]
+        recency = {length: np.mean([look for look in looks if len(look) == length], 0) for length in set(map(len, looks))}
         measures = {"same tag": lambda event, newest, age: age > 0 and set(event.tags) & set(newest.tags)}
         if thread == "merged":
             measures["other shop"] = lambda event, newest, age: event.domain != newest.domain
@@ -363,7 +371,7 @@ def test_the_table_of_heads_equals_counting_by_hand(world):
                 right = [age for age, event in enumerate(events) if is_right(event, events[0], age)]
                 if 0 < len(right) < len(events):
                     found.append(sum(look[age] for age in right))
-                    alone.append(sum(recency[age] for age in right) / sum(recency[:len(events)]))
+                    alone.append(sum(recency[len(events)][age] for age in right))
             assert row[name] == pytest.approx(np.mean(found), abs=1e-5)
             assert row[f"{name}, recency alone"] == pytest.approx(np.mean(alone), abs=1e-5)
         assert thread == "merged" or np.isnan(row["other shop"])

@@ -21,7 +21,7 @@ from tema_lib.explain.occlusion import agreement
 from tema_lib.models.tema import THREADS, Tema
 from tema_lib.tags import ItemTags
 
-PLANTED = {"A": "an occasion goes on within A", "B": "an occasion goes on within B", "merged": "an occasion goes on, more often in the other shop"}
+PLANTED = {"A": "the target's occasion, events in A", "B": "the target's occasion, events in B", "merged": "the target's occasion, events in both shops"}
 
 
 def ages(here: np.ndarray) -> np.ndarray:
@@ -30,17 +30,26 @@ def ages(here: np.ndarray) -> np.ndarray:
 
 
 def recency_alone(looks: np.ndarray, here: np.ndarray) -> np.ndarray:
-    """What remains of attention [B, T] when only an event's age may matter: rows sum to 1, or to 0 for an empty thread."""
-    age = np.where(here, ages(here), -1)
-    average = np.array([looks[age == years].mean() for years in range(age.max() + 1)])
-    profile = np.where(here, average[age.clip(0)], 0) if len(average) else np.zeros(here.shape)
-    return profile / np.maximum(profile.sum(1, keepdims=True), 1e-12)
+    """What remains of attention [B, T] when only an event's age may matter: the average look at each age, among the cases with equally many
+    events in the thread.  Rows sum to 1, or to 0 for an empty thread.
+
+    Long and short histories apart: pooled, the small weights of long ones would make every age look older than it is, and attention that
+    prefers nothing at all would seem to prefer old things.
+    """
+    lengths, profile = here.sum(1), np.zeros(here.shape)
+    for length in np.unique(lengths[lengths > 0]):
+        cases = lengths == length
+        average = looks[cases][here[cases]].reshape(-1, length).mean(0)         # oldest to newest
+        some = np.zeros((cases.sum(), here.shape[1]))
+        some[here[cases]] = np.tile(average, cases.sum())
+        profile[cases] = some
+    return profile
 
 
 def share_on(looks: np.ndarray, here: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Attention on the `right` events, by recency alone, and by chance (all events of the thread alike), per case: [cases] each.
 
-    Only the cases count in which some but not all events of the thread are right; in the others every reading is.
+    Only the cases count in which some but not all events of the thread are right; in the others every reading scores 0 or 1.
     """
     right = right & here
     open_question = right.any(1) & (right.sum(1) < here.sum(1))
@@ -109,7 +118,7 @@ def planted_rule(model: Tema, batch: Batch, right: np.ndarray, effects: Sequence
 
 
 def blinded(model: Tema, thread: str | None = None, layer: int | None = None, head: int | None = None) -> Tema:
-    """A copy of the network that looks at everything alike: in one head, or (all None) in every head and across the threads.
+    """A copy of the network that looks at everything alike: in the chosen heads (None: all of them), and across the threads if all three are None.
 
     Queries and keys of the chosen heads are set to 0; nothing is trained again.
     """
@@ -122,6 +131,6 @@ def blinded(model: Tema, thread: str | None = None, layer: int | None = None, he
                     chosen = slice(None) if head is None else slice((head - 1) * width, head * width)
                     for parameter in (block.attention.query_key_value.weight, block.attention.query_key_value.bias):
                         parameter.view(3, model.config.hidden, *parameter.shape[1:])[:2, chosen] = 0     # rows: queries, keys, values
-        if thread is None:
+        if (thread, layer, head) == (None, None, None):
             blind.across.query.zero_()
     return blind

@@ -23,12 +23,13 @@ from tema_lib.models.contract import Level0
 
 
 @torch.inference_mode()
-def log_probabilities(model: Level0, histories: Sequence[Sequence[int]], targets: Sequence[int] | int, items: Items, max_length: int = 50) -> Tensor:
+def log_probabilities(model: Level0, histories: Sequence[Sequence[int]], targets: Sequence[int] | int, items: Items, max_length: int | None = None) -> Tensor:
     """log P(target | history) for each history, [len(histories)]: softmax over all items of the target's domain, as in training.
 
-    Any system that scores can be asked; one target for all histories, or one each.
+    Any system that scores can be asked; one target for all histories, or one each.  `max_length`: the newest events that are read, if nothing is
+    said as many as the system has places for.
     """
-    windows = [list(history)[-max_length:] for history in histories]
+    windows = [window_of(model, history, max_length) for history in histories]
     targets = torch.as_tensor(targets).expand(len(windows))
     sequence = torch.zeros(len(windows), max([1, *map(len, windows)]), dtype=torch.long)
     for line, window in enumerate(windows):
@@ -44,17 +45,23 @@ def log_probabilities(model: Level0, histories: Sequence[Sequence[int]], targets
     return answer
 
 
-def occlusion(model: Level0, history: Sequence[int], target: int, items: Items, max_length: int = 50) -> Tensor:
+def window_of(model: Level0, history: Sequence[int], max_length: int | None = None) -> list[int]:
+    """The part of a history that a system reads."""
+    longest = max_length or getattr(getattr(model, "config", None), "max_length", len(history))
+    return [int(item) for item in history][max(len(history) - longest, 0):]
+
+
+def occlusion(model: Level0, history: Sequence[int], target: int, items: Items, max_length: int | None = None) -> Tensor:
     """log P(target | history) - log P(target | history without event j), for each event j that the model reads: [T].
 
-    Positive: the event spoke for the target.  The window of `max_length` events is cut first, so no older event slips in for a removed one.
+    Positive: the event spoke for the target.  The window is cut first, so no older event slips in for a removed one.
     """
     return occlusions(model, [history], [target], items, max_length)[0]
 
 
-def occlusions(model: Level0, histories: Sequence[Sequence[int]], targets: Sequence[int], items: Items, max_length: int = 50) -> list[Tensor]:
+def occlusions(model: Level0, histories: Sequence[Sequence[int]], targets: Sequence[int], items: Items, max_length: int | None = None) -> list[Tensor]:
     """`occlusion` of many cases at once, a [T] each."""
-    windows = [[int(item) for item in history][-max_length:] for history in histories]
+    windows = [window_of(model, history, max_length) for history in histories]
     asked, wanted = [], []
     for window, target in zip(windows, targets):
         asked += [window, *(window[:place] + window[place + 1:] for place in range(len(window)))]

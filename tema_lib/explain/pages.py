@@ -162,8 +162,8 @@ class Pages:
         if looking not in (-1, len(places) - 1):
             return '<p class="trust">Only what the newest event looks at reaches the answer directly; choose it to compare attention with removal.</p>'
         (lost, share), (random_lost, random_share) = (explanation.agreement(of, thread, layer, head, control=control) for control in (False, True))
-        if math.isnan(lost):
-            return '<p class="trust">Too few events in this sequence to compare attention with removal.</p>'
+        if len(places) < 6 or any(map(math.isnan, (lost, share, random_lost, random_share))):
+            return '<p class="trust">Too few events in this sequence to tell whether attention agrees with anything.</p>'
         return (f'<p class="trust"><b>Is the picture true?</b> Rank correlation of attention over {len(places)} events: with removal <b>{lost:+.2f}</b> (random weights {random_lost:+.2f}), '
                 f'with fair shares <b>{share:+.2f}</b> (random weights {random_share:+.2f}). By chance alone it lies within ±{1.96 / math.sqrt(len(places) - 1):.2f} in 19 of 20 such histories.</p>')
 
@@ -202,8 +202,8 @@ class Pages:
 
     def item(self, found: Composition) -> str:
         """What an item vector is made of, the raw replies behind its tags, and its neighbours with and without tags."""
-        total = max(sum(view.turn for view in found.views), 1e-9)
-        views = "".join(f'<tr><td>{view.name}</td><td>{self.bar(view.turn / total, COLOURS["merged"])} {view.turn / total:.0%}</td><td class="number">{view.turn:.0f}°</td>'
+        widest = max([view.turn for view in found.views] + [1e-9])
+        views = "".join(f'<tr><td>{view.name}</td><td>{self.bar(view.turn / widest, COLOURS["merged"])} {view.turn:.0f}°</td>'
                         f'<td class="number quiet">{view.length:.2f}</td></tr>' for view in found.views)
         whole = max([tag.turn for tag in found.tags] + [1e-9])
         tags = "".join(f'<tr><td><span class="tag">{text(tag.name)}</span></td><td>{self.bar(tag.turn / whole, COLOURS["merged"], 70)} {tag.turn:.1f}°</td>'
@@ -211,7 +211,7 @@ class Pages:
         replies = "".join(f"<pre>{text(reply)}</pre>" for reply in found.replies)
         parts = [f'<h2>{self.picture(found.item)} {text(found.item.title)}</h2><p class="quiet">{self.shop(found.item.domain)}. {text(found.description) or "No description."}</p>']
         if views:
-            parts.append(f'<div class="side"><div><h3>Left out, the vector turns</h3><table><thead><tr><th>view</th><th>share of all turns</th><th class="number">turn</th>'
+            parts.append(f'<div class="side"><div><h3>Left out, the vector turns</h3><table><thead><tr><th>view</th><th>turn</th>'
                          f'<th class="number">length</th></tr></thead><tbody>{views}</tbody></table></div>')
             parts.append(f'<div><h3>Tag by tag</h3><table><thead><tr><th>tag</th><th>turn</th><th class="number">weight</th><th>where it comes from</th></tr></thead>'
                          f'<tbody>{tags}</tbody></table></div></div>' if tags else "</div>")
@@ -259,7 +259,7 @@ class Pages:
         kinds = list(explanation.effects)
         control = "".join(f'<button type="button" data-thread="{thread}">{thread}</button>' for thread in record.events)
         weights = next(iter(record.weights.values()))
-        layers = "".join(f'<option value="{layer}">{layer + 1}</option>' for layer in range(len(weights)))
+        layers = "".join(f'<option value="{layer}"{" selected" if layer == len(weights) - 1 else ""}>{layer + 1}</option>' for layer in range(len(weights)))
         heads = '<option value="0">mean of all</option>' + "".join(f'<option value="{head + 1}">{head + 1}</option>' for head in range(weights.size(1)))
         shown = "".join(f'<option value="{text(kind)}">{text(kind)}</option>' for kind in kinds[::-1])
         thread = "merged" if "merged" in record.events else list(record.events)[-1]
@@ -301,7 +301,8 @@ function draw() {
   for (const button of buttons) button.setAttribute('aria-pressed', button.dataset.thread === chosen.thread);
   for (const view of document.querySelectorAll('.explained')) {
     view.hidden = view.dataset.of !== of;
-    view.querySelector('th:nth-child(5)').innerHTML = 'attention<br>' + chosen.thread;
+    const title = view.querySelector('th:nth-child(5)');                                   // an empty history has no table
+    if (title) title.innerHTML = 'attention<br>' + chosen.thread;
     for (const line of view.querySelectorAll('tr[data-place]')) {
       const place = +line.dataset.place, at = thread.places.indexOf(place), seen = at >= 0 && at <= looking, cell = line.querySelector('.look');
       line.classList.toggle('looking', at === looking && at >= 0);
@@ -324,7 +325,8 @@ function draw() {
 for (const button of buttons) button.addEventListener('click', () => { chosen.thread = button.dataset.thread; chosen.place = null; draw(); });
 for (const ask of asks) ask.addEventListener('click', () => {
   chosen.place = +ask.dataset.place;
-  if (!data.threads[chosen.thread].places.includes(chosen.place) && data.threads.merged) chosen.thread = 'merged';   // it is not in that sequence
+  if (!data.threads[chosen.thread].places.includes(chosen.place))                          // it is not in that sequence: take one that has it
+    chosen.thread = Object.keys(data.threads).reverse().find(name => data.threads[name].places.includes(chosen.place)) ?? chosen.thread;
   draw();
 });
 for (const id of ['layer', 'head', 'of']) document.getElementById(id).addEventListener('change', draw);

@@ -60,7 +60,7 @@ def attention_heatmap(record: AttentionRecord, thread: str = "merged", head: int
     sns.heatmap(weights, mask=future, cmap="Greens", vmin=0, linewidths=0.5, xticklabels=names, yticklabels=names, ax=ax,
                 cbar_kws={"label": "attention weight", "shrink": 0.7})
     ax.set_xticklabels(names, rotation=40, ha="right", rotation_mode="anchor")
-    ax.set(xlabel="looked at (orange: food, blue: kitchen)", ylabel="looking", facecolor="#f4f4f4")
+    ax.set(xlabel="looked at (orange: A, blue: B)", ylabel="looking", facecolor="#f4f4f4")
     _colour_labels(ax.get_xticklabels(), events), _colour_labels(ax.get_yticklabels(), events)
     return fig
 
@@ -68,6 +68,8 @@ def attention_heatmap(record: AttentionRecord, thread: str = "merged", head: int
 def head_grid(record: AttentionRecord, last: int = 12) -> Figure:
     """Last layer, all heads of all threads side by side: a small heat map each."""
     threads = [thread for thread in record.events if record.events[thread]]
+    if not threads:
+        raise ValueError("this history is empty: there is nothing to look at.")
     heads = max(record.weights[thread].size(1) for thread in threads)
     fig, axes = plt.subplots(heads, len(threads), figsize=(2.8 * len(threads), 2.5 * heads), squeeze=False, layout="constrained")
     for column, thread in enumerate(threads):
@@ -166,7 +168,8 @@ def ingredients(found: Composition) -> Figure:
     """By how many degrees an item's vector turns when a view (left) or a single tag (right) is left out."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 1.2 + 0.3 * max(len(found.views), len(found.tags), 1)), layout="constrained")
     for ax, parts, title in ((left, found.views, "a view left out"), (right, found.tags, "a tag left out")):
-        ax.barh([written(part.name) for part in parts], [part.turn for part in parts], color=COLOURS["merged"])
+        ax.barh(range(len(parts)), [part.turn for part in parts], color=COLOURS["merged"])
+        ax.set_yticks(range(len(parts)), [written(part.name) for part in parts])
         ax.set(title=title, xlabel="the vector turns by (degrees)")
         ax.invert_yaxis()
     sns.despine(fig=fig)
