@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -46,7 +47,7 @@ class ReplyStore:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(self.path, timeout=60, isolation_level=None)   # 60 s: wait for another writer
         try:
-            self._database.execute("PRAGMA journal_mode=WAL")
+            self._write_ahead()
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL, "
@@ -54,6 +55,17 @@ class ReplyStore:
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise ValueError(f"{self.path} is not a reply store ({error}); move the file away and run again.") from None
+
+    def _write_ahead(self, tries: int = 200) -> None:
+        """WAL mode.  Two processes that open a new file at once may find it locked here, and SQLite does not wait for this lock by itself."""
+        for left in range(tries, 0, -1):
+            try:
+                self._database.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or left == 1:
+                    raise
+                time.sleep(0.05)
 
     def get(self, key: str) -> str | None:
         """The raw reply under `key`, or None."""
