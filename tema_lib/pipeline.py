@@ -7,6 +7,7 @@ Frozen features lie in `build/cache` under the hash of what made them; trained m
 from __future__ import annotations
 
 import copy
+import gzip
 import hashlib
 import json
 import os
@@ -26,39 +27,24 @@ from tema_lib.data.sequences import Sequences, Split, build_sequences, leave_one
 from tema_lib.evaluation import Ranks, evaluate
 from tema_lib.features import ItemFeatures
 from tema_lib.features.image import encode_images
-from tema_lib.features.text import encode_text
+from tema_lib.features.text import TitleTokens, encode_text, title_tokens
 from tema_lib.models.contract import Level0
-from tema_lib.models.counting import CoOccurrence, Popularity
 from tema_lib.models.item_representation import VIEWS, ItemInputs
-from tema_lib.models.sasrec import SASRec, SASRecConfig
-from tema_lib.models.tema import Tema, TemaConfig
+from tema_lib.models.systems import SYSTEMS
 from tema_lib.notebook import ROOT, artifacts, timed
 from tema_lib.pretrained import fingerprint, resolve
 from tema_lib.tags import ItemTags
 from tema_lib.tags.controls import control_tags
 from tema_lib.tags.llm import LocalModel
+from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, analyse_prompt, cluster_items, interests, write_profiles
 from tema_lib.tags.store import ReplyStore, reply_key
 from tema_lib.tags.writing import Catalogue, TagConfig, prompt_for, write_tags
 from tema_lib.training import OtherCheckpoint, TrainConfig, TrainingHistory, best_device, train
 
 PLANTED = ROOT / "data" / "planted"
 LIVE_ITEMS = 24                          # fast runs: items of each shop that the language model reads live
+LIVE_USERS = 24                          # on the planted world: users whom it profiles live, full or fast; for the others its replies are shipped
 RARE = 2                                 # an item seen at most this often in training is rare: a slice of its own
-
-# One line a system: what it is built from.  A dict is enough; SYSTEMS="tema sasrec" names them, separated by spaces.
-SYSTEMS = {
-    "popularity": lambda run: Popularity(run.domain_of_item),
-    "last-item": lambda run: CoOccurrence(run.domain_of_item, history=False),
-    "co-occurrence": lambda run: CoOccurrence(run.domain_of_item, history=True),
-    "sasrec-per-domain": lambda run: SASRec(run.domain_of_item, SASRecConfig(per_domain=True, hidden=run.hidden)),
-    "sasrec": lambda run: SASRec(run.domain_of_item, SASRecConfig(hidden=run.hidden)),
-    "tema": lambda run: Tema(run.inputs(), TemaConfig(views=run.views, hidden=run.hidden)),
-    "tema-no-tags": lambda run: Tema(run.inputs(), TemaConfig(views=tuple(view for view in run.views if view != "tags"), hidden=run.hidden)),
-    "tema-title-words": lambda run: Tema(run.inputs(tags="title words"), TemaConfig(views=run.views, hidden=run.hidden)),
-    "tema-encoder-tags": lambda run: Tema(run.inputs(tags="encoder only"), TemaConfig(views=run.views, hidden=run.hidden)),
-    "tema-shuffled-tags": lambda run: Tema(run.inputs(tags="shuffled"), TemaConfig(views=run.views, hidden=run.hidden)),
-    "tema-shuffled-content": lambda run: Tema(run.inputs(tags="shuffled", shuffle=("text",)), TemaConfig(views=run.views, hidden=run.hidden)),
-}
 
 
 class Pipeline:
@@ -166,10 +152,45 @@ class Pipeline:
         draw = random.Random(0)
         return sorted(item for domain in (0, 1) for item in draw.sample(self.items.of_domain(domain).tolist(), min(LIVE_ITEMS, len(self.items.of_domain(domain)))))
 
+    @property
+    def enriched(self) -> ItemFeatures:
+        """Vectors of title, description and what the language model said about the item: the text of LLM-EMF.  The replies are those the tags come from."""
+        texts = [" ".join([self.items.text(item), *self.tags.raw_replies[item]]) if item else "" for item in range(self.items.count + 1)]
+        return self._encoded("enriched", "minilm-l6-v2", texts, lambda: encode_text(texts))
+
+    # ------------------------------------------------------------------------------------------ what other systems read (notebook 07)
+
+    @cached_property
+    def titles(self) -> TitleTokens:
+        """Titles as word pieces, for a system that reads nothing else."""
+        with torch.random.fork_rng(devices=[]):
+            return title_tokens(self.items.title)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """Who the users are, from their training events alone."""
+        return self.profiles_of(self.split.train)
+
+    def profiles_of(self, sequences: Sequences, config: ProfileConfig = ProfileConfig()) -> Profiles:
+        """The language model's profile of each sequence; on the planted world most come from its shipped replies."""
+        with timed(self.seconds, "profiles"), torch.random.fork_rng(devices=[]):
+            llm, cluster = LocalModel(decoding=PHRASES), cluster_items(self.text.matrix, self.text.present, config)
+            with ReplyStore(artifacts() / "replies.sqlite") as store:
+                if self.planted:
+                    rows = random.Random(0).sample(range(len(sequences)), LIVE_USERS)
+                    self._import(store, PLANTED / "profile_replies.jsonl.gz",
+                                 {analyse_prompt([self.items.title[item] for item in group], config)
+                                  for row in rows for group in interests(sequences[row].tolist(), cluster, config)})
+                encode = lambda texts: self._encoded("profiles", "minilm-l6-v2", texts, lambda: encode_text(texts)).matrix
+                return write_profiles(sequences, self.items.title, cluster, encode, llm, store, config)
+
     def _replay(self, store: ReplyStore, llm: LocalModel) -> None:
         """Put the shipped replies into the store, but for those of the live items."""
-        live = {prompt_for(self.items, item, attempt=attempt) for item in self.live_items() for attempt in (1, 2)}
-        shipped = (PLANTED / "replies.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        self._import(store, PLANTED / "replies.jsonl", {prompt_for(self.items, item, attempt=attempt) for item in self.live_items() for attempt in (1, 2)})
+
+    def _import(self, store: ReplyStore, path: Path, live: set[str]) -> None:
+        """Put the replies of a shipped file into the store, but for those to `live` prompts."""
+        shipped = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode().splitlines(keepends=True)
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8", delete=False) as file:
             file.writelines(line for line in shipped if json.loads(line)["prompt"] not in live)
         store.import_jsonl(file.name)
@@ -182,18 +203,19 @@ class Pipeline:
         """The views these data can fill: no pictures, no image view."""
         return VIEWS if self.image is not None else tuple(view for view in VIEWS if view != "image")
 
-    def inputs(self, tags: str = "", shuffle: tuple[str, ...] = ()) -> ItemInputs:
-        """The frozen inputs of the fusion.  `tags`: a control in place of the tags (`tags.controls`); `shuffle`: which of text and image change places inside each domain."""
+    def inputs(self, tags: str = "", shuffle: tuple[str, ...] = (), text: str = "plain") -> ItemInputs:
+        """The frozen inputs of the fusion.  `tags`: a control in place of the tags (`tags.controls`); `shuffle`: which of text and image change places inside each domain;
+        `text`: "plain" or "enriched"."""
         with torch.random.fork_rng(devices=[]):          # loading an encoder draws random numbers; whether it was needed must not change a model's seed
             given = control_tags(self.tags, tags, self.catalogue, TagConfig(), self.seed) if tags else self.tags
-            text, image = self.text, self.image
+            features, image = self.enriched if text == "enriched" else self.text, self.image
         place = torch.arange(self.items.count + 1)
         generator = torch.Generator().manual_seed(self.seed)
         for domain in (0, 1):
             own = torch.from_numpy(self.items.of_domain(domain))
             place[own] = own[torch.randperm(len(own), generator=generator)]
         rows = lambda view, tensor: tensor[place] if view in shuffle else tensor
-        return ItemInputs(self.domain_of_item, rows("text", text.matrix), rows("text", text.present),
+        return ItemInputs(self.domain_of_item, rows("text", features.matrix), rows("text", features.present),
                           None if image is None else rows("image", image.matrix), None if image is None else rows("image", image.present),
                           given.tag_ids, given.weights, given.vectors)
 
@@ -206,7 +228,7 @@ class Pipeline:
         if system not in SYSTEMS:
             raise ValueError(f"system {system!r} is unknown: choose from {', '.join(SYSTEMS)}.")
         torch.manual_seed(self.seed)
-        return SYSTEMS[system](self)
+        return SYSTEMS[system].build(self)
 
     def train(self, system: str) -> tuple[Level0, TrainingHistory]:
         """The trained system, from its checkpoint when there is one; trained where that is quickest, given back on the processor."""

@@ -64,7 +64,7 @@ def training_step(model: Level0, batch: Batch, optimizer: torch.optim.Optimizer,
     with torch.autocast(batch.sequence.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         terms = model.loss(batch)
     optimizer.zero_grad(set_to_none=True)
-    sum(terms.values()).backward()
+    model.combine(terms).backward()
     if clip:
         torch.nn.utils.clip_grad_norm_([parameter for group in optimizer.param_groups for parameter in group["params"]], clip)
     optimizer.step()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -82,3 +83,38 @@ def _clip_texts(folder: Path):
         return getattr(vectors, "pooler_output", vectors)  # newer transformers wrap the tensor
 
     return encode
+
+
+@dataclass(frozen=True)
+class TitleTokens:
+    """Titles as word pieces, the encoder's smallest units; row 0 of both tensors is padding.
+
+    ids          [N+1, L] int64: the word pieces of each title from the left, 0 behind the last one; numbered 1..V as they occur in these titles
+    vectors      [V+1, F] float: what the encoder takes in for each word piece, before its first layer: the same in every sentence
+    """
+
+    ids: Tensor
+    vectors: Tensor
+
+
+def title_tokens(titles: Sequence[str], model: str | Path = "minilm-l6-v2", length: int = 16) -> TitleTokens:
+    """The first `length` word pieces of each title, with the encoder's own frozen vectors for them.  Status: ours.
+
+    ``titles[0]`` belongs to the padding item and is not read.  Any other title without a word piece becomes the encoder's
+    token for the unknown, so that no real item is empty.  Raises ``ValueError`` for a model without a table of word pieces.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = resolve(model)
+    if model_type(folder) in ("efficientnet-lite0", "clip"):
+        raise ValueError(f"The model {model} has no word pieces for titles: take minilm-l6-v2 or another sentence encoder.")
+    with quiet_transformers():
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        table = AutoModel.from_pretrained(folder, use_safetensors=True).get_input_embeddings().weight.detach().float()
+        pieces = tokenizer(list(titles), add_special_tokens=False)["input_ids"]
+    grid = torch.full((len(titles), length), -1)  # -1: none; the smallest, so that it becomes number 0
+    for row, title in enumerate(pieces[1:], start=1):
+        title = title[:length] or [tokenizer.unk_token_id]
+        grid[row, : len(title)] = torch.tensor(title)
+    occurring, ids = grid.unique(return_inverse=True)
+    return TitleTokens(ids, torch.cat([table.new_zeros(1, table.shape[1]), table[occurring[1:]]]))

@@ -65,18 +65,25 @@ class MultiHeadAttention(nn.Module):
         self.query_key_value = nn.Linear(hidden, 3 * hidden)
         self.output = nn.Linear(hidden, hidden)
 
-    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """x (B, T, D) -> (B, T, D); with `at` [B], only what position at[b] gets: (B, 1, D)."""
+    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None,
+                visible: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """x (B, T, D) -> (B, T, D); with `at` [B], only what position at[b] gets: (B, 1, D).
+
+        `visible` (B, T) bool takes the place of the causal mask: every position looks at all visible ones, later ones too.
+        """
         batch, length, hidden = x.shape
         query, key, value = self.query_key_value(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)   # (B, H, T, Dh) each
         if at is not None:                               # one query a sequence: the causal mask is one row of it
             query = query.gather(2, at[:, None, None, None].expand(-1, self.heads, 1, query.size(-1)))
-            may_look = torch.arange(length, device=x.device) <= at[:, None, None, None]
+            may_look = torch.arange(length, device=x.device) <= at[:, None, None, None] if visible is None else visible[:, None, None]
             mixed, weights = F.scaled_dot_product_attention(query, key, value, attn_mask=may_look), None
         elif need_weights:                               # the readable way, with the weights before dropout: each row sums to 1
-            mixed, weights = scaled_dot_product_attention(query, key, value, causal_mask(length, x.device))
+            mask = causal_mask(length, x.device) if visible is None else visible[:, None, None]
+            mixed, weights = scaled_dot_product_attention(query, key, value, mask)
         else:                                            # the same numbers from one fused kernel
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0)
+            mask = None if visible is None else visible[:, None, None]
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None,
+                                                   dropout_p=self.dropout if self.training else 0.0)
             weights = None
         return self.output(mixed.transpose(1, 2).reshape(batch, -1, hidden)), weights
 
@@ -91,8 +98,9 @@ class AttentionBlock(nn.Module):
         self.network = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden))
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        mixed, weights = self.attention(self.attention_norm(x), need_weights, at)
+    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None,
+                visible: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        mixed, weights = self.attention(self.attention_norm(x), need_weights, at, visible)
         if at is not None:
             x = x[torch.arange(len(x), device=x.device), at][:, None]
         x = x + self.dropout(mixed)
@@ -111,12 +119,16 @@ class SequenceEncoder(nn.Module):
         self.blocks = nn.ModuleList(AttentionBlock(hidden, heads, dropout) for _ in range(layers))
         self.norm, self.dropout = nn.LayerNorm(hidden), Dropout(dropout)
 
-    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """With `at` [B], only the state at position at[b], (B, 1, D): a ranking needs no more, and the last block is then nearly free."""
+    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None,
+                visible: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """With `at` [B], only the state at position at[b], (B, 1, D): a ranking needs no more, and the last block is then nearly free.
+
+        `visible` (B, T) bool takes the place of the causal mask; at least one place of each row has to be visible.
+        """
         x = self.dropout(x + self.position[:x.size(1)])
         collected = []
         for block in self.blocks:
-            x, weights = block(x, need_weights, at if block is self.blocks[-1] else None)
+            x, weights = block(x, need_weights, at if block is self.blocks[-1] else None, visible)
             collected.append(weights)
         return self.norm(x), collected if need_weights else []
 

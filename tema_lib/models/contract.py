@@ -1,6 +1,7 @@
 """What every system offers.
 
-Level 0   `loss(batch) -> {name: scalar}` and `score(batch, candidates) -> [B, C]`; optional `prepare(train)`.
+Level 0   `loss(batch) -> {name: scalar}` and `score(batch, candidates) -> [B, C]`; optional `prepare(train)`, and `combine(terms)`
+          where the terms of the loss are not simply added.
 Level 1   gives both from two things: `item_tables()`, the vectors that sequences are read with and those that states are compared
           with, made once a step and never for a batch of an evaluation, and `states(batch, inputs)`, one state for each position.
 
@@ -19,7 +20,12 @@ from tema_lib.models.losses import LOSSES, rooms_of
 
 
 class Level0(nn.Module):
-    """A system that scores candidates; counting baselines stop here."""
+    """A system that scores candidates; counting baselines stop here.
+
+    `training_only`: beginnings of the names of parameters that a loss needs and no score reads, such as the head of a contrast.
+    """
+
+    training_only: tuple[str, ...] = ()
 
     def prepare(self, train: Sequences) -> None:
         """See the training sequences once, before anything is learned.  Nothing else may be looked at."""
@@ -27,6 +33,10 @@ class Level0(nn.Module):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Named loss terms; empty where nothing is trained."""
         return {}
+
+    def combine(self, terms: dict[str, Tensor]) -> Tensor:
+        """One scalar to descend from the terms of `loss`: their sum, unless a system weighs them in its own way."""
+        return sum(terms.values())
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
         """[B, C] scores at the last event; `candidates` are global ids [C] (shared) or [B, C].  Higher is better."""
@@ -68,11 +78,13 @@ class Level1(Level0):
         return self.states(batch, inputs), outputs
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
+        return {"next item": self.next_item(*self.joined(batch), batch)}
+
+    def next_item(self, states: Tensor, table: Tensor, batch: Batch) -> Tensor:
         """The chosen loss at every real position, in the tables' own precision: a bfloat16 softmax would keep three digits."""
-        states, table = self.joined(batch)
         real = batch.targets > 0                                          # valid positions first: no logits for padding
         with torch.autocast(table.device.type, enabled=False):
-            return {"next item": self.loss_of(states[real].to(table.dtype), table, batch.targets[real], self.rooms)}
+            return self.loss_of(states[real].to(table.dtype), table, batch.targets[real], self.rooms)
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """The state at the last event, (B, E); a system that can leave out the other positions says so by its own version."""
