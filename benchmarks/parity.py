@@ -183,13 +183,15 @@ def main():
     for data in chosen.data:
         theirs, about = on(data, chosen.systems, chosen.seeds)
         found[Path(data).name], versions = about, versions | {f"{name} (rectools)" if name != "rectools" else name: value for name, value in theirs.items()}
+    usual = chosen.systems == parser.get_default("systems")
+    systems = "" if usual else " --systems " + " ".join(f"'{name}'" for name in chosen.systems)
     commit, dirty = results.commit_and_state()
     results.write_json(chosen.out, {
         "kind": "benchmark", "name": "parity", "data": found, "seeds": chosen.seeds,
         "config": {"shape": SHAPE, "training": TRAINING, "learning_rates": list(RATES), "systems": {name: SYSTEMS[name] for name in chosen.systems}},
         "versions": {"torch": version("torch"), "numpy": version("numpy"), "python": platform.python_version(), **versions},
         "hardware": {"machine": platform.machine(), "cores": os.cpu_count()}, "threads": 1, "commit": commit, "dirty": dirty,
-        "command": f"python benchmarks/parity.py --data {' '.join(name if name == 'planted' else f'FOLDER/{name}' for name in found)} --seeds {' '.join(map(str, chosen.seeds))}"})
+        "command": f"python benchmarks/parity.py --data {' '.join(name if name == 'planted' else f'FOLDER/{name}' for name in found)} --seeds {' '.join(map(str, chosen.seeds))}{systems}"})
     print(f"{chosen.out.name} written")
 
 

@@ -267,7 +267,7 @@ def test_the_chunked_loss_is_cross_entropy_with_its_gradients(name):
     plain = torch.stack(terms).mean()
     plain.backward()
     torch.testing.assert_close(value, plain.detach())
-    assert len(ours) > 5
+    assert len(ours) > 1
     for key, parameter in model.named_parameters():
         torch.testing.assert_close(ours.get(key), parameter.grad, rtol=1e-6, atol=1e-9, msg=lambda text: f"{key}: {text}")
 

@@ -38,7 +38,7 @@ def data_set(value):
 def check(data, systems):
     """Say what is wrong with a folder or a name at once, not after the weights and inside a notebook."""
     from tema_lib.data.interactions import DataError, read_data
-    from tema_lib.pipeline import SYSTEMS
+    from tema_lib.models.systems import SYSTEMS
 
     if unknown := [name for name in systems if name not in SYSTEMS]:
         sys.exit(f"SYSTEMS: {', '.join(unknown)} is no system; choose from {' '.join(SYSTEMS)}.")
@@ -79,13 +79,16 @@ def execute(path, executed, parameters):
 
 def passed_over(run, trained):
     """What this run did not do, one line each; `trained`: names of the systems that left a record."""
-    from tema_lib.pipeline import LIVE_ITEMS, SYSTEMS
+    from tema_lib.models.systems import SYSTEMS
+    from tema_lib.pipeline import LIVE_ITEMS, LIVE_USERS
 
     lines = []
     if run.fast:
         lines.append("full training (fast: few epochs)")
     if run.fast and run.planted:
         lines.append(f"live replies for all but {LIVE_ITEMS} items a shop (fast: the others are shipped)")
+    if run.planted and "llm4cdsr" in trained:
+        lines.append(f"live profiles for all but {LIVE_USERS} users (the others are shipped)")
     if not any(run.items.description):
         lines.append("descriptions: these data have none")
     if not any(run.items.image):

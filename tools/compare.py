@@ -48,7 +48,8 @@ def main():
     check(data, [chosen.of, *chosen.systems.split()])
     os.environ["TEMA_ARTIFACTS"] = str(ROOT / "build" / "artifacts" / name)
     from tema_lib.evaluation import METRICS
-    from tema_lib.pipeline import SYSTEMS, Pipeline
+    from tema_lib.models.systems import SYSTEMS
+    from tema_lib.pipeline import Pipeline
 
     if chosen.metric not in METRICS:
         sys.exit(f"--metric {chosen.metric} is unknown: choose from {', '.join(METRICS)}.")

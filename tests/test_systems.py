@@ -1,0 +1,124 @@
+"""The list of systems and what stands behind each line; the example of CONTRIBUTING.md in the common loop."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from test_models import DOMAIN, LITTLE, Shop, awake, batch_of, ranking, small_split
+
+from tema_lib.evaluation import evaluate
+from tema_lib.models.systems import SYSTEMS, System
+from tema_lib.results import read_records
+from tema_lib.training import train
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_command_lists_every_system_with_file_size_source_and_status():
+    done = subprocess.run([sys.executable, "-m", "tema_lib.models"], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:] if line.strip()}
+    for name, system in SYSTEMS.items():
+        file, size, status, *_ = lines[name].split()[1:]
+        assert (ROOT / file).is_file() and int(size.replace(",", "")) >= 0 and status == system.status and lines[name].endswith(system.source)
+        assert system.status in ("reproduced", "after", "ours")
+    assert int(lines["sasrec"].split()[2].replace(",", "")) == sum(p.numel() for p in SYSTEMS["sasrec"].build(Big()).parameters())
+
+
+class Big(Shop):
+    hidden, domain_of_item = 64, torch.tensor([-1] + [0] * 300 + [1] * 300)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_file_says_where_its_system_comes_from_and_what_is_ours(name):
+    module = sys.modules[type(SYSTEMS[name].build(Shop())).__module__]
+    assert len(module.__doc__) > 80
+    if SYSTEMS[name].status != "ours" and name not in ("popularity", "last-item", "sasrec", "sasrec-per-domain", "tema"):
+        text = module.__doc__ + " ".join(str(value.__doc__) for value in vars(module).values() if isinstance(value, type))
+        assert re.search(r"\b[Oo]urs\b", text) and re.search(r"[Ss]tated|read in|[Rr]elease", text)
+
+
+def test_presets_are_temas_frame_with_fewer_views():
+    built = {name: SYSTEMS[name].build(Shop()) for name in ("tema", "tema-no-tags", "haf-vt", "ifcdsr", "llm-emf")}
+    assert built["haf-vt"].config == built["tema-no-tags"].config == built["llm-emf"].config                     # the ancestor is the ablation
+    assert built["ifcdsr"].config.views == ("id", "image") and built["tema"].config.views == ("id", "text", "image", "tags")
+    asked = []
+
+    class NoPictures(Shop):
+        views = ("id", "text", "tags")
+
+        def inputs(self, **options):
+            asked.append(options)
+            return super().inputs()
+
+    assert SYSTEMS["ifcdsr"].build(NoPictures()).config.views == ("id",) and SYSTEMS["haf-vt"].build(NoPictures()).config.views == ("id", "text")
+    SYSTEMS["llm-emf"].build(NoPictures())
+    assert asked == [{}, {}, {"text": "enriched"}]
+
+
+def test_a_system_without_profiles_asks_for_none():
+    class NoModel(Shop):
+        @property
+        def profiles(self):
+            raise AssertionError("profiles were asked for")
+
+    SYSTEMS["llm4cdsr-no-profiles"].build(NoModel())
+    with pytest.raises(AssertionError, match="were asked for"):
+        SYSTEMS["llm4cdsr"].build(NoModel())
+
+
+def example():
+    """The code of CONTRIBUTING.md and the line for `SYSTEMS`."""
+    code, line = re.findall(r"```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    names = {"System": System}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), names)                                                       # our own, committed text
+    return code, eval("{" + line.strip() + "}", names)
+
+
+def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties(monkeypatch):
+    import test_models
+
+    code, entry = example()
+    assert len([line for line in code.splitlines() if line.strip()]) <= 20
+    (name, system), = entry.items()
+    torch.manual_seed(0)
+    model, split = system.build(Shop()), small_split()
+    history = train(model, split, DOMAIN, LITTLE)
+    assert history.loss["next item"][-1] < history.loss["next item"][0]
+    assert evaluate(model, split.test, DOMAIN, max_length=20).metric("MRR") > 0
+    before, after = ranking([1, 13, 2]), ranking([13, 2, 1])
+    awake(model)
+    torch.testing.assert_close(model.score(before, torch.arange(1, 23)), model.score(after, torch.arange(1, 23)))      # its idea: order does not matter
+    monkeypatch.setitem(test_models.MODELS, name, lambda: system.build(Shop()))
+    monkeypatch.setattr(test_models, "LEVEL_1", [*test_models.LEVEL_1, name])
+    properties = [test for key, test in vars(test_models).items() if key.startswith("test_")
+                  for mark in getattr(test, "pytestmark", []) if mark.args[:1] == ("name",) and len(test.pytestmark) == 1]
+    assert len(properties) >= 8
+    for test in properties:
+        test(name)
+    assert model.loss(batch_of([1, 2, 3])).keys() == {"next item"}
+
+
+def test_the_notebook_shows_the_same_example():
+    shown = "".join("".join(cell["source"]) for cell in json.loads((ROOT / "notebooks" / "07_other_systems.ipynb").read_text(encoding="utf-8"))["cells"]
+                    if cell["cell_type"] == "code")
+    code, _ = example()
+    assert code[code.index("class BagOfItems"):].strip() in shown
+
+
+@pytest.mark.parametrize("data", ["planted", "fk_mini"])
+def test_records_of_trained_systems_are_above_the_last_item_chain(data):
+    """On the planted world all of them are, in both shops; what falls short on real data is named."""
+    score, below = {}, set()
+    for record in read_records(ROOT / "results" / data):
+        for shop in "AB":
+            score.setdefault((record["system"], shop), []).append(record["metrics"]["full"][shop]["NDCG@10"])
+    assert {"llm4cdsr", "autocdsr", "autocdsr-plus", "llm-rec", "man", "llm-emf", "ifcdsr", "haf-vt"} <= {system for system, _ in score}
+    for (system, shop), values in score.items():
+        if system != "popularity" and system != "last-item" and sum(values) / len(values) <= score["last-item", shop][0]:
+            below.add(system)
+    assert below == set()
