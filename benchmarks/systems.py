@@ -1,0 +1,64 @@
+"""What does a system cost?  Parameters, and CPU seconds of one thread for an epoch of learning and for ranking all test cases.
+
+    python benchmarks/systems.py --data planted FOLDER/fk_mini
+
+Under `make run`'s own configuration; the mean of the given number of epochs, each with its ranking of the validation cases, as the
+training loop has it.  CPU time, so that a busy machine does not count.  What the systems read (features, tags, profiles) is taken from
+build/artifacts/<data>/ and made first where it is missing; that is not counted.  Writes results/bench_systems.json (kind `benchmark`).
+"""
+import argparse
+import os
+import platform
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", default=["planted"])
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_systems.json")
+    chosen = parser.parse_args()
+    from importlib.metadata import version
+
+    import torch
+
+    from tema_lib import results
+    from tema_lib.evaluation import evaluate
+    from tema_lib.models.systems import SYSTEMS
+    from tema_lib.notebook import setup
+    from tema_lib.pipeline import Pipeline
+    from tema_lib.training import train
+
+    setup()
+    found = {}
+    for data in chosen.data:
+        os.environ["TEMA_ARTIFACTS"] = str(ROOT / "build" / "artifacts" / Path(data).name)
+        run = Pipeline(data, fast=False)
+        costs = {}
+        for name in SYSTEMS:
+            model, config = run.build(name), replace(run.training, epochs=chosen.epochs)
+            began = time.process_time()
+            epochs = train(model, run.split, run.domain_of_item, config).epochs
+            learned = time.process_time()
+            evaluate(model, run.split.test, run.domain_of_item, max_length=config.max_length)
+            costs[name] = {"parameters": sum(parameter.numel() for parameter in model.parameters()), "train": round((learned - began) / max(1, epochs), 3),
+                           "rank": round(time.process_time() - learned, 3)}
+            print(f"{run.raw.name:9}{name:24}{costs[name]['parameters']:12,}{costs[name]['train']:10.2f} s an epoch{costs[name]['rank']:10.2f} s to rank", flush=True)
+        found[run.raw.name] = {"sha256": run.raw.sha256, "items": run.items.count, "users": len(run.split.test), "hidden": run.hidden, "systems": costs}
+    commit, dirty = results.commit_and_state()
+    results.write_json(chosen.out, {
+        "kind": "benchmark", "name": "systems", "data": found, "epochs": chosen.epochs,
+        "versions": {"torch": version("torch"), "python": platform.python_version()}, "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
+        "threads": torch.get_num_threads(), "commit": commit, "dirty": dirty,
+        "command": f"python benchmarks/systems.py --data {' '.join(name if name == 'planted' else f'FOLDER/{name}' for name in found)} --epochs {chosen.epochs}"})
+
+
+if __name__ == "__main__":
+    main()
