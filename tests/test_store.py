@@ -85,6 +85,15 @@ with ReplyStore(sys.argv[1]) as store:
 """
 
 
+def test_a_store_that_another_process_is_just_making_is_waited_for(tmp_path):
+    """SQLite itself does not wait for the lock at the switch to WAL, whatever the time-out."""
+    other = sqlite3.connect(tmp_path / "replies.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    threading.Timer(0.4, lambda: other.execute("COMMIT")).start()
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        assert len(store) == 0
+
+
 def test_two_processes_write_at_once_and_lose_nothing(tmp_path):
     path = tmp_path / "replies.sqlite"
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, path, name], env=ENVIRONMENT) for name in ("first", "second")]

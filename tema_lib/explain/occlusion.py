@@ -7,7 +7,7 @@ and a history with a hole was never seen in training.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from tema_lib.data.interactions import Items
 from tema_lib.data.sequences import Batch, Sequences
 from tema_lib.explain.attention_records import AttentionRecord, Event, event_of, record_of
 from tema_lib.explain.reading import Purchase, Reader
+from tema_lib.explain.what_if import removed, without_tag
 from tema_lib.models.contract import Level0
 
 
@@ -137,10 +138,9 @@ def effects(reader: Reader, history: Sequence[Purchase | int], targets: Sequence
     history = reader.purchases(history)
     tagged = reader.tags is not None and "tags" in reader.shares
     tags_of = lambda purchase: reader.tags_read(purchase) if tagged else ()
-    less = lambda tags, tag: tuple(other for other in tags if other != tag)
     cuts = [(place, tag) for place, purchase in enumerate(history) for tag in tags_of(purchase)]
-    edited = [history, *(history[:place] + history[place + 1:] for place in range(len(history))),
-              *((*history[:place], replace(history[place], tags=less(tags_of(history[place]), tag)), *history[place + 1:]) for place, tag in cuts)]
+    edited = [history, *(removed(history, place) for place in range(len(history))),
+              *(without_tag(reader, history, place, reader.tags.vocabulary[tag]) for place, tag in cuts)]
     reading, blind = reader.read(edited), {view: reader.without(view).read([history]) for view in (reader.shares if len(reader.shares) > 1 else ())}
     shares, errors = fair_shares(reader, history, targets, draws)
     found = []
@@ -154,7 +154,7 @@ def effects(reader: Reader, history: Sequence[Purchase | int], targets: Sequence
             tags[place].append((reader.tags.vocabulary[tag], effect))
         own = tags_of(Purchase(target))
         found.append(Effects(event_of(reader, target), whole, rank, tuple(single[:len(history)]), tuple(map(tuple, tags)),
-                             tuple((reader.tags.vocabulary[tag], of(reader.with_tags(target, less(own, tag)).read([history]))[0]) for tag in own),
+                             tuple((reader.tags.vocabulary[tag], of(reader.with_tags(target, [other for other in own if other != tag]).read([history]))[0]) for tag in own),
                              {view: of(answer)[0] for view, answer in blind.items()}, shares[line], errors[line]))
     return found
 

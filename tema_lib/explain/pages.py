@@ -87,6 +87,10 @@ class Pages:
         inside = f'<img src="{address}" alt="picture of {text(event.title)}">' if address else event.domain
         return f'<span class="shot {event.domain}" title="{text(event.title)}">{inside}</span>'
 
+    def rails(self, event: Event) -> str:
+        """The event's picture on the rail of the shop in which it counts."""
+        return "".join(f'<td class="rail {domain}">{self.picture(event) if event.domain == domain else ""}</td>' for domain in "AB")
+
     def bar(self, share: float, colour: str, width: int = 110) -> str:
         """A bar from the left, `share` of the width."""
         return f'<span class="track" style="width:{width}px"><span style="left:0;width:{width * min(max(share, 0), 1):.0f}px;background:{colour}"></span></span>'
@@ -133,11 +137,10 @@ class Pages:
         lines = []
         for place, event in enumerate(record.history):
             when = "" if record.days is None else f"{record.days[place]:.0f} days" if record.days[place] >= 0.5 else "newest day"
-            rails = "".join(f'<td class="rail {domain}">{self.picture(event) if event.domain == domain else ""}</td>' for domain in "AB")
             name = f'<button class="ask" type="button" data-place="{place}">{text(event.title)}</button>' if page else f"<b>{text(event.title)}</b>"
             note = ' <span class="asks">looks</span>' if place == asks else ""
             look = self._look(float(weights[place]), widest, event.domain, None if asks is None else place <= asks and place in places)
-            lines.append(f'<tr data-place="{place}" class="{"looking" if place == asks else ""}"><td class="number quiet">{when}</td>{rails}'
+            lines.append(f'<tr data-place="{place}" class="{"looking" if place == asks else ""}"><td class="number quiet">{when}</td>{self.rails(event)}'
                          f'<td class="what">{name}{note}<br>{self.tags(event, effects.tags[place], scale)}</td><td class="look number">{look}</td>'
                          f'<td class="bars">{self.lost(effects.events[place], scale, effects.rank)}</td>'
                          f'<td class="bars">{self.signed(shares[place], largest)} ± {errors[place]:.2f}</td></tr>')
@@ -233,8 +236,7 @@ class Pages:
         vectors = "".join(f"<li>{text(event.title)}: its fused vector turned by {turn:.0f}°</li>" for event, turn in turned)
         lines, widest = [], max([0.25, *after.event_weights.tolist()])
         for event, weight in zip(after.history, after.event_weights.tolist()):
-            rails = "".join(f'<td class="rail {domain}">{self.picture(event) if event.domain == domain else ""}</td>' for domain in "AB")
-            lines.append(f'<tr>{rails}<td class="what"><b>{text(event.title)}</b><br>{self.tags(event, (), 1)}</td>'
+            lines.append(f'<tr>{self.rails(event)}<td class="what"><b>{text(event.title)}</b><br>{self.tags(event, (), 1)}</td>'
                          f'<td class="number">{self.bar(weight / widest, COLOURS[event.domain], 90)} {weight:.2f}</td></tr>')
         columns = []
         for domain, best in after.top.items():
@@ -282,7 +284,7 @@ class Pages:
             every = [[layer.mean(0), *layer] for layer in weights]                  # head 0 = mean of all
             tables = [[[[round(value, digits) for value in row] for row in head.tolist()] for head in layer] for layer in every]
             places = record.places(name)
-            said = {kind: [[self.trust(explanation, kind, name, layer, head or None if head == 0 else head - 1, places, -1) for head in range(len(every[0]))]
+            said = {kind: [[self.trust(explanation, kind, name, layer, head - 1 if head else None, places, -1) for head in range(len(every[0]))]
                            for layer in range(len(every))] for kind in explanation.effects}
             data["threads"][name] = {"places": places, "weights": tables, "trust": said}
         return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
