@@ -183,3 +183,24 @@ def test_sorted_batches_teach_what_random_ones_teach():
     assert record["data"]["name"] == "fk_core5" and len(record["seeds"]) == 3 and len(record["runs"]) == 6 and not record["dirty"]
     for part in record["sorted_minus_random"].values():
         assert abs(part["difference"]) <= 2 * part["standard_error"] and part["cases"] > 1000
+
+
+def test_our_sasrec_is_level_with_rectools_or_a_named_difference_says_why():
+    record = results.read_benchmark("bench_parity.json")
+    assert len(record["seeds"]) == 3 and not record["dirty"]
+    for name in ("planted", "fk_mini"):
+        differences = record["data"][name]["differences"]
+        plain, switched = (differences[pair]["all"] for pair in ("ours - rectools", "ours, all as theirs - rectools, padding masked"))
+        for part in (plain, switched):
+            assert part["standard_errors_apart"] == pytest.approx(abs(part["difference"]) / part["standard_error"], abs=.02) and part["cases"] > 1000
+        assert plain["standard_errors_apart"] <= 2 or switched["standard_errors_apart"] <= 2
+
+
+def test_the_cost_of_every_system_is_on_record():
+    from tema_lib.models.systems import SYSTEMS
+    record = results.read_benchmark("bench_systems.json")
+    assert not record["dirty"] and record["threads"] == 1
+    for name in ("planted", "fk_mini"):
+        costs = record["data"][name]["systems"]
+        assert list(costs) == list(SYSTEMS)
+        assert all((cost["train"] > 0) == (cost["parameters"] > 0) or cost["train"] < .1 for cost in costs.values())
