@@ -142,6 +142,16 @@ def test_prediction_never_reads_a_profile():
     torch.testing.assert_close(model.score(ranking(*USERS), ALL_ITEMS), before, rtol=0, atol=0)
 
 
+def test_a_user_without_a_profile_stays_out_of_the_contrast():
+    model, batch = make(), batch_of(*USERS)                                         # the third user has none
+    value = lambda: model.eval().loss(batch)["profile contrast"].detach()
+    before = value()
+    model.profiles[2] += 5
+    torch.testing.assert_close(value(), before, rtol=0, atol=0)
+    model.profiles[3] += 5
+    assert value() != before
+
+
 def test_the_terms_are_added_with_alpha_and_beta():
     model = make(contrast=0.25, profile=0.5)
     terms = {"next item": torch.tensor(2.0), "adapter contrast": torch.tensor(4.0), "profile contrast": torch.tensor(6.0)}
