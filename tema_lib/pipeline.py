@@ -13,7 +13,7 @@ import json
 import os
 import random
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tema_lib import results
 from tema_lib.data import planted
-from tema_lib.data.interactions import Items, RawData, encode_ids, read_data
+from tema_lib.data.interactions import Items, RawData, domain_names, encode_ids, read_data
 from tema_lib.data.sequences import Sequences, Split, build_sequences, leave_one_out, published_split
 from tema_lib.evaluation import Ranks, evaluate
 from tema_lib.features import ItemFeatures
@@ -50,12 +50,13 @@ RARE = 2                                 # an item seen at most this often in tr
 class Pipeline:
     """From a data folder to ranks.
 
-    data: "planted" or a folder; fast: short training, and on the planted world shipped replies for all but 24 items a shop;
+    data: "planted" or a folder; domains: what A and B are called ("movies,books"), else the data set says; fast: short training, and on the planted world shipped replies for all but 24 items a shop;
     seed: initial weights, batch order, controls.  Raises `DataError` for a folder that cannot be read.
     """
 
-    def __init__(self, data: str = "planted", fast: bool = True, seed: int = 0):
+    def __init__(self, data: str = "planted", fast: bool = True, seed: int = 0, domains: str = ""):
         self.data, self.fast, self.seed = data, fast, seed
+        self.named = domain_names(domains.split(",")) if domains else None
         self.planted = data == "planted"
         self.folder = PLANTED if self.planted else Path(data)
         self.hidden = 64 if fast or self.planted else 128          # width and epochs: chosen on validation targets
@@ -74,7 +75,17 @@ class Pipeline:
     @cached_property
     def raw(self) -> RawData:
         """The folder as it is: a k-core would delete the very items that ids cannot learn (notebook 01)."""
-        return read_data(self.folder)
+        raw = read_data(self.folder)
+        return replace(raw, domains=self.named) if self.named else raw
+
+    @property
+    def domains(self) -> tuple[str, str]:
+        """What domains A and B are called, in prompts and in pictures."""
+        return self.raw.domains
+
+    @property
+    def tag_config(self) -> TagConfig:
+        return TagConfig(domain_names=self.domains)
 
     @cached_property
     def items(self) -> Items:
@@ -133,7 +144,7 @@ class Pipeline:
         with timed(self.seconds, "tags"):
             llm = LocalModel()
             with self.replies(llm) as store:
-                return write_tags(self.catalogue, llm, store)
+                return write_tags(self.catalogue, llm, store, self.tag_config)
 
     def replies(self, llm: LocalModel) -> ReplyStore:
         """The store of this run's replies; a fast run of the planted world finds the shipped ones in it."""
@@ -186,7 +197,7 @@ class Pipeline:
 
     def _replay(self, store: ReplyStore, llm: LocalModel) -> None:
         """Put the shipped replies into the store, but for those of the live items."""
-        self._import(store, PLANTED / "replies.jsonl", {prompt_for(self.items, item, attempt=attempt) for item in self.live_items() for attempt in (1, 2)})
+        self._import(store, PLANTED / "replies.jsonl", {prompt_for(self.items, item, self.tag_config, attempt) for item in self.live_items() for attempt in (1, 2)})
 
     def _import(self, store: ReplyStore, path: Path, live: set[str]) -> None:
         """Put the replies of a shipped file into the store, but for those to `live` prompts."""
@@ -207,7 +218,7 @@ class Pipeline:
         """The frozen inputs of the fusion.  `tags`: a control in place of the tags (`tags.controls`); `shuffle`: which of text and image change places inside each domain;
         `text`: "plain" or "enriched"."""
         with torch.random.fork_rng(devices=[]):          # loading an encoder draws random numbers; whether it was needed must not change a model's seed
-            given = control_tags(self.tags, tags, self.catalogue, TagConfig(), self.seed) if tags else self.tags
+            given = control_tags(self.tags, tags, self.catalogue, self.tag_config, self.seed) if tags else self.tags
             features, image = self.enriched if text == "enriched" else self.text, self.image
         place = torch.arange(self.items.count + 1)
         generator = torch.Generator().manual_seed(self.seed)
@@ -278,7 +289,7 @@ class Pipeline:
         ranks = self.ranks(system)
         config = {"model": asdict(model.config) if hasattr(model, "config") else {}, "training": asdict(self.training), "fast": self.fast,
                   "epochs_run": history.epochs, "best_epoch": history.best, "trained_on": history.trained_on,
-                  "language_model": self.tags.model, "tags": asdict(TagConfig())}
+                  "language_model": self.tags.model, "tags": asdict(self.tag_config)}
         spent = {"train": sum(history.seconds), "rank": self.seconds[f"rank {system}"]}
         return results.evaluation_record(system, ranks, data={"name": self.raw.name, "sha256": self.raw.sha256}, split=self.split.name,
                                          seed=self.seed, config=config, seconds=spent, command=command, slices=self.slices(ranks))

@@ -16,6 +16,7 @@ import csv
 import gzip
 import hashlib
 import html
+import json
 import warnings
 import zlib
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 DOMAINS = ("A", "B")
+UNNAMED = ("domain A", "domain B")       # what the domains are called where nobody says more
 INTERACTION_COLUMNS = ("user_id", "item_id", "domain", "timestamp")
 ITEM_COLUMNS = ("item_id", "domain", "title")
 
@@ -40,6 +42,7 @@ class RawData:
     interactions: user_id, item_id, domain, timestamp (int64) and `split` ("", "train", "valid" or "test");
     items: item_id, domain, title, description, image ("" where missing).
     `published` is True where the folder brings its own split.  `sha256` is over the files that were read.
+    domains: what A and B are called in prompts and pictures, from `dataset.json`, which is no part of `sha256`.
     """
 
     name: str
@@ -48,6 +51,7 @@ class RawData:
     items: pd.DataFrame
     sha256: str
     published: bool = False
+    domains: tuple[str, str] = UNNAMED
 
 
 @dataclass(frozen=True)
@@ -212,7 +216,7 @@ def read_data(folder: str | Path) -> RawData:
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give DATA= a folder with interactions.tsv and items.tsv.")
     if form_of(folder):
-        return read_published(folder)
+        return replace(read_published(folder), domains=read_domains(folder))
     tables, lack = [], []
     for name, required in (("items.tsv", ITEM_COLUMNS), ("interactions.tsv", INTERACTION_COLUMNS)):
         path = table_path(folder / name)
@@ -222,7 +226,28 @@ def read_data(folder: str | Path) -> RawData:
         raise DataError("; ".join(filter(None, lack)) + ".")
     items = check_items(*tables[0])
     interactions = check_interactions(*tables[1], items)
-    return RawData(folder.resolve().name, folder, interactions, items, digest(folder, ["interactions.tsv", "items.tsv"]))
+    return RawData(folder.resolve().name, folder, interactions, items, digest(folder, ["interactions.tsv", "items.tsv"]),
+                   domains=read_domains(folder))
+
+
+def read_domains(folder: Path) -> tuple[str, str]:
+    """The names of domains A and B from an optional `dataset.json`, {"domains": ["food", "kitchen"]}.  Raises `DataError`."""
+    path = folder / "dataset.json"
+    if not path.is_file():
+        return UNNAMED
+    try:
+        names = json.loads(path.read_text(encoding="utf-8-sig")).get("domains", UNNAMED)
+        return domain_names(names)
+    except (ValueError, AttributeError, TypeError):
+        raise DataError(f'{path} does not name two domains: write {{"domains": ["food", "kitchen"]}}, or delete it.') from None
+
+
+def domain_names(names) -> tuple[str, str]:
+    """Two different names of at most 40 characters, on one line each.  Raises `DataError`."""
+    names = tuple(clean_text(name) for name in names)
+    if len(names) != 2 or len(set(names)) != 2 or not all(0 < len(name) <= 40 for name in names):
+        raise DataError(f"domains are {', '.join(names) or 'not named'}: give two different short names, such as food,kitchen.")
+    return names
 
 
 def digest(folder: Path, names: list[str]) -> str:

@@ -4,7 +4,7 @@ A latent *occasion* (sushi night, birthday cake, ...) makes a user buy in both s
 ids nor any single word show it; the meaning of the text and the picture do. Run `python -m tema_lib.data.planted` to write the
 folder `data/planted` again: tables byte for byte, pictures pixel for pixel. Status of every choice here: ours.
 
-    write_world(folder, seed=0)        items.tsv, interactions.tsv, pictures/, truth/, README.md
+    write_world(folder, seed=0)        items.tsv, interactions.tsv, dataset.json, pictures/, truth/, README.md
     read_truth(folder)                 -> (items, users), two tables
     neighbour_precision(vectors, occasion, k=10), crosses_shops(sequence, truth_items)
 """
@@ -262,6 +262,7 @@ def write_world(folder: Path | str, seed: int = 0, config: PlantedConfig = Plant
                  [(u.user_id, ";".join(OCCASIONS[o].name for o in u.occasions), ";".join(u.reasons)) for u in users])
     _write_table(folder / "truth/tags.tsv", "item_id tag",
                  [(i.item_id, tag) for i in items for tag in (OCCASIONS[i.occasion].name, i.kind.name)])
+    _write(folder / "dataset.json", b'{"domains": ["food", "kitchen"]}\n')
     _write(folder / "README.md", _readme(items, users, seed, config).encode())
 
 

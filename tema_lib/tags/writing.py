@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ..data.interactions import UNNAMED
 from . import NEAREST, OWN, SNAPPED, ItemTags
 from .prompts import FORMS, clean, is_measure, parse_tags, shot_tags, write_prompt
 from .refinement import ANYTHING, ONE, Change, Refinement, Round, breadth, settle
@@ -27,7 +28,7 @@ Encoder = Callable[[list[str]], Tensor]           # texts -> unit vectors [len, 
 class TagConfig:
     """Every choice the paper leaves open; the comment says where ours comes from."""
 
-    domain_names: tuple[str, str] = ("food", "kitchen")   # ours: how the prompt calls domains A and B
+    domain_names: tuple[str, str] = UNNAMED   # how the prompt calls domains A and B; the data set knows (`RawData.domains`)
     form: str = "mixed"               # ours: what the tags speak of, the best of five in notebook 02
     sample: int = 1000                # ours: items of each shop whose tags make the draft
     title_limit: int = 300            # ours: characters of title and of description that reach the prompt
