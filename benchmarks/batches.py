@@ -44,7 +44,7 @@ def main():
             config = replace(run.training, window=window)
             checkpoint = ROOT / "build" / "bench_batches" / f"{run.raw.name}-{chosen.system}-{way}-{seed}.pt"
             history = train(model, run.split, run.domain_of_item, config, checkpoint=checkpoint, progress=f"{way} {seed}")
-            ranks[way, seed] = evaluate(model, run.split.test, run.domain_of_item, max_length=config.max_length, protocol=Protocol(negatives=0))
+            ranks[way, seed] = evaluate(model, run.split.test, run.domain_of_item, protocol=Protocol(negatives=0))
             rows.append({"seed": seed, "batches": way, "window": window, "epochs": history.epochs, "best_epoch": history.best,
                          "training_seconds": round(sum(history.seconds), 1),
                          "NDCG@10": {name: round(ranks[way, seed].of_domain(domain).metric("NDCG@10"), 5) for domain, name in enumerate("AB")}})

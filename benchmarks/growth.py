@@ -54,7 +54,7 @@ def one_point(items, users, length, max_length, seconds):
     per_target = (time.process_time() - began) / done["targets"]
     after_training = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
-    evaluate(model, sequences, domain, max_length=data.max_length, protocol=Protocol(negatives=0))
+    evaluate(model, sequences, domain, protocol=Protocol(negatives=0))
     per_user = (time.process_time() - began) / users
     targets = int((np.minimum(np.diff(data.offsets) - 2, data.max_length + 1) - 1).clip(0).sum())
     return {"items": items, "users": users, "length": length, "mean_length": round(len(data.items) / users, 1), "targets_an_epoch": targets,

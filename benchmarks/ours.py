@@ -83,7 +83,7 @@ def ranking(model, sequences, domain, data, protocol, users=4096):
     parts = cycle([sequences.select(part) for part in torch.randperm(len(sequences), generator=torch.Generator().manual_seed(data.seed)).split(users)])
 
     def task(seconds):
-        ranked = [evaluate(model, part, domain, max_length=data.max_length, protocol=protocol) for part in peers.for_seconds(parts, seconds)]
+        ranked = [evaluate(model, part, domain, protocol=protocol) for part in peers.for_seconds(parts, seconds)]
         count = sum(map(len, ranked))
         mean = {name: sum(ranks.values(metric).sum() for ranks in ranked) / count for name, metric in (("ndcg10", "NDCG@10"), ("mrr", "MRR"))}
         return {"users": count, "loss": None} | mean

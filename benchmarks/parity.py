@@ -67,9 +67,9 @@ def train_ours(run, settings, seed):
         optimizer = mock.patch.object(torch.optim, "AdamW", partial(torch.optim.AdamW, betas=(0.9, 0.98)))
     began, spent = time.perf_counter(), time.process_time()
     with optimizer:
-        history = train(model, run.split, run.domain_of_item, TrainConfig(seed=seed, max_length=settings["shape"]["max_length"], **training))
+        history = train(model, run.split, run.domain_of_item, TrainConfig(seed=seed, **training))
     seconds, spent = time.perf_counter() - began, time.process_time() - spent
-    rank = lambda part: evaluate(model, part, run.domain_of_item, max_length=settings["shape"]["max_length"], protocol=Protocol(negatives=0))
+    rank = lambda part: evaluate(model, part, run.domain_of_item, protocol=Protocol(negatives=0))
     return {"valid": rank(run.split.valid), "test": rank(run.split.test)}, {
         "valid_MRR": history.valid_mrr[history.best]["mean"], "best_epoch": history.best, "epochs": history.epochs, "seconds": round(seconds, 1),
         "cpu_seconds": round(spent, 1), "parameters": sum(weights.numel() for weights in model.parameters())}

@@ -56,6 +56,8 @@ def main(world, out, settings):
     class Peer(Level0):
         """The library's torch module, asked as our systems are."""
 
+        max_length = width
+
         def __init__(self, module):
             super().__init__()
             self.module, known = module.torch_model, module.data_preparator.item_id_map
@@ -75,7 +77,7 @@ def main(world, out, settings):
             self.mrr, self.best, self.state = [], -1, None
 
         def on_train_epoch_end(self, trainer, module):
-            ranks = evaluate(Peer(module), valid, domain, max_length=width, protocol=protocol)
+            ranks = evaluate(Peer(module), valid, domain, protocol=protocol)
             self.mrr.append(sum(ranks.of_domain(shop).metric("MRR") for shop in (0, 1)) / 2)
             if self.best < 0 or self.mrr[-1] > self.mrr[self.best]:
                 self.best, self.state = len(self.mrr) - 1, {name: value.clone() for name, value in module.torch_model.state_dict().items()}
@@ -96,7 +98,7 @@ def main(world, out, settings):
     kept = next(callback for callback in model.fit_trainer.callbacks if isinstance(callback, BestEpoch))
     model.torch_model.load_state_dict(kept.state)
     peer = Peer(model.lightning_model)
-    found = {"valid": evaluate(peer, valid, domain, max_length=width, protocol=protocol), "test": evaluate(peer, test, domain, max_length=width, protocol=protocol)}
+    found = {"valid": evaluate(peer, valid, domain, protocol=protocol), "test": evaluate(peer, test, domain, protocol=protocol)}
 
     # The library's own way to ten items, against ours.
     some = np.arange(0, len(test), 4)

@@ -47,7 +47,7 @@ def main():
             began = time.process_time()
             epochs = train(model, run.split, run.domain_of_item, config).epochs
             learned = time.process_time()
-            evaluate(model, run.split.test, run.domain_of_item, max_length=config.max_length)
+            evaluate(model, run.split.test, run.domain_of_item)
             costs[name] = {"parameters": sum(parameter.numel() for parameter in model.parameters()), "train": round((learned - began) / max(1, epochs), 3),
                            "rank": round(time.process_time() - learned, 3)}
             print(f"{run.raw.name:9}{name:24}{costs[name]['parameters']:12,}{costs[name]['train']:10.2f} s an epoch{costs[name]['rank']:10.2f} s to rank", flush=True)

@@ -7,6 +7,7 @@ that scores everything alike ranks mid-list.  Beside it, from the same scores, a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tema_lib.data.sequences import Sequences, ranking_batches
-from tema_lib.models.contract import Level0
+from tema_lib.models.contract import Level0, evaluation_mode
 from tema_lib.models.losses import rooms_of
 
 METRICS = ("MRR", "NDCG@5", "NDCG@10", "HR@1", "HR@5", "HR@10")
@@ -33,11 +34,16 @@ class Protocol:
     ties: str = "middle"                 # of the sampled ranking: "middle" of the places shared, or the "target" first
     margin: float = 0.0                  # scores above the target's by no more than this count as ties; with ties="target" only
     early: int = 0                       # B's pool begins this many ids too early
+    history: str = "left out"            # of the full ranking: items of the history are "left out", or "candidates" where repeats are kept
 
     def __post_init__(self):
-        for name, choices in (("within", ("domain", "catalogue")), ("without", ("history", "target")), ("ties", ("middle", "target"))):
+        for name, choices in (("within", ("domain", "catalogue")), ("without", ("history", "target")), ("ties", ("middle", "target")),
+                              ("history", ("left out", "candidates"))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose {' or '.join(choices)}.")
+        for name in ("negatives", "margin", "early"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: give 0 or more.")
 
 
 PROTOCOLS = {
@@ -88,21 +94,20 @@ class Ranks:
         return metric_of_ranks(self.rank_sampled if sampled else self.rank, metric)
 
     def metric(self, metric: str, sampled: bool = False) -> float:
-        """Mean over the cases; 0 for an empty slice."""
-        return float(self.values(metric, sampled).mean()) if len(self) else 0.0
+        """Mean over the cases; NaN for an empty slice, which has no number."""
+        return float(self.values(metric, sampled).mean()) if len(self) else math.nan
 
 
 @torch.inference_mode()
-def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max_length: int = 50, batch_size: int | None = None,
+def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, batch_size: int | None = None,
              seed: int = 0, protocol: Protocol = PROTOCOLS["ours"]) -> Ranks:
     """Rank the last event of every sequence, fully and among sampled negatives, from one matrix of scores.
 
-    Items that the sequence already holds are no candidates of the full ranking (the target always is).  `seed` draws the sampled
-    negatives, the same for every system.  Raises FloatingPointError for a score that is not a number.
+    Of a history the model's `max_length` newest events are read.  Items that the whole history holds are no candidates of the full
+    ranking (the target always is), unless the protocol says so.  `seed` draws the sampled negatives, the same for every system.  Raises FloatingPointError for a score that is not a number.
     """
     if not len(sequences):
         raise ValueError("there is no case to rank: the split has no sequences.")
-    training, _ = model.training, model.eval()
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     batch_size, cells = batch_size or USERS.get(device.type, 160), CELLS.get(device.type, 2 ** 21)
     domain_of_item = domain_of_item.cpu()
@@ -112,19 +117,19 @@ def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, max
         pools = [(torch.ones_like(domain_of_target, dtype=torch.bool), 1, len(domain_of_item) - 1, 0)]
     else:
         pools = [(domain_of_target == domain, first, size, protocol.early * domain) for domain, (first, size) in enumerate(rooms)]
-    for mine, first, size, early in pools:
-        cases = torch.nonzero(mine).flatten()
-        if not len(cases):
-            continue
-        pool = torch.arange(first - early, first + size, device=device)
-        rows = max(1, min(batch_size, cells // len(pool)))
-        scorer = model.scorer(pool, rows)
-        for batch in ranking_batches(sequences, domain_of_item, max_length=max_length, batch_size=batch_size, cases=cases):
-            for scores, part in zip(scorer(batch.to(device)), batch.split(rows)):
-                target = targets[part.rows]
-                columns = _ranks(scores.float(), target, first - early, early, sequences, part.rows, seed, protocol)
-                collected.append([part.rows, target, part.target_domain, *columns])
-    model.train(training)
+    with evaluation_mode(model):
+        for mine, first, size, early in pools:
+            cases = torch.nonzero(mine).flatten()
+            if not len(cases):
+                continue
+            pool = torch.arange(first - early, first + size, device=device)
+            rows = max(1, min(batch_size, cells // len(pool)))
+            scorer = model.scorer(pool, rows)
+            for batch in ranking_batches(sequences, domain_of_item, max_length=model.max_length, batch_size=batch_size, cases=cases):
+                for scores, part in zip(scorer(batch.to(device)), batch.split(rows)):
+                    target = targets[part.rows]
+                    columns = _ranks(scores.float(), target, first - early, early, sequences, part.rows, seed, protocol)
+                    collected.append([part.rows, target, part.target_domain, *columns])
     columns = [torch.cat([part.cpu() for part in column]).numpy() for column in zip(*collected)]
     order = np.argsort(columns[0])
     return Ranks(*(column[order] for column in columns))
@@ -149,12 +154,15 @@ def _ranks(scores: Tensor, target: Tensor, first: int, early: int, sequences: Se
         negatives, drawn = draw_negatives(rows, place, line, bought, count, seed, protocol)
         sampled = _sampled_ranks(scores, own, negatives.to(device), protocol)
     signs = scores.sub_(own).sign_()
-    signs[line.to(device), bought.to(device)] = -1
+    if protocol.history == "left out":
+        signs[line.to(device), bought.to(device)] = -1
     signs[:, :early] = -1                                                            # the other domain's item is drawn, never ranked fully
     signs.scatter_(1, column, 0)
     rank = (signs.sum(1) + count + 1) / 2
     level = count - 1 - torch.linalg.vector_norm(signs, dim=1).square_().round_()      # squared signs add up to what is not level; counting booleans takes ten times as long
-    candidates = count - early - _distinct_without_target(line, bought, place, count, early)
+    candidates = torch.full_like(place, count - early)
+    if protocol.history == "left out":
+        candidates -= _distinct_without_target(line, bought, place, count, early)
     return [rank.cpu().double(), sampled.cpu().double(), candidates, drawn + 1, level > 0]
 
 
@@ -197,9 +205,9 @@ def _sampled_ranks(scores: Tensor, own: Tensor, negatives: Tensor, protocol: Pro
 # ---------------------------------------------------------------------------------------------- intervals
 
 def interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over cases (ours).  Paired comparison: give the per-case differences."""
+    """Percentile bootstrap interval of the mean over cases (ours); NaN without a case.  Paired comparison: give the per-case differences."""
     if len(values) == 0:
-        return 0.0, 0.0
+        return math.nan, math.nan
     generator = np.random.default_rng(seed)
     means = [values[generator.integers(len(values), size=len(values))].mean() for _ in range(resamples)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -218,4 +226,4 @@ def paired_difference(one: list[Ranks], other: list[Ranks], metric: str, domain:
     difference = mean(one) - mean(other)
     if domain is not None:
         difference = difference[one[0].domain == domain]
-    return float(difference.mean()), interval(difference)
+    return float(difference.mean()) if len(difference) else math.nan, interval(difference)

@@ -21,16 +21,17 @@ import torch
 from torch import Tensor
 
 from tema_lib import results
+from tema_lib.checkpoints import checkpoint_for, identity
 from tema_lib.data import planted
 from tema_lib.data.interactions import Items, RawData, domain_names, encode_ids, read_data
 from tema_lib.data.sequences import Sequences, Split, build_sequences, leave_one_out, published_split
-from tema_lib.evaluation import Ranks, evaluate
+from tema_lib.evaluation import Protocol, Ranks, evaluate
 from tema_lib.features import ItemFeatures
 from tema_lib.features.image import encode_images
 from tema_lib.features.text import TitleTokens, encode_text, title_tokens
 from tema_lib.models.contract import Level0
 from tema_lib.models.item_representation import VIEWS, ItemInputs
-from tema_lib.models.systems import SYSTEMS
+from tema_lib.models.systems import SYSTEMS, system_named
 from tema_lib.notebook import ROOT, artifacts, timed
 from tema_lib.pretrained import fingerprint, resolve
 from tema_lib.tags import ItemTags
@@ -39,7 +40,7 @@ from tema_lib.tags.llm import LocalModel
 from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, analyse_prompt, cluster_items, interests, write_profiles
 from tema_lib.tags.store import ReplyStore, reply_key
 from tema_lib.tags.writing import Catalogue, TagConfig, prompt_for, write_tags
-from tema_lib.training import OtherCheckpoint, TrainConfig, TrainingHistory, best_device, train
+from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
 
 PLANTED = ROOT / "data" / "planted"
 LIVE_ITEMS = 24                          # fast runs: items of each shop that the language model reads live
@@ -77,6 +78,11 @@ class Pipeline:
         """The folder as it is: a k-core would delete the very items that ids cannot learn (notebook 01)."""
         raw = read_data(self.folder)
         return replace(raw, domains=self.named) if self.named else raw
+
+    @property
+    def name(self) -> str:
+        """"planted", or the folder's name and the beginning of its tables' hash: two folders of one name never share a file."""
+        return "planted" if self.planted else f"{self.raw.name}-{self.raw.sha256[:8]}"
 
     @property
     def domains(self) -> tuple[str, str]:
@@ -215,8 +221,14 @@ class Pipeline:
         return VIEWS if self.image is not None else tuple(view for view in VIEWS if view != "image")
 
     def inputs(self, tags: str = "", shuffle: tuple[str, ...] = (), text: str = "plain") -> ItemInputs:
-        """The frozen inputs of the fusion.  `tags`: a control in place of the tags (`tags.controls`); `shuffle`: which of text and image change places inside each domain;
-        `text`: "plain" or "enriched"."""
+        """The frozen inputs of the fusion.  `tags`: a control in place of the tags (`tags.controls`), "" for the tags themselves;
+        `shuffle`: which of "text" and "image" change places inside each domain; `text`: "plain" or "enriched".
+        Raises ValueError for another word."""
+        if text not in ("plain", "enriched"):
+            raise ValueError(f"text is {text!r}: choose plain or enriched.")
+        if isinstance(shuffle, str) or (unknown := set(shuffle) - {"text", "image"}):
+            raise ValueError(f"shuffle is {shuffle!r}: give a tuple of text and image." if isinstance(shuffle, str)
+                             else f"shuffle names {', '.join(sorted(unknown))}: only text and image can change places.")
         with torch.random.fork_rng(devices=[]):          # loading an encoder draws random numbers; whether it was needed must not change a model's seed
             given = control_tags(self.tags, tags, self.catalogue, self.tag_config, self.seed) if tags else self.tags
             features, image = self.enriched if text == "enriched" else self.text, self.image
@@ -236,33 +248,37 @@ class Pipeline:
 
     def build(self, system: str) -> Level0:
         """A fresh, seeded model.  Raises ValueError for an unknown name."""
-        if system not in SYSTEMS:
-            raise ValueError(f"system {system!r} is unknown: choose from {', '.join(SYSTEMS)}.")
+        system = system_named(system)
         torch.manual_seed(self.seed)
         return SYSTEMS[system].build(self)
 
     def train(self, system: str) -> tuple[Level0, TrainingHistory]:
-        """The trained system, from its checkpoint when there is one; trained where that is quickest, given back on the processor."""
+        """The trained system, from its checkpoint when there is one; trained where that is quickest, given back on the processor.
+
+        An earlier checkpoint that is damaged, or of other data, options or code, stays where it is; a line says why it is not used.
+        """
+        system = system_named(system)
         if system not in self._trained:
-            checkpoint = artifacts() / f"{self.raw.name}-{system}-{'fast' if self.fast else 'full'}-{self.seed}.pt"
-            learn = lambda model: (model, train(model, self.split, self.domain_of_item, self.training, checkpoint=checkpoint, progress=system))
             with timed(self.seconds, f"train {system}"):
-                try:
-                    model, history = learn(self.build(system).to(best_device()))
-                except OtherCheckpoint:                     # made by an earlier version of library or data: start anew
-                    checkpoint.unlink()
-                    model, history = learn(self.build(system).to(best_device()))
+                model = self.build(system).to(best_device())
+                stem = f"{self.name}-{system}-{'fast' if self.fast else 'full'}-{self.seed}"
+                checkpoint, remark = checkpoint_for(artifacts(), stem, identity(model, self.split, self.training))
+                if remark:
+                    print(remark)
+                history = train(model, self.split, self.domain_of_item, self.training, checkpoint=checkpoint, progress=system)
             self._trained[system] = model.cpu(), history
         return self._trained[system]
 
     # ------------------------------------------------------------------------------------------ evaluation (notebook 06)
 
     def ranks(self, system: str) -> Ranks:
-        """Ranks of all test cases."""
+        """Ranks of all test cases; where the data keep repeated interactions, items of the history compete as well."""
+        system = system_named(system)
         if system not in self._ranks:
             model, _ = self.train(system)
+            protocol = Protocol(history="candidates", without="target") if self.raw.repeats == "keep" else Protocol()
             with timed(self.seconds, f"rank {system}"):
-                self._ranks[system] = evaluate(model.to(best_device()), self.split.test, self.domain_of_item, max_length=self.training.max_length)
+                self._ranks[system] = evaluate(model.to(best_device()), self.split.test, self.domain_of_item, protocol=protocol)
             model.cpu()
         return self._ranks[system]
 
@@ -285,6 +301,7 @@ class Pipeline:
 
     def record(self, system: str, command: str) -> dict:
         """The run record of one system (`results/README.md`)."""
+        system = system_named(system)
         model, history = self.train(system)
         ranks = self.ranks(system)
         config = {"model": asdict(model.config) if hasattr(model, "config") else {}, "training": asdict(self.training), "fast": self.fast,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -11,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tema_lib.evaluation import METRICS, Ranks, interval
+from tema_lib.models.systems import ALIASES
 
 EVALUATION_KEYS = {"kind", "system", "data", "split", "seed", "config", "metrics", "intervals", "slices", "candidates", "ties", "versions",
                    "hardware", "seconds", "commit", "dirty", "command"}
@@ -18,19 +20,22 @@ ROOT = Path(__file__).resolve().parents[1]
 DOMAINS = ("A", "B")
 
 
-def metrics_of(ranks: Ranks, sampled: bool = False) -> dict[str, dict[str, float]]:
-    """{"A": {"MRR": ..., ...}, "B": {...}}, means over the cases of each domain."""
-    return {name: {metric: round(ranks.of_domain(index).metric(metric, sampled), 6) for metric in METRICS} for index, name in enumerate(DOMAINS)}
+def metrics_of(ranks: Ranks, sampled: bool = False) -> dict[str, dict[str, float | None]]:
+    """{"A": {"MRR": ..., ...}, "B": {...}}, means over the cases of each domain; None for a domain without cases."""
+    return {name: {metric: _rounded(ranks.of_domain(index).metric(metric, sampled)) for metric in METRICS} for index, name in enumerate(DOMAINS)}
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)             # JSON has no NaN
 
 
 def evaluation_record(system: str, ranks: Ranks, *, data: dict, split: str, seed: int, config: dict, seconds: dict, command: str,
                       slices: dict[str, Ranks] | None = None) -> dict:
     """One record of kind `evaluation`.  Intervals are 95 % bootstrap over test cases; slices carry their own metrics and sizes."""
-    bounds = {name: {metric: [round(bound, 6) for bound in interval(ranks.of_domain(index).values(metric), resamples=1000)]
+    bounds = {name: {metric: [_rounded(bound) for bound in interval(ranks.of_domain(index).values(metric), resamples=1000)]
                      for metric in ("MRR", "NDCG@10", "HR@10")} for index, name in enumerate(DOMAINS)}
-    spread = lambda column: {name: {"cases": int((ranks.domain == index).sum()),
-                                    "fewest": int(column[ranks.domain == index].min(initial=10**9)),
-                                    "most": int(column[ranks.domain == index].max(initial=0))} for index, name in enumerate(DOMAINS)}
+    count = lambda own: {"cases": len(own), "fewest": int(own.min()) if len(own) else None, "most": int(own.max()) if len(own) else None}
+    spread = lambda column: {name: count(column[ranks.domain == index]) for index, name in enumerate(DOMAINS)}
     commit, dirty = commit_and_state()
     return {"kind": "evaluation", "system": system, "data": data, "split": split, "seed": seed, "config": config,
             "metrics": {"full": metrics_of(ranks), "sampled_999": metrics_of(ranks, sampled=True)},
@@ -63,8 +68,10 @@ def check_record(record: dict) -> None:
     for protocol in ("full", "sampled_999"):
         for domain in DOMAINS:
             for metric in METRICS:
-                value = record["metrics"][protocol][domain][metric]
-                if not 0 <= value <= 1:
+                value, cases = record["metrics"][protocol][domain][metric], record["candidates"][protocol][domain]["cases"]
+                if value is None and not cases:
+                    continue
+                if value is None or not 0 <= value <= 1:
                     raise ValueError(f"{protocol} {domain} {metric} is {value}: a metric lies between 0 and 1.")
 
 
@@ -107,12 +114,15 @@ def metric_table(records: list[dict], protocol: str = "full") -> str:
     systems = {}
     for record in records:
         systems.setdefault(record["system"], []).append(record)
-    value = lambda record, domain, metric: record["metrics"][protocol][domain][metric]
-    order = sorted(systems, key=lambda name: sum(value(record, domain, "NDCG@10") for record in systems[name] for domain in DOMAINS) / len(systems[name]))
-    for name in order:
-        group = systems[name]
-        cells = [f"{sum(value(record, domain, metric) for record in group) / len(group):.4f}" for domain in DOMAINS for metric in shown]
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {len(group)} |")
+    def mean(name: str, domain: str, metric: str) -> float:
+        values = [record["metrics"][protocol][domain][metric] for record in systems[name]]
+        return math.nan if None in values else sum(values) / len(values)
+
+    known = [domain for domain in DOMAINS if not any(math.isnan(mean(name, domain, "NDCG@10")) for name in systems)]
+    for name in sorted(systems, key=lambda name: sum(mean(name, domain, "NDCG@10") for domain in known)):
+        values = [mean(name, domain, metric) for domain in DOMAINS for metric in shown]
+        cells = ["no case" if math.isnan(value) else f"{value:.4f}" for value in values]
+        lines.append(f"| {' = '.join([name, *ALIASES.get(name, ())])} | " + " | ".join(cells) + f" | {len(systems[name])} |")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tema_lib import evaluation
 from tema_lib.data.sequences import Sequences
-from tema_lib.evaluation import PROTOCOLS, Protocol, Ranks, evaluate, interval, metric_of_ranks, paired_difference
+from tema_lib.evaluation import METRICS, PROTOCOLS, Protocol, Ranks, evaluate, interval, metric_of_ranks, paired_difference
 from tema_lib.models.contract import Level0
 
 
@@ -234,9 +234,11 @@ def test_every_allowed_item_is_drawn_equally_often(draws, name):
 
 
 def test_unknown_rules_and_empty_splits_are_refused():
-    for wrong in ({"within": "catalog"}, {"without": "histroy"}, {"ties": "Target"}):
+    for wrong in ({"within": "catalog"}, {"without": "histroy"}, {"ties": "Target"}, {"history": "candidate"}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*: choose .* or "):
             Protocol(**wrong)
+    with pytest.raises(ValueError, match="negatives is -1: give 0 or more."):
+        Protocol(negatives=-1)
     with pytest.raises(ValueError, match="no case to rank"):
         evaluate(Fixed(torch.zeros(1, 3)), sequences_of([1]).select([]), torch.tensor([-1, 0, 1]))
     with pytest.raises(ValueError, match="have to follow one another: number the items with `encode_ids`"):
@@ -272,7 +274,28 @@ def ranks_of(values, domain=None, rows=None):
 def test_slices_are_means_over_their_own_cases():
     ranks = ranks_of([1, 20, 2, 1], domain=[0, 0, 1, 1])
     assert ranks.of_domain(0).metric("HR@1") == 0.5 and ranks.of_domain(1).metric("MRR") == 0.75
-    assert len(ranks.select(ranks.rank > 50)) == 0 and ranks.select(ranks.rank > 50).metric("MRR") == 0
+
+
+def test_an_empty_slice_has_no_number():
+    """0.0 would be the worst of all models; that no case was ranked is something else."""
+    ranks = ranks_of([1, 20], domain=[0, 0])
+    assert len(ranks.of_domain(1)) == 0
+    assert all(np.isnan(ranks.of_domain(1).metric(metric, sampled)) for metric in METRICS for sampled in (False, True))
+    assert np.isnan(interval(np.zeros(0))).all()
+    mean, bounds = paired_difference([ranks], [ranks], "MRR", domain=1)
+    assert np.isnan([mean, *bounds]).all()
+    assert ranks.of_domain(0).metric("HR@1") == 0.5
+
+
+def test_where_repeats_are_kept_the_history_competes_too():
+    """The target may stand in the history; left out of the candidates, all that was bought would leave it alone at the top."""
+    sequences, domain = sequences_of([1, 2, 3, 1], [1, 2, 3, 4]), torch.tensor([-1, 0, 0, 0, 0, 0, 1])
+    model = Fixed(np.tile([0.0, 1, 5, 4, 3, 2, 9], (2, 1)))                    # of the five items of A the target 1 is the last
+    assert evaluate(model, sequences, domain).rank.tolist() == [3, 1]          # against 4 and 5; against 5
+    keeping = Protocol(history="candidates", without="target")
+    ranks = evaluate(model, sequences, domain, protocol=keeping)
+    assert ranks.rank.tolist() == ranks.rank_sampled.tolist() == [5, 3]
+    assert ranks.candidates.tolist() == ranks.candidates_sampled.tolist() == [5, 5]
 
 
 # ---- intervals
@@ -284,12 +307,12 @@ def test_an_interval_covers_the_true_mean_about_as_often_as_it_says():
     assert 0.86 <= share <= 0.99
 
 
-def test_an_interval_is_repeatable_narrower_with_more_cases_and_empty_for_none():
+def test_an_interval_is_repeatable_and_narrower_with_more_cases():
     values = np.random.default_rng(0).random(400)
     low, high = interval(values)
     assert interval(values) == (low, high) and low < values.mean() < high
     few = interval(values[:25])
-    assert few[1] - few[0] > high - low and interval(values[:0]) == (0.0, 0.0)
+    assert few[1] - few[0] > high - low
 
 
 def test_a_paired_difference_is_narrower_than_two_intervals():

@@ -1,5 +1,6 @@
 """LLM4CDSR: its equations against loops, its two contrasts at work, and what each switch of the released code does."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,17 @@ def test_the_soft_contrast_is_two_cross_entropies_with_soft_labels():
             by_column = torch.stack([(x[j] @ x[k] + y[j] @ y[k]) / 2 * temperature for j in range(5) for k in range(5)]).view(5, 5).softmax(-1)[:, i]
             total -= (alike * rows).sum() / 2 + (by_column * columns).sum() / 2
         torch.testing.assert_close(soft_contrast(x, y, temperature), total / 5)
+
+
+def test_the_soft_contrast_by_hand_where_the_temperature_is_not_one():
+    """x = y = the unit vectors of two directions, tau = 1/2: logits 2 on the diagonal, soft labels softmax(tau (1, 0)) = softmax(1/2, 0)."""
+    pair = torch.eye(2)
+    label = 1 / (1 + math.exp(-0.5))
+    likely = 1 / (1 + math.exp(-2))
+    by_hand = -(label * math.log(likely) + (1 - label) * math.log(1 - likely))
+    assert float(soft_contrast(pair, pair, 0.5)) == pytest.approx(by_hand, abs=1e-6) == pytest.approx(0.8820, abs=1e-4)
+    divided = 1 / (1 + math.exp(-2))                                           # labels divided by tau would be sharper
+    assert abs(by_hand + divided * math.log(likely) + (1 - divided) * math.log(1 - likely)) > 0.4
 
 
 def test_the_soft_contrast_of_fewer_than_two_pairs_is_nothing():

@@ -84,7 +84,7 @@ def test_an_item_that_was_never_sold_is_scored_from_its_title():
     whole = sequences(users)
     torch.manual_seed(0)
     model = LLMRec(DOMAIN, TitleTokens(ids, torch.cat([torch.zeros(1, 8), torch.eye(8)])), SMALL)
-    train(model, Split("own", whole, whole, whole), DOMAIN, TrainConfig(epochs=8, batch_size=8, max_length=20, learning_rate=1e-2))
+    train(model, Split("own", whole, whole, whole), DOMAIN, TrainConfig(epochs=8, batch_size=8, learning_rate=1e-2))
     for history in ([1, 13, 3], [2, 14, 4], [5, 7], [16, 18, 6, 8]):
         for fresh in ([11, 12], [21, 22]):
             scores = model.score(ranking(history), torch.tensor(fresh))[0]
@@ -205,8 +205,8 @@ def test_equal_seeds_give_equal_numbers_and_training_ends_in_ranks():
     split, runs = small_split(), []
     for _ in range(2):
         model = model_of()
-        history = train(model, split, DOMAIN, TrainConfig(epochs=2, batch_size=8, max_length=20))
-        runs.append((history.loss, history.valid_mrr, evaluate(model, split.test, DOMAIN, max_length=20).rank.tolist()))
+        history = train(model, split, DOMAIN, TrainConfig(epochs=2, batch_size=8))
+        runs.append((history.loss, history.valid_mrr, evaluate(model, split.test, DOMAIN).rank.tolist()))
     assert runs[0] == runs[1] and runs[0][0]["next item"][1] < runs[0][0]["next item"][0]
 
 

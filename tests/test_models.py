@@ -3,6 +3,7 @@
 Every line of `SYSTEMS` is tested here, so a new one is too; `MODELS` adds options of our own.
 """
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,14 +13,19 @@ import torch.nn.functional as F
 from torch import nn
 
 import tema_lib.training as training
+from tema_lib.checkpoints import OtherCheckpoint
 from tema_lib.data.sequences import Batch, Sequences, Split, domain_view, training_batches
-from tema_lib.evaluation import evaluate
-from tema_lib.models import losses
+from tema_lib.evaluation import Protocol, evaluate
 from tema_lib.features.text import TitleTokens
+from tema_lib.models import losses
 from tema_lib.models.attention import AttentionBlock, Dropout, MultiHeadAttention, SequenceEncoder, ThreadAttention, causal_mask, scaled_dot_product_attention
-from tema_lib.models.contract import Level1
+from tema_lib.models.autocdsr import AutoCDSRConfig
+from tema_lib.models.contract import Level1, evaluation_mode
 from tema_lib.models.counting import CoOccurrence, Popularity
 from tema_lib.models.item_representation import VIEWS, ItemInputs, ItemRepresentation, reduce_features
+from tema_lib.models.llm4cdsr import LLM4CDSRConfig
+from tema_lib.models.llmrec import LLMRecConfig
+from tema_lib.models.man import MANConfig
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.models.tema import THREADS, Tema, TemaConfig
@@ -369,7 +375,7 @@ def test_a_system_that_scores_in_its_own_way_is_ranked_by_it():
     split, results = small_split(), []
     for kind in (SASRec, Backwards):
         torch.manual_seed(0)
-        results.append(evaluate(awake(kind(DOMAIN, SASRecConfig(hidden=16, max_length=20))), split.test, DOMAIN, max_length=20))
+        results.append(evaluate(awake(kind(DOMAIN, SASRecConfig(hidden=16, max_length=20))), split.test, DOMAIN))
     assert np.array_equal(results[0].rank + results[1].rank, results[0].candidates + 1)
 
 
@@ -578,7 +584,7 @@ def small_split(seed=0):
     return Split("own", whole.without_last(2), whole.without_last(1), whole)
 
 
-LITTLE = TrainConfig(epochs=5, batch_size=8, max_length=20, learning_rate=1e-2)
+LITTLE = TrainConfig(epochs=5, batch_size=8, learning_rate=1e-2)
 
 
 def trained(seed=0, config=LITTLE, name="tema", split=None, **options):
@@ -623,9 +629,125 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
     trained(checkpoint=tmp_path / "tema.pt", config=replace(LITTLE, epochs=1))
     kept = (tmp_path / "tema.pt").read_bytes()
     for changed in ({"config": replace(LITTLE, epochs=1, learning_rate=1e-4)}, {"config": replace(LITTLE, epochs=1), "split": small_split(1)}):
-        with pytest.raises(ValueError, match="belongs to another model, split or configuration: delete it"):
+        with pytest.raises(OtherCheckpoint, match="difference in (training learning_rate|data). Name another file"):
             trained(checkpoint=tmp_path / "tema.pt", **changed)
     assert (tmp_path / "tema.pt").read_bytes() == kept
+
+
+def test_the_loss_of_an_epoch_weighs_every_target_alike():
+    """Batches of equally many targets hold unlike numbers of users: weighed by users, an epoch would report another mean."""
+    lengths = [3] * 40 + [14] * 10
+    dice = np.random.default_rng(0)
+    whole = sequences([dice.permutation(np.arange(1, 23))[:length].tolist() for length in lengths])
+    split, seen = Split("own", whole, whole, whole), []
+
+    class Told(Popularity):
+        """Its loss is a number that the batch decides, so the mean over all targets is known."""
+
+        def __init__(self):
+            super().__init__(DOMAIN)
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+
+        def loss(self, batch):
+            targets = int((batch.targets > 0).sum())
+            seen.append((len(batch.sequence), targets, float(batch.length.float().mean())))
+            return {"length": self.weight * 0 + batch.length.float().mean()}
+
+    history = train(Told(), split, DOMAIN, TrainConfig(epochs=1, batch_size=10))
+    by_targets = sum(targets * loss for _, targets, loss in seen) / sum(targets for _, targets, _ in seen)
+    by_users = sum(users * loss for users, _, loss in seen) / sum(users for users, _, _ in seen)
+    assert history.loss["length"] == [pytest.approx(by_targets)] and abs(by_targets - by_users) > 0.5
+
+
+def test_a_system_may_call_its_terms_as_it_likes(capsys):
+    class OtherWord(SASRec):
+        def loss(self, batch):
+            return {"likelihood": super().loss(batch)["next item"]}
+
+    history = train(OtherWord(DOMAIN, SASRecConfig(hidden=16, max_length=20)), small_split(), DOMAIN, replace(LITTLE, epochs=1), progress="other")
+    assert list(history.loss) == ["likelihood"] and "likelihood=" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changed,sentence", [({"epochs": 0}, "epochs is 0: give at least 1."), ({"batch_size": 0}, "batch_size is 0: give at least 1."),
+                                              ({"window": 0}, "window is 0: give at least 1."), ({"learning_rate": 0}, "learning_rate is 0: give a number above 0."),
+                                              ({"patience": -1}, "patience is -1: give 0 or more."), ({"warm_up": 2}, "warm_up is 2: give a share of all steps, from 0 to 1."),
+                                              ({"precision": "half"}, "precision is 'half': choose auto, float32 or bfloat16.")])
+def test_a_training_configuration_says_what_cannot_be(changed, sentence):
+    with pytest.raises(ValueError) as refused:
+        TrainConfig(**changed)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize("config", [TemaConfig, SASRecConfig, LLM4CDSRConfig, AutoCDSRConfig, LLMRecConfig, MANConfig])
+@pytest.mark.parametrize("changed,sentence", [({"hidden": 0}, "hidden is 0: give at least 1."), ({"layers": 0}, "layers is 0: give at least 1."),
+                                              ({"heads": 3}, "hidden size 64 is not divisible by 3 heads"), ({"dropout": 1.0}, "dropout is 1.0: choose a share"),
+                                              ({"max_length": 0}, "max_length is 0: give at least 1.")])
+def test_a_model_configuration_says_what_cannot_be(config, changed, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        config(**changed)
+
+
+@pytest.mark.parametrize("length", [3, 7])
+def test_the_model_alone_says_how_many_events_are_read(length):
+    """Longer histories than the model has positions for: trained and ranked without a word from anywhere else, on their newest events."""
+    model = SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=length))
+    split = small_split()
+    assert int(split.test.lengths.max()) > length + 2
+    train(model, split, DOMAIN, replace(LITTLE, epochs=1))
+    short = Sequences(split.test.user_id, *flat_of([row[-length - 1:] for row in (split.test[user].tolist() for user in range(len(split.test)))]))
+    read = Protocol(history="candidates", without="target")          # the same candidates for both
+    assert evaluate(model, split.test, DOMAIN, protocol=read).rank.tolist() == evaluate(model, short, DOMAIN, protocol=read).rank.tolist()
+    assert Popularity(DOMAIN).max_length == 50
+
+
+def flat_of(rows):
+    return torch.tensor([item for row in rows for item in row]), torch.tensor([0, *np.cumsum([len(row) for row in rows]).tolist()])
+
+
+def test_where_no_training_sequence_has_two_events_the_model_stays_as_it_was():
+    """Users of three events: one is left to learn from, so there is no pair of an event and the next."""
+    dice = np.random.default_rng(0)
+    whole = sequences([dice.permutation(np.arange(1, 23))[:3].tolist() for _ in range(12)])
+    split = Split("own", whole.without_last(2), whole.without_last(1), whole)
+    torch.manual_seed(0)
+    model = MODELS["tema"]()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.warns(UserWarning, match="no training sequence has two events, so nothing is learned"):
+        history = train(model, split, DOMAIN, LITTLE)
+    assert history.best == -1 and history.epochs == 0 and not model.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert evaluate(model, split.test, DOMAIN).metric("MRR") > 0
+
+
+def test_a_domain_without_validation_cases_has_no_say_in_the_best_epoch():
+    """All last events lie in A: the mean is A's MRR, not half of it."""
+    dice = np.random.default_rng(0)
+    domain = DOMAIN.numpy()
+    own = np.flatnonzero(domain == 0)
+    rows = []
+    for _ in range(30):
+        row = dice.permutation(np.arange(1, 23))[:8].tolist()
+        rows.append(row + [int(item) for item in dice.permutation([item for item in own if item not in row])[:2]])
+    whole = sequences(rows)
+    split = Split("own", whole.without_last(2), whole.without_last(1), whole)
+    _, history = trained(split=split, config=replace(LITTLE, epochs=2))
+    for mrr in history.valid_mrr:
+        assert np.isnan(mrr["B"]) and mrr["mean"] == mrr["A"] > 0
+
+
+def test_a_failed_evaluation_leaves_the_model_as_it_was():
+    class Broken(SASRec):
+        def last_states(self, batch, inputs):
+            assert not self.training
+            return super().last_states(batch, inputs) * float("nan")
+
+    model = Broken(DOMAIN, SASRecConfig(hidden=16, max_length=20)).train()
+    with pytest.raises(FloatingPointError):
+        evaluate(model, small_split().test, DOMAIN)
+    assert model.training
+    with evaluation_mode(model):
+        assert not model.training
+    assert model.training
 
 
 def test_training_stops_early_and_keeps_its_best_epoch():
@@ -633,7 +755,7 @@ def test_training_stops_early_and_keeps_its_best_epoch():
     model, history = trained(config=replace(LITTLE, epochs=40, patience=2), split=split)
     means = [mrr["mean"] for mrr in history.valid_mrr]
     assert history.epochs < 40 and history.best == max(range(len(means)), key=means.__getitem__) == history.epochs - 3
-    ranks = evaluate(model, split.valid, DOMAIN, max_length=20)
+    ranks = evaluate(model, split.valid, DOMAIN)
     assert [ranks.of_domain(d).metric("MRR") for d in (0, 1)] == pytest.approx([history.valid_mrr[history.best][d] for d in "AB"])
 
 
@@ -722,7 +844,7 @@ def test_a_gpu_learns_and_ranks_as_the_processor_does(tmp_path):
         model = make().to("cuda")
         history = train(model, split, DOMAIN, replace(LITTLE, epochs=2), checkpoint=tmp_path / f"{name}.pt")
         assert name == "popularity" or history.loss["next item"][1] < history.loss["next item"][0]
-        there, here = (evaluate(model.to(place), split.test, DOMAIN, max_length=20) for place in ("cuda", "cpu"))
+        there, here = (evaluate(model.to(place), split.test, DOMAIN) for place in ("cuda", "cpu"))
         assert np.abs(there.rank - here.rank).mean() < 0.1 and np.array_equal(there.candidates, here.candidates)
 
 

@@ -99,7 +99,7 @@ def test_the_library_imports_only_what_is_declared():
 # --- the house ----------------------------------------------------------------------------------------------------------
 
 # Along the pipeline. A wing imports from wings before it and, within a line, from its neighbours; never from later ones.
-ORDER = (("pretrained", "data"), ("features",), ("tags",), ("models",), ("training", "evaluation"), ("results",),
+ORDER = (("pretrained", "data"), ("features",), ("tags",), ("models",), ("training", "evaluation", "checkpoints"), ("results",),
          ("notebook",), ("pipeline",), ("explain",))
 
 

@@ -1,6 +1,7 @@
 """The list of systems and what stands behind each line; the example of CONTRIBUTING.md in the common loop."""
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import torch
 from test_models import DOMAIN, LITTLE, Shop, awake, batch_of, ranking, small_split
 
 from tema_lib.evaluation import evaluate
-from tema_lib.models.systems import SYSTEMS, System
-from tema_lib.results import read_records
+from tema_lib.models.systems import SYSTEMS, System, system_named
+from tema_lib.pipeline import Pipeline
+from tema_lib.results import metric_table, read_records
 from tema_lib.training import train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,8 +45,8 @@ def test_every_file_says_where_its_system_comes_from_and_what_is_ours(name):
 
 
 def test_presets_are_temas_frame_with_fewer_views():
-    built = {name: SYSTEMS[name].build(Shop()) for name in ("tema", "tema-no-tags", "haf-vt", "ifcdsr", "llm-emf")}
-    assert built["haf-vt"].config == built["tema-no-tags"].config == built["llm-emf"].config                     # the ancestor is the ablation
+    built = {name: SYSTEMS[name].build(Shop()) for name in ("tema", "tema-no-tags", "ifcdsr", "llm-emf")}
+    assert built["tema-no-tags"].config == built["llm-emf"].config
     assert built["ifcdsr"].config.views == ("id", "image") and built["tema"].config.views == ("id", "text", "image", "tags")
     asked = []
 
@@ -55,9 +57,34 @@ def test_presets_are_temas_frame_with_fewer_views():
             asked.append(options)
             return super().inputs()
 
-    assert SYSTEMS["ifcdsr"].build(NoPictures()).config.views == ("id",) and SYSTEMS["haf-vt"].build(NoPictures()).config.views == ("id", "text")
+    assert SYSTEMS["ifcdsr"].build(NoPictures()).config.views == ("id",) and SYSTEMS["tema-no-tags"].build(NoPictures()).config.views == ("id", "text")
     SYSTEMS["llm-emf"].build(NoPictures())
     assert asked == [{}, {}, {"text": "enriched"}]
+
+
+def test_an_ancestor_that_is_the_ablation_is_trained_once_and_named_with_it(tmp_path, monkeypatch, capsys):
+    """HAF-VT is TEMA-LLM without tags: one line, one training, one record, one row with both names."""
+    assert system_named("haf-vt") == "tema-no-tags" and system_named("tema") == "tema" and "haf-vt" not in SYSTEMS
+    assert len({name for system in SYSTEMS.values() for name in system.also} | set(SYSTEMS)) == len(SYSTEMS) + 1
+    with pytest.raises(ValueError, match="'haf' is unknown: choose from popularity, "):
+        system_named("haf")
+    run = small_run(tmp_path, monkeypatch)
+    assert run.train("haf-vt")[0] is run.train("tema-no-tags")[0] and run.ranks("haf-vt") is run.ranks("tema-no-tags")
+    record = run.record("haf-vt", "make run")
+    assert record["system"] == "tema-no-tags" and "| tema-no-tags = haf-vt | " in metric_table([record])
+
+
+def small_run(tmp_path, monkeypatch):
+    """A run on a few items without text, pictures or tags, so that nothing is encoded and nobody is asked."""
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
+    folder = tmp_path / "small"
+    folder.mkdir()
+    items = [(f"{domain}{number}", domain) for domain in "AB" for number in range(12)]
+    (folder / "items.tsv").write_text("item_id\tdomain\ttitle\n" + "".join(f"{item}\t{domain}\t\n" for item, domain in items))
+    order = random.Random(0)
+    (folder / "interactions.tsv").write_text("user_id\titem_id\tdomain\ttimestamp\n" + "".join(
+        f"u{user}\t{item}\t{domain}\t{1_600_000_000 + place}\n" for user in range(20) for place, (item, domain) in enumerate(order.sample(items, 8))))
+    return Pipeline(str(folder))
 
 
 def test_a_system_without_profiles_asks_for_none():
@@ -89,7 +116,7 @@ def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties(monke
     model, split = system.build(Shop()), small_split()
     history = train(model, split, DOMAIN, LITTLE)
     assert history.loss["next item"][-1] < history.loss["next item"][0]
-    assert evaluate(model, split.test, DOMAIN, max_length=20).metric("MRR") > 0
+    assert evaluate(model, split.test, DOMAIN).metric("MRR") > 0
     before, after = ranking([1, 13, 2]), ranking([13, 2, 1])
     awake(model)
     torch.testing.assert_close(model.score(before, torch.arange(1, 23)), model.score(after, torch.arange(1, 23)))      # its idea: order does not matter

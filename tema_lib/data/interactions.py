@@ -52,6 +52,7 @@ class RawData:
     sha256: str
     published: bool = False
     domains: tuple[str, str] = UNNAMED
+    repeats: str = "first"
 
 
 @dataclass(frozen=True)

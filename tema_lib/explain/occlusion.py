@@ -20,7 +20,7 @@ from tema_lib.data.sequences import Batch, Sequences
 from tema_lib.explain.attention_records import AttentionRecord, Event, event_of, record_of
 from tema_lib.explain.reading import Purchase, Reader
 from tema_lib.explain.what_if import removed, without_tag
-from tema_lib.models.contract import Level0
+from tema_lib.models.contract import Level0, evaluation_mode
 
 
 @torch.inference_mode()
@@ -36,19 +36,18 @@ def log_probabilities(model: Level0, histories: Sequence[Sequence[int]], targets
     for line, window in enumerate(windows):
         sequence[line, :len(window)] = torch.tensor(window, dtype=torch.long)
     answer, shop = torch.empty(len(windows)), torch.from_numpy(items.domain_of_item)[targets]
-    training, _ = model.training, model.eval()
-    for domain in shop.unique().tolist():
-        lines, candidates = torch.nonzero(shop == domain).flatten(), torch.from_numpy(items.of_domain(domain))
-        batch = Batch(sequence[lines], None, torch.full_like(lines, domain), lines)
-        scores = torch.cat([part.float().log_softmax(-1) for part in model.scorer(candidates, rows=1024)(batch)])
-        answer[lines] = scores.gather(1, targets[lines, None] - candidates[0])[:, 0]
-    model.train(training)
+    with evaluation_mode(model):
+        for domain in shop.unique().tolist():
+            lines, candidates = torch.nonzero(shop == domain).flatten(), torch.from_numpy(items.of_domain(domain))
+            batch = Batch(sequence[lines], None, torch.full_like(lines, domain), lines)
+            scores = torch.cat([part.float().log_softmax(-1) for part in model.scorer(candidates, rows=1024)(batch)])
+            answer[lines] = scores.gather(1, targets[lines, None] - candidates[0])[:, 0]
     return answer
 
 
 def window_of(model: Level0, history: Sequence[int], max_length: int | None = None) -> list[int]:
     """The part of a history that a system reads."""
-    longest = max_length or getattr(getattr(model, "config", None), "max_length", len(history))
+    longest = max_length or model.max_length
     return [int(item) for item in history][max(len(history) - longest, 0):]
 
 

@@ -10,6 +10,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def check_sizes(config) -> None:
+    """Raises ValueError, in one sentence, for the first size or rate in an encoder's configuration that cannot be."""
+    for name in ("hidden", "heads", "layers", "max_length"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} is {getattr(config, name)}: give at least 1.")
+    if config.hidden % config.heads:
+        raise ValueError(f"hidden size {config.hidden} is not divisible by {config.heads} heads: choose another number of heads.")
+    if not 0 <= config.dropout < 1:
+        raise ValueError(f"dropout is {config.dropout}: choose a share of at least 0 and below 1.")
+    if getattr(config, "temperature", 1) <= 0:
+        raise ValueError(f"temperature is {config.temperature}: give a number above 0.")
+
+
 def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Average the rows of `value` by how well `key` matches `query`.
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch
-from tema_lib.models.attention import AttentionBlock, Dropout, SequenceEncoder, causal_mask
+from tema_lib.models.attention import AttentionBlock, Dropout, SequenceEncoder, causal_mask, check_sizes
 from tema_lib.models.contract import Level1, position_domains
 
 PREFERENCES = ((1.0, 0.0), (0.0, 1.0), (0.5 ** 0.5, 0.5 ** 0.5))    # stated (release): rays of (l_rec, l_attn); followed is the second,
@@ -40,6 +40,9 @@ class AutoCDSRConfig:
     dropout: float = 0.2                 # ours
     temperature: float = 0.07            # ours; 0.1 in the release
     loss: str = "domain softmax"         # ours; masked items against others of the batch in the release
+
+    def __post_init__(self):
+        check_sizes(self)
 
 
 def pareto_weights(gram: Tensor, losses: Tensor) -> tuple[float, float]:

@@ -11,6 +11,7 @@ Level 1   gives both from two things: `item_tables()`, the vectors that sequence
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,11 @@ class Level0(nn.Module):
     """
 
     training_only: tuple[str, ...] = ()
+
+    @property
+    def max_length(self) -> int:
+        """How many events of a history it reads, the newest: what its config says; ours: 50 for a system without one."""
+        return getattr(getattr(self, "config", None), "max_length", 50)
 
     def prepare(self, train: Sequences) -> None:
         """See the training sequences once, before anything is learned.  Nothing else may be looked at."""
@@ -110,6 +116,17 @@ class Level1(Level0):
         inputs, outputs = self.item_tables()
         last, compared = self.last_states(batch, inputs), outputs[candidates]
         return last @ compared.T if candidates.dim() == 1 else torch.einsum("bd,bcd->bc", last, compared)
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """The model without dropout for a block; afterwards it is as before, also where the block fails."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def position_domains(batch: Batch) -> Tensor:

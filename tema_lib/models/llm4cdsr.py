@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch, Sequences, domain_view
-from tema_lib.models.attention import Dropout, SequenceEncoder
+from tema_lib.models.attention import Dropout, SequenceEncoder, check_sizes
 from tema_lib.models.contract import Level1, position_domains
 from tema_lib.models.item_representation import ItemInputs, reduce_features
 
@@ -55,13 +55,16 @@ class LLM4CDSRConfig:
     local_tables: str = "trained"        # "initialise" in the paper's words; ("frozen")
     causal: bool = True                  # ours; (False: every position sees the item it has to predict)
 
+    def __post_init__(self):
+        check_sizes(self)
+
 
 def soft_contrast(x: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
     """Rows of x and y [n, D] belong together pairwise; rows that are alike anyway may be confused.
 
-        logits = x y^T / tau,   targets = softmax((x x^T + y y^T) / 2 tau),   mean of the cross-entropies over rows and over columns
+        logits = x y^T / tau,   targets = softmax(tau (x x^T + y y^T) / 2),   mean of the cross-entropies over rows and over columns
 
-    Source: read in the released code; that no gradient flows through the targets is ours.  Returns a scalar, 0 for fewer than two pairs.
+    Source: read in the released code, which divides the logits by tau and multiplies the targets by it (tau = 1 there); that no gradient flows through the targets is ours.  Returns a scalar, 0 for fewer than two pairs.
     """
     if len(x) < 2:
         return (x.sum() + y.sum()) * 0

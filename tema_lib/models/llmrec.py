@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch
 from tema_lib.features.text import TitleTokens
-from tema_lib.models.attention import SequenceEncoder
+from tema_lib.models.attention import SequenceEncoder, check_sizes
 from tema_lib.models.contract import Level1
 from tema_lib.models.item_representation import reduce_features
 
@@ -34,6 +34,9 @@ class LLMRecConfig:
     temperature: float = 0.07            # ours, with cosines; released: dot products, divided by sqrt(d) when ranking
     loss: str = "domain softmax"         # ours: exact; released: one target against 10 drawn items of its domain
     feature_width: int = 128             # ours: the frozen word-piece vectors are reduced to this once, outside of training
+
+    def __post_init__(self):
+        check_sizes(self)
 
 
 class LLMRec(Level1):

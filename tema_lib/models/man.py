@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch, domain_view
-from tema_lib.models.attention import Dropout, SequenceEncoder, scaled_dot_product_attention
+from tema_lib.models.attention import Dropout, SequenceEncoder, check_sizes, scaled_dot_product_attention
 from tema_lib.models.contract import Level0
 from tema_lib.models.losses import rooms_of
 
@@ -45,6 +45,9 @@ class MANConfig:
     head_widths: tuple[int, int] = (128, 32)   # ours; stated: (32, 16)
     negatives: int = 50                  # ours, chosen on validation: rivals of a training target; stated: 9, in training and ranking alike
     targets_per_sequence: int = 8        # ours, chosen on validation: events of a sequence that are targets in a step; released: 1 in 20 of all, kept once
+
+    def __post_init__(self):
+        check_sizes(self)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch, domain_view
-from tema_lib.models.attention import Dropout, SequenceEncoder
+from tema_lib.models.attention import Dropout, SequenceEncoder, check_sizes
 from tema_lib.models.contract import Level1, position_domains
 
 
@@ -30,6 +30,9 @@ class SASRecConfig:
     temperature: float = 0.07
     similarity: str = "cosine"           # the original: "dot", without temperature
     loss: str = "domain softmax"         # the original: "binary"; see losses.LOSSES
+
+    def __post_init__(self):
+        check_sizes(self)
 
 
 class SASRec(Level1):

@@ -11,7 +11,7 @@ into `make run SYSTEMS="..."`.  Status:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig
 from tema_lib.models.contract import Level0
@@ -26,11 +26,15 @@ from tema_lib.models.tema import Tema, TemaConfig
 
 @dataclass(frozen=True)
 class System:
-    """`build(run)` makes it for a `Pipeline`, which offers domain_of_item, hidden, views, inputs(...), titles and profiles."""
+    """`build(run)` makes it for a `Pipeline`, which offers domain_of_item, hidden, views, inputs(...), titles and profiles.
+
+    `also`: other names of the very same model, which is trained once: {name: source}.
+    """
 
     build: Callable[..., Level0]
     source: str
     status: str
+    also: dict[str, str] = field(default_factory=dict)
 
 
 def tema(views: tuple[str, ...] = VIEWS, **inputs) -> Callable[..., Level0]:
@@ -52,13 +56,12 @@ SYSTEMS = {
     "sasrec-per-domain": System(lambda run: SASRec(run.domain_of_item, SASRecConfig(per_domain=True, hidden=run.hidden)), SASREC, "reproduced"),
     "sasrec": System(lambda run: SASRec(run.domain_of_item, SASRecConfig(hidden=run.hidden)), SASREC, "reproduced"),
     "tema": System(tema(), TEMA, "after"),
-    "tema-no-tags": System(tema(("id", "text", "image")), "control: no tags", "ours"),
+    "tema-no-tags": System(tema(("id", "text", "image")), "control: no tags", "ours", {"haf-vt": "after HAF-VT, arXiv 2504.15085"}),
     "tema-title-words": System(tema(tags="title words"), "control: words of the title as tags", "ours"),
     "tema-encoder-tags": System(tema(tags="encoder only"), "control: tags given by the text encoder", "ours"),
     "tema-shuffled-tags": System(tema(tags="shuffled"), "control: tags of other items", "ours"),
     "tema-shuffled-content": System(tema(tags="shuffled", shuffle=("text",)), "control: tags and text of other items", "ours"),
     "ifcdsr": System(tema(("id", "image")), "IFCDSR, arXiv 2502.15694", "after"),
-    "haf-vt": System(tema(("id", "text", "image")), "HAF-VT, arXiv 2504.15085", "after"),
     "llm-emf": System(tema(("id", "text", "image"), text="enriched"), "LLM-EMF, arXiv 2506.17966", "after"),
     "llm4cdsr": System(llm4cdsr(), LLM4, "reproduced"),
     "llm4cdsr-no-contrast": System(llm4cdsr(contrast=0), "control: alpha = 0", "ours"),
@@ -68,3 +71,12 @@ SYSTEMS = {
     "llm-rec": System(lambda run: LLMRec(run.domain_of_item, run.titles, LLMRecConfig(hidden=run.hidden)), "LLM-Rec, arXiv 2310.14304", "after"),
     "man": System(lambda run: MAN(run.domain_of_item, MANConfig(hidden=run.hidden)), "MAN, arXiv 2311.08272", "reproduced"),
 }
+
+ALIASES = {name: tuple(system.also) for name, system in SYSTEMS.items() if system.also}
+
+
+def system_named(name: str) -> str:
+    """The name under which a system is trained: its own, or that of the model it is.  Raises ValueError for an unknown one."""
+    if found := next((own for own, system in SYSTEMS.items() if name in (own, *system.also)), ""):
+        return found
+    raise ValueError(f"system {name!r} is unknown: choose from {', '.join(SYSTEMS)}.")

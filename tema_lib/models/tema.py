@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch, domain_view
-from tema_lib.models.attention import Dropout, SequenceEncoder, ThreadAttention
-from tema_lib.models.contract import Level1, position_domains
+from tema_lib.models.attention import Dropout, SequenceEncoder, ThreadAttention, check_sizes
+from tema_lib.models.contract import Level1, evaluation_mode, position_domains
 from tema_lib.models.item_representation import VIEWS, ItemInputs, ItemRepresentation
 
 THREADS = ("A", "B", "merged")
@@ -38,6 +38,9 @@ class TemaConfig:
     feature_width: int = 128             # ours: frozen text, image and tag vectors are reduced to this once, outside of training
     tag_table: str = "both"              # inferred "frozen"; ours "learned", "both"
     tag_weighting: str = "given"         # inferred: the frozen relevance of `tags.writing.weigh`; alternative "learned", inside the model
+
+    def __post_init__(self):
+        check_sizes(self)
 
 
 class Tema(Level1):
@@ -108,12 +111,9 @@ class Tema(Level1):
 
         Per thread: `sequence` (B, Ts) and `weights` (B, layers, H, Ts, Ts); under "across": `weights` (B, T, threads) for the target's domain.
         """
-        training, _ = self.training, self.eval()
-        try:
+        with evaluation_mode(self):
             states, present, looked = self.threads(batch, self.items(), need_weights=True)
             domains = position_domains(batch)[..., None]
             across = torch.where(domains == 0, *(self.across(states, present, domain)[1] for domain in (0, 1)))
             record = {thread: {"sequence": sequence, "weights": torch.stack(weights, 1)} for thread, (sequence, weights) in looked.items()}
             return record | {"across": {"weights": across}}
-        finally:
-            self.train(training)
