@@ -144,7 +144,7 @@ def test_records_of_trained_systems_are_above_the_last_item_chain(data):
     for record in read_records(ROOT / "results" / data):
         for shop in "AB":
             score.setdefault((record["system"], shop), []).append(record["metrics"]["full"][shop]["NDCG@10"])
-    assert {"llm4cdsr", "autocdsr", "autocdsr-plus", "llm-rec", "man", "llm-emf", "ifcdsr", "haf-vt"} <= {system for system, _ in score}
+    assert {"llm4cdsr", "autocdsr", "autocdsr-plus", "llm-rec", "man", "llm-emf", "ifcdsr", "tema-no-tags"} <= {system for system, _ in score}
     for (system, shop), values in score.items():
         if system != "popularity" and system != "last-item" and sum(values) / len(values) <= score["last-item", shop][0]:
             below.add(system)

@@ -48,18 +48,19 @@ def main():
     check(data, [chosen.of, *chosen.systems.split()])
     os.environ["TEMA_ARTIFACTS"] = str(ROOT / "build" / "artifacts" / name)
     from tema_lib.evaluation import METRICS
-    from tema_lib.models.systems import SYSTEMS
+    from tema_lib.models.systems import SYSTEMS, system_named
     from tema_lib.pipeline import Pipeline
 
     if chosen.metric not in METRICS:
         sys.exit(f"--metric {chosen.metric} is unknown: choose from {', '.join(METRICS)}.")
-    others = [system for system in chosen.systems.split() or SYSTEMS if system != chosen.of]
+    others = [system for system in chosen.systems.split() or SYSTEMS if system_named(system) != system_named(chosen.of)]
     runs = [Pipeline(data, chosen.fast, seed) for seed in chosen.seeds]
     print(f"{name}: {chosen.metric} of {chosen.of} minus another system, {len(runs)} seeds, paired 95 % interval over test cases")
     for other in others:
         print(f"\n{chosen.of} minus {other}")
         for part, (cases, mean, (low, high)) in differences(runs, chosen.of, other, chosen.metric).items():
-            print(f"  {part:32}{cases:6} cases  {mean:+.4f} [{low:+.4f}, {high:+.4f}]", flush=True)
+            shown = f"  {mean:+.4f} [{low:+.4f}, {high:+.4f}]" if cases else ""
+            print(f"  {part:32}{cases:6} cases{shown}", flush=True)
 
 
 if __name__ == "__main__":

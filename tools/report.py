@@ -14,6 +14,9 @@ from collections import defaultdict
 from statistics import mean
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from tema_lib.models.systems import ALIASES  # noqa: E402
+
 README = ROOT / "README.md"
 RESULTS = ROOT / "results"
 BLOCKS = {name: re.compile(rf"<!-- {name}:start.*?-->\n.*?<!-- {name}:end -->", re.DOTALL) for name in ("results", "speed")}
@@ -56,13 +59,16 @@ def rows_of(records):
         shared = frozenset.intersection(*variants)                       # what tells the variants apart goes into the label
         for config, runs in variants.items():
             difference = ", ".join(f"{key}={value.strip(chr(34))}" for key, value in sorted(config - shared))
-            rows.append((f"{system} ({difference})" if difference else system, runs))
-    score = lambda run: mean(run["metrics"]["full"][d]["NDCG@10"] for d in "AB")
+            name = " = ".join([system, *ALIASES.get(system, ())])
+            rows.append((f"{name} ({difference})" if difference else name, runs))
+    score = lambda run: mean(run["metrics"]["full"][d]["NDCG@10"] or 0 for d in "AB")
     return sorted(rows, key=lambda row: (-mean(map(score, row[1])), row[0]))
 
 
 def cell(runs, domain, metric):
     values = [run["metrics"]["full"][domain][metric] for run in runs]
+    if None in values:
+        return "no case"
     spread = f" ({min(values):.4f}–{max(values):.4f})" if metric == "NDCG@10" and len(values) > 1 else ""
     return f"{mean(values):.4f}{spread}"
 
