@@ -1,7 +1,9 @@
 """Run all notebooks in order on one data set, keep the executed copies and an HTML page of each, print the metric table.
 
 Everything made lies under build/: run/<data>/ (executed notebooks), html/<data>/ (open index.html), artifacts/<data>/
-(what one notebook leaves for the next; a second run reuses it), results/<data>/ (run records; results/<data>-fast/ with --fast).
+(what one notebook leaves for the next; a second run reuses it), results/<data>/ (run records; results/<data>-fast/ with --fast),
+and for all data sets together replies.sqlite (what a language model answered). <data> is the folder's name with the beginning of its
+tables' hash, so that two folders of one name never share a file.
 """
 import argparse
 import html
@@ -21,32 +23,45 @@ def arguments():
     parser.add_argument("--data", default="planted", help="'planted', or a folder with interactions.tsv and items.tsv")
     parser.add_argument("--systems", default="", help="names of the systems to train, separated by spaces; empty: all")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tags", default="live", help="live (the language model is asked), export, export:MODEL (a file in data/tags/ for these tables), or such a file")
+    parser.add_argument("--domains", default="", help='what domains A and B are called, "movies,books"; else dataset.json says')
     parser.add_argument("--fast", action="store_true", help="short training, few live replies of the language model")
     return parser.parse_args()
 
 
 def data_set(value):
-    """(parameter for the notebooks, name of the output folders); a folder becomes absolute, since kernels run elsewhere."""
+    """(parameter for the notebooks, name of the output folders); a folder becomes absolute, since kernels run elsewhere.
+
+    Says what is wrong with the folder at once, not after the weights and inside a notebook.
+    """
     if value == "planted":
         return value, value
     folder = pathlib.Path(value).expanduser().resolve()
     if not folder.is_dir():
         sys.exit(f"DATA={value}: there is no such folder. Give one that holds interactions.tsv and items.tsv, or leave DATA out.")
-    return str(folder), folder.name
+    from tema_lib.data.interactions import DataError
+    from tema_lib.pipeline import Pipeline
 
-
-def check(data, systems):
-    """Say what is wrong with a folder or a name at once, not after the weights and inside a notebook."""
-    from tema_lib.data.interactions import DataError, read_data
-    from tema_lib.models.systems import SYSTEMS
-
-    if unknown := [name for name in systems if name not in SYSTEMS]:
-        sys.exit(f"SYSTEMS: {', '.join(unknown)} is no system; choose from {' '.join(SYSTEMS)}.")
     try:
-        if data != "planted":
-            read_data(data)
+        return str(folder), Pipeline(str(folder)).name
     except DataError as error:
         sys.exit(str(error))
+
+
+def check(data, systems, fast=True, seed=0, **choices):
+    """(the run, what should be known of its data before a number is believed); what is wrong with data, tags or names is said at once."""
+    from tema_lib.data.statistics import suspicions
+    from tema_lib.models.systems import system_named
+    from tema_lib.pipeline import Pipeline
+
+    try:
+        for name in systems:
+            system_named(name)
+        run = Pipeline(data, fast, seed, **choices)
+        run.check()
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
+    return run, suspicions(run.raw)
 
 
 def web_page(executed, page):
@@ -100,14 +115,32 @@ def passed_over(run, trained):
     return lines
 
 
+def trained_anew(executed):
+    """The lines in which a notebook says why an earlier training could not be used."""
+    import nbformat
+
+    texts = [output.text for cell in nbformat.read(executed, 4).cells if cell.cell_type == "code"
+             for output in cell.outputs if output.output_type == "stream"]
+    return [line for text in texts for line in text.splitlines() if ": trained anew, " in line or "its training starts anew" in line]
+
+
+def say(title, lines):
+    """A title and its lines, or nothing where there is no line."""
+    for line in [title, *(f"  {line}" for line in lines)] if lines else []:
+        print(line, flush=True)
+
+
 def main():
     chosen = arguments()
-    data, name = data_set(chosen.data)
     if not NOTEBOOKS:
         sys.exit("There are no notebooks in notebooks/: is the checkout complete?")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # idle threads sleep instead of spinning; both before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")            # the notebooks' reference numbers were made with one
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    data, name = data_set(chosen.data)
     systems = chosen.systems.split()
-    check(data, systems)
-    parameters = {"fast": chosen.fast, "data": data, "seed": chosen.seed}
+    experiment, remarks = check(data, systems, chosen.fast, chosen.seed, domains=chosen.domains, tags=chosen.tags)
+    parameters = {"fast": chosen.fast, "data": data, "seed": chosen.seed, "tags": chosen.tags, "domains": chosen.domains}
     if systems:
         parameters["systems"] = " ".join(systems)
 
@@ -115,14 +148,13 @@ def main():
     run, pages, results = build / "run" / name, build / "html" / name, build / "results" / (name + "-fast" * chosen.fast)
     for folder in (run, pages, results):
         folder.mkdir(parents=True, exist_ok=True)
-    os.environ.update(TEMA_ARTIFACTS=str(build / "artifacts" / name), TEMA_RESULTS=str(results),
+    os.environ.update(TEMA_ARTIFACTS=str(build / "artifacts" / name), TEMA_RESULTS=str(results), TEMA_REPLIES=str(build / "replies.sqlite"),
                       PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # idle threads sleep instead of spinning
-    os.environ.setdefault("OMP_NUM_THREADS", "1")            # the notebooks' reference numbers were made with one
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
     start = time.time()
-    print(f"Data: {name}; {'fast' if chosen.fast else 'full'}; seed {chosen.seed}. Model weights:", flush=True)
+    print(f"Data: {name}; {'fast' if chosen.fast else 'full'}; seed {chosen.seed}; tags: {experiment.tags_source['source']}.", flush=True)
+    say("Look at", remarks)
+    print("Model weights", flush=True)
     if subprocess.call([sys.executable, "-m", "tema_lib.pretrained"], cwd=ROOT) != 0:
         sys.exit("The model weights could not be had; the message above says why.")
     seconds = {"weights": time.time() - start}
@@ -142,12 +174,10 @@ def main():
     for part, value in seconds.items():
         print(f"  {part:40} {value:6.0f}")
     print(f"  {'total':40} {time.time() - start:6.0f}\n", flush=True)
-    from tema_lib.pipeline import Pipeline
     from tema_lib.results import print_table
     trained = {path.stem.rpartition("-")[0] for path in results.glob(f"*-{chosen.seed}.json") if path.stat().st_mtime >= start}
-    print("Skipped")
-    for line in passed_over(Pipeline(data, chosen.fast, chosen.seed), trained) or ["nothing"]:
-        print(f"  {line}")
+    say("Skipped", passed_over(experiment, trained) or ["nothing"])
+    say("Look at", [*remarks, *dict.fromkeys(line for path in NOTEBOOKS for line in trained_anew(run / path.name))])
     print()
     print_table(results)
     print(f"\nExecuted notebooks  {run.relative_to(ROOT)}/\nHTML                {(pages / 'index.html').relative_to(ROOT)}"
