@@ -14,6 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",        # the same numbers, in quiet
@@ -23,7 +24,12 @@ ENVIRONMENT = {
 
 
 def stamp(notebook):
-    """Sixteen hex digits that change when anything changes that decides the outputs: code cells, library, planted tables."""
+    """Sixteen hex digits that change when anything changes that decides the outputs: code cells, library, planted tables.
+
+    Of the library its syntax trees count, without docstrings: a comment, a wording or another layout makes no notebook stale.
+    """
+    from tema_lib.checkpoints import syntax_hash
+
     digest = hashlib.sha256()
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -31,7 +37,8 @@ def stamp(notebook):
     library = sorted((ROOT / "tema_lib").rglob("*.py"))
     tables = sorted(p for p in (ROOT / "data" / "planted").rglob("*") if p.suffix in {".tsv", ".json", ".jsonl", ".gz"})
     for path in library + tables:
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        content = syntax_hash(path.read_text(encoding="utf-8")).encode() if path.suffix == ".py" else path.read_bytes()
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 
