@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tema_lib.data.interactions import DOMAINS, RawData
+from tema_lib.data.interactions import DOMAINS, RawData, user_codes
 
 DAY = 86_400
 
@@ -38,8 +38,9 @@ def order_of(raw: RawData) -> dict[str, float]:
     switches_by_chance: how many a random order of each user's events would have, 2 a b / (a + b) for a events in A and b in B.
     """
     events = raw.interactions
-    place = np.lexsort((np.arange(len(events)), events["timestamp"].to_numpy(), events["user_id"].to_numpy().astype(str)))
-    user, seconds = events["user_id"].to_numpy().astype(str)[place], events["timestamp"].to_numpy()[place]
+    user = user_codes(events)[0]
+    place = np.lexsort((events["timestamp"].to_numpy(), user))                     # stable
+    user, seconds = user[place], events["timestamp"].to_numpy()[place]
     in_b = (events["domain"] == "B").to_numpy()[place]
     pair = user[1:] == user[:-1]
     tie = pair & (seconds[1:] == seconds[:-1])
