@@ -167,7 +167,7 @@ class _Codes(dict):
 def moment(text: str) -> tuple[int, int]:
     """A time as (Unix seconds, nanoseconds after them); what is finer is cut.  Raises `ValueError` for no time.
 
-    An exponent may be written, but every second must be told: 1.7E+09 has lost its digits.
+    An exponent may be written, as Java does (1.3749696E9); one that a spreadsheet or C wrote (1.37E+09) has cost digits.
     """
     text = text.strip()
     whole, _, rest = text.partition(".")
@@ -181,7 +181,7 @@ def moment(text: str) -> tuple[int, int]:
         raise ValueError("is no time: write Unix seconds")
     if abs(time) >= FAR:
         return (FAR if time > 0 else -1), 0
-    if time.as_tuple().exponent > 0:
+    if "+" in text[1:] and time.as_tuple().exponent > 0:
         raise ValueError("has lost its last digits: write Unix seconds in full")
     whole = int(time) - (time < 0 and time != int(time))
     return whole, int((time - whole) * 10**9)
@@ -271,7 +271,7 @@ def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> N
     if len(backwards):
         warnings.warn(f"{place_of(path, int(backwards[0]))}: the time of user {users.names[user[backwards[0]]]} goes "
                       f"backwards (lines like it: {len(backwards)}); each user's events are put into time order.",
-                      stacklevel=4)
+                      stacklevel=5)
 
 
 def distinct(user, item, seconds, rest, repeats: str) -> tuple[np.ndarray, dict[str, int]]:
