@@ -72,13 +72,13 @@ def sql_path(path: Path | str) -> str:
     """The path of a file to read as an SQL literal.  Raises `DataError` for a path that cannot be told.
 
     DuckDB takes a path with `*`, `?` or `[` for a pattern, and one that begins with `~` for somebody's
-    home; in a pattern, a backslash separates folders.
+    home.  In a pattern a backslash cannot be told.
     """
     whole = str(Path(path).absolute())
     if not set("*?[") & set(whole):
         return sql_text(whole)
     if os.sep == "/" and "\\" in whole:
-        raise DataError(f"{path}: a path with a backslash and one of * ? [ cannot be read: rename it.")
+        raise DataError(f"{path}: a path with a backslash and one of * ? [ cannot be told to DuckDB: rename it.")
     return sql_text("".join(f"[{sign}]" if sign in "*?[" else sign for sign in whole))
 
 

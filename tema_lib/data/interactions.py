@@ -137,12 +137,17 @@ def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
     return items[["item_id", "domain", "title", "description", "image"]].astype(object)
 
 
+def _shown(value) -> str:
+    """A value in quotes, for a message: its first 60 signs."""
+    return repr(value if len(value) <= 60 else value[:60] + "...")
+
+
 def _refuse(path: Path, bad, values, complaint: str, quote: bool = True) -> None:
     """Raise `DataError` for the first row where `bad` is true, with its line and value."""
     if (bad := np.asarray(bad)).any():
         row = int(np.flatnonzero(bad)[0])
         value = np.asarray(values, dtype=object)[row]
-        raise DataError(f"{place_of(path, row)}: {repr(value) if quote else value} {complaint}.")
+        raise DataError(f"{place_of(path, row)}: {_shown(value) if quote else value} {complaint}.")
 
 
 class _Codes(dict):
@@ -198,14 +203,14 @@ def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.nda
             try:
                 pairs.append(moment(text))
             except ValueError as error:
-                raise DataError(f"{place_of(path, row + number)}: {text!r} {error}.") from None
+                raise DataError(f"{place_of(path, row + number)}: {_shown(text)} {error}.") from None
         seconds = np.array([whole for whole, _ in pairs], np.int64)
         rest = np.array([rest for _, rest in pairs], np.int32)
     for bad, complaint in ((seconds > 10**11, "looks like milliseconds: divide by 1000"),
                            (seconds < 0, "lies before 1970: write Unix seconds")):
         if bad.any():
             number = int(np.flatnonzero(bad)[0])
-            raise DataError(f"{place_of(path, row + number)}: {texts[number]!r} {complaint}.")
+            raise DataError(f"{place_of(path, row + number)}: {_shown(texts[number])} {complaint}.")
     return seconds, rest
 
 
@@ -232,7 +237,7 @@ def _read_events(path: Path, items: pd.DataFrame, repeats: str) -> tuple[pd.Data
         if (bad := np.array([not right(name) for name in codes.names])).any():
             place = int(np.flatnonzero(bad[column])[0])
             name = codes.names[column[place]]
-            raise DataError(f"{place_of(path, place)}: {name!r} {complaint(name)}.")
+            raise DataError(f"{place_of(path, place)}: {_shown(name)} {complaint(name)}.")
     number = lambda domains: np.array([DOMAINS.index(domain) for domain in domains], np.int8)
     domain = number(home[name] for name in goods.names)[item]
     if (bad := domain != number(shops.names)[shop]).any():

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 
 from tema_lib.data.amazon import ITEM_FIELDS, Notes, read_metadata
@@ -111,7 +112,14 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
     line a stage.  A user's events are in time order; inside one time stamp the order is that of a hash, which prefers neither shop (the
     published sets list a day's A before its B, and a model can learn that).  Raises `DataError`.
     """
-    out = Path(out)
+    try:
+        return _prepared(sources, Path(out), limits, fetch_pictures, memory, threads, say)
+    except duckdb.Error as error:
+        raise DataError(f"{out}: the preparation stopped ({str(error).splitlines()[0][:120]}); free memory or disk space, or delete "
+                        f"{Path(out) / 'stages'}, and run it again.") from None
+
+
+def _prepared(sources, out: Path, limits: Limits, fetch_pictures, memory: str, threads: int | None, say) -> dict:
     stages = out / "stages"
     mark = _mark(sources, limits, fetch_pictures is not None)
     finished = out / "preparation.json"
