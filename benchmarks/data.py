@@ -1,7 +1,7 @@
 """Preparation side by side with the usual pandas way, in one run: a million generated review lines of two shops to 5-core sequences.
 
     python benchmarks/data.py                          # writes results/bench_data.json
-    python benchmarks/data.py --large 10000000         # also prepares ten million lines and records the peak memory
+    python benchmarks/data.py --large 10000000         # also ten million: lines prepared, rows of own tables read; the peak memory of each
 
 The usual way: `pandas.read_json(lines=True)`, then drop_duplicates and groupby until nothing changes. Beside it two careful ones: json.loads
 for each line with only the three keys kept, and the same with ids turned into numbers first.
@@ -116,6 +116,35 @@ def one_way(way, folder):
                           "sha256": hashlib.sha256("\n".join(rows).encode()).hexdigest()}))
 
 
+def write_own_tables(folder, rows, seed):
+    """interactions.tsv and items.tsv of our own form: users in turn, a long tail of items, one row in 50 repeated."""
+    dice = random.Random(seed)
+    items = max(rows // 40, 2)
+    name = lambda item: f"{'0B'[item % 2]}{item:09d}\t{'AB'[item % 2]}"
+    with open(folder / "items.tsv", "w", encoding="utf-8") as file:
+        file.write("item_id\tdomain\ttitle\n")
+        file.writelines(f"{name(item)}\t{' '.join(dice.choices(WORDS, k=9))}\n" for item in range(items))
+    with open(folder / "interactions.tsv", "w", encoding="utf-8") as file:
+        file.write("user_id\titem_id\tdomain\ttimestamp\n")
+        item = 0
+        for row in range(rows):
+            if row % 50:
+                item = int(items * dice.random() ** 3)
+            file.write(f"A{row // 16:012d}X\t{name(item)}\t{1_300_000_000 + row % 16 * 86_400 + dice.randrange(86_400)}\n")
+
+
+def read_own(folder):
+    """What a child process does: read the tables, make sequences; the peak in MiB after importing, reading, and making."""
+    from tema_lib.data.interactions import encode_ids, read_data
+    peak = lambda: round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
+    before, cpu = peak(), time.process_time()
+    raw = read_data(folder)
+    found = {"rows": len(raw.interactions), "dropped": raw.dropped, "cpu": round(time.process_time() - cpu, 2), "import_mib": before, "read_mib": peak()}
+    from tema_lib.data.sequences import build_sequences
+    users = len(build_sequences(raw, encode_ids(raw)))
+    print(json.dumps(found | {"users": users, "sequences_mib": peak()}))
+
+
 def measure(way, folder):
     done = subprocess.run([sys.executable, __file__, "--way", way, "--folder", str(folder)], capture_output=True, text=True)
     if done.returncode:
@@ -134,7 +163,7 @@ def main():
     parser.add_argument("--folder", type=pathlib.Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.way:
-        return one_way(chosen.way, chosen.folder)
+        return read_own(chosen.folder) if chosen.way == "read" else one_way(chosen.way, chosen.folder)
 
     folder = ROOT / "build" / "bench_data"
     rounds = []
@@ -168,7 +197,11 @@ def main():
     if chosen.large:
         large.pop("sha256")
         print(f"{chosen.large:,} lines: {large}", flush=True)
-        record["large"] = large | {"lines": chosen.large}
+        with tempfile.TemporaryDirectory(dir=folder) as tables:
+            write_own_tables(pathlib.Path(tables), chosen.large, chosen.seed)
+            read = measure("read", tables)
+        print(f"{chosen.large:,} rows: {read}", flush=True)
+        record["large"] = large | {"lines": chosen.large, "read_data": read}
         record["command"] += f" LARGE={chosen.large}"
     write_json(chosen.out, record)
     print(f"pandas / ours, CPU: {ratio:.2f} (only three keys {keys:.2f}, with codes {codes:.2f}); peak {record['peak_mib']} MiB against {record['peak_mib_pandas']} MiB; {chosen.out.name} written")

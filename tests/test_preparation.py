@@ -187,7 +187,7 @@ def test_all_missing_columns_of_both_tables_stand_in_one_message(tmp_path):
 def table(rows, titles=None):
     events = pd.DataFrame(rows, columns=["user_id", "item_id", "domain", "timestamp"]).assign(split="")
     items = events[["item_id", "domain"]].drop_duplicates().reset_index(drop=True)
-    return RawData("x", Path("."), events, items.assign(title=titles or "", description="", image=""), "")
+    return RawData("x", Path("."), events, items.assign(title=titles or "a " + items["item_id"], description="", image=""), "")
 
 
 def test_population_counts_users_of_both_shops_and_coverage():

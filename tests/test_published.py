@@ -104,7 +104,8 @@ def test_c2dsr_lines_are_put_into_time_order_and_b_begins_behind_a(tmp_path):
 
 @pytest.mark.parametrize("changed, words", [
     ({"testdata_new__txt": "0\t2\t3|300|x\n"}, "testdata_new.txt, line 1"), ({"testdata_new__txt": "0\t2\t4|300|x|\n"}, "testdata_new.txt, line 1: .*0 to 3"),
-    ({"Blist__txt": "5\tB1\t2\n6\tB2\t3\n"}, "Blist.txt, line 1"), ({"testdata_new__txt": "0\t2\n"}, "testdata_new.txt, line 1")])
+    ({"Blist__txt": "5\tB1\t3\n6\tB2\t4\n"}, "Blist.txt, line 1"), ({"Blist__txt": "5\tB1\t2\n6\tB2\t1\n"}, "Blist.txt, line 2: .*<TAB>3"),
+    ({"Alist__txt": "7\tA1\t2\n8\tA2\t3\n"}, "Alist.txt, line 1"), ({"Blist__txt": "5\tB1\t2\tx\n"}, "Blist.txt, line 1"), ({"testdata_new__txt": "0\t2\n"}, "testdata_new.txt, line 1")])
 def test_c2dsr_lines_of_another_form_are_named(tmp_path, changed, words):
     with pytest.raises(DataError, match=words):
         read_data(c2dsr(tmp_path, **changed))

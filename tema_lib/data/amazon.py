@@ -11,6 +11,7 @@ The files are for research use and are no part of this project.  Status: ours; t
 from __future__ import annotations
 
 import ast
+import codecs
 import gzip
 import json
 import math
@@ -24,7 +25,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tema_lib.data.interactions import DataError, clean_text
+from tema_lib.data.files import DataError, check_kind
+from tema_lib.data.interactions import clean_text
 
 YEARS = (2014, 2018, 2023)
 # The two documented pairs, the paper's domains: A and B by their category names, the same in every release.
@@ -90,15 +92,23 @@ def addresses(pair: str, year: int, kind: str, base: str = "") -> dict[str, tupl
 # ---------------------------------------------------------------------------------------------- lines
 
 def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number (from 1) and bytes of every line of a plain or gzipped file.  Raises `DataError` for a missing, cut-off or damaged file."""
+    """Number (from 1) and bytes of every line of a plain or gzipped file, whatever ends its lines; a byte-order mark is no part of it.
+
+    Raises `DataError` for a missing, cut-off or damaged file, or one that is no UTF-8 text.
+    """
     path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} is missing: download it again with `make data`.")
+    check_kind(path)
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            yield from enumerate(file, start=1)
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: download it again with `make data`.") from None
+            file = (line for part in file for line in part.splitlines(keepends=True))
+            for number, line in enumerate(file, start=1):
+                yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise DataError(f"{path} is cut off or damaged: delete it and download it again.") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from None
 
 
 # ---------------------------------------------------------------------------------------------- metadata

@@ -12,37 +12,37 @@ Every column is read as text: an item id may be all digits with a leading zero, 
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import html
-import json
 import warnings
-import zlib
 from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tema_lib.data.files import DataError, header_of, place_of, plain_names, read_json, table_blocks, table_path
+
 DOMAINS = ("A", "B")
 UNNAMED = ("domain A", "domain B")       # what the domains are called where nobody says more
 INTERACTION_COLUMNS = ("user_id", "item_id", "domain", "timestamp")
 ITEM_COLUMNS = ("item_id", "domain", "title")
-
-
-class DataError(ValueError):
-    """Something is wrong with a data folder: one sentence that names the file, the line and the remedy."""
+FAR = 10**12                             # seconds from 1970 that no time has
+REPEATS = ("first", "keep")              # of a user's events with one item: the first, or all
 
 
 @dataclass(frozen=True)
 class RawData:
     """What a folder says, checked but not yet filtered.
 
-    interactions: user_id, item_id, domain, timestamp (int64) and `split` ("", "train", "valid" or "test");
-    items: item_id, domain, title, description, image ("" where missing).
+    interactions: user_id, item_id, domain, timestamp (int64 Unix seconds) and `split` ("", "train", "valid" or
+    "test"); a user's rows of one second stand in the order of their full times, which the files may tell to the
+    nanosecond.  items: item_id, domain, title, description, image ("" where missing).
     `published` is True where the folder brings its own split.  `sha256` is over the files that were read.
     domains: what A and B are called in prompts and pictures, from `dataset.json`, which is no part of `sha256`.
+    repeats: "first" where a user's later events with the same item were dropped, "keep" where they are kept, so that
+    a target may be an item of the history.  dropped: how many rows were left out, by reason.
     """
 
     name: str
@@ -53,6 +53,7 @@ class RawData:
     published: bool = False
     domains: tuple[str, str] = UNNAMED
     repeats: str = "first"
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,63 +82,25 @@ class Items:
 
 # ---------------------------------------------------------------------------------------------- reading
 
-def table_path(path: Path) -> Path:
-    """The file itself, its gzipped twin or its parquet form.  Raises `DataError` when there is none."""
-    for candidate in (path, path.with_name(path.name + ".gz"), path.with_suffix(".parquet")):
-        if candidate.is_file():
-            return candidate
-    raise DataError(f"{path} is missing: a data folder needs interactions.tsv and items.tsv, plain, with .gz, or as .parquet (see README, 'Your own data').")
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of items as text columns, only those of `COLUMNS`.  Raises `DataError`.
+
+    path: the .tsv; its gzipped twin or its parquet form may lie in its place.
+    """
+    columns: dict[str, list[str]] = {}
+    for block in table_blocks(table_path(path)):
+        for name, values in block.items():
+            columns.setdefault(name, []).extend(values)
+    return _named(pd.DataFrame(columns, dtype=object))
 
 
-def read_table(path: Path, required: tuple[str, ...]) -> pd.DataFrame:
-    """One TSV or parquet file as text columns.  Raises `DataError` for a missing or broken file, a missing column or a ragged line."""
-    found = table_path(path)
-    if found.suffix == ".parquet":
-        return _read_parquet(found, required)
-    try:
-        with (gzip.open if found.suffix == ".gz" else open)(found, "rt", encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise DataError(f"{found} is cut off or no gzip file: copy or download it again.") from None
-    if len(rows) < 2:
-        raise DataError(f"{path} holds no rows: it needs a header line with {', '.join(required)} and at least one row.")
-    header = rows[0]
-    if lack := lacking(path, header, required):
-        raise DataError(f"{lack}.")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header):
-            raise DataError(f"{path}, line {number}: {len(row)} columns where the header has {len(header)}; "
-                            "remove tabs and line breaks inside the text.")
-    return pd.DataFrame(rows[1:], columns=header, dtype=object)
-
-
-def _read_parquet(path: Path, required: tuple[str, ...]) -> pd.DataFrame:
-    """A parquet file as text columns: dates become Unix seconds, what is missing becomes ""."""
-    import duckdb
-
-    name = str(path).replace("'", "''")
-    quoted = lambda column: '"' + column.replace('"', '""') + '"'
-    try:
-        kinds = [row[:2] for row in duckdb.sql(f"DESCRIBE SELECT * FROM read_parquet('{name}')").fetchall()]
-        if lack := lacking(path, [column for column, _ in kinds], required):
-            raise DataError(f"{lack}.")
-        text = lambda column, kind: f"CAST(epoch({quoted(column)}) AS BIGINT)" if kind.startswith(("TIMESTAMP", "DATE")) else quoted(column)
-        table = duckdb.sql(f"SELECT {', '.join(f'coalesce(CAST({text(*one)} AS VARCHAR), {chr(39) * 2}) AS {quoted(one[0])}' for one in kinds)} "
-                           f"FROM read_parquet('{name}')").df()
-    except duckdb.Error as error:
-        raise DataError(f"{path} is no readable parquet file ({str(error).splitlines()[0][:100]}): write it again.") from None
-    if table.empty:
-        raise DataError(f"{path} holds no rows: it needs at least one.")
-    return table.astype(object)
-
-
-def lacking(path: Path, header, required: tuple[str, ...]) -> str:
+def lacking(path: Path, header: list[str], required: tuple[str, ...]) -> str:
     """"items.tsv, line 1: column title is missing (found ...); it needs ..." or "" when nothing is missing."""
-    missing = [column for column in required if column not in header]
-    return missing and (f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); it needs {', '.join(required)}"
-                        + (", separated by tabs" if ".tsv" in path.suffixes else "")) or ""
+    names = plain_names(path, header)
+    names = ["item_id" if name == "asin" and "item_id" not in names else name for name in names]
+    missing = [column for column in required if column not in names]
+    return missing and (f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); it needs "
+                        f"{', '.join(required)}" + (", separated by tabs" if ".tsv" in path.suffixes else "")) or ""
 
 
 CONTROL = {code: " " for code in (*range(32), 127, *range(128, 160))}
@@ -160,7 +123,10 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
     """The item table, checked and with clean texts.  Raises `DataError`."""
-    _check_domain(path, items)
+    for column in ("item_id", "domain"):
+        items[column] = items[column].str.strip().astype(object)
+    _refuse(path, ~items["domain"].isin(DOMAINS), items["domain"], "is no domain: write A or B")
+    _refuse(path, items["item_id"] == "", items["item_id"], "is no item: fill in item_id or drop the line")
     repeated = items["item_id"].duplicated()
     _refuse(path, repeated, "item " + items["item_id"], "stands there twice; keep one line an item", quote=False)
     for column in ("description", "image"):
@@ -171,64 +137,201 @@ def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
     return items[["item_id", "domain", "title", "description", "image"]].astype(object)
 
 
-def check_interactions(path: Path, interactions: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
-    """The table of purchases, checked against the items.  Raises `DataError`; warns where a user's time goes backwards."""
-    _check_domain(path, interactions)
-    times = pd.to_numeric(interactions["timestamp"], errors="coerce")
-    _refuse(path, times.isna(), interactions["timestamp"], "is no time: write Unix seconds")
-    _refuse(path, times > 10**11, interactions["timestamp"], "looks like milliseconds: divide by 1000")
-    _refuse(path, times < 0, interactions["timestamp"], "lies before 1970: write Unix seconds")
-    _refuse(path, interactions["user_id"] == "", interactions["user_id"], "is no user: fill in user_id or drop the line")
-    home = items.set_index("item_id")["domain"]
-    _refuse(path, ~interactions["item_id"].isin(home.index), interactions["item_id"], "is not in items.tsv: add the item or drop the line")
-    _refuse(path, interactions["item_id"].map(home) != interactions["domain"], interactions["item_id"],
-            "stands in another domain than in items.tsv: an item has one domain")
-    interactions = interactions.assign(timestamp=times.astype("int64"), split="").astype({"split": object})
-    backwards = interactions.groupby("user_id", sort=False)["timestamp"].diff() < 0
-    if backwards.any():
-        row = int(np.flatnonzero(backwards.to_numpy())[0])
-        warnings.warn(f"{_place(path, row)}: the time of user {interactions['user_id'].iloc[row]} goes backwards "
-                      f"(lines like it: {int(backwards.sum())}); each user's events are put into time order.", stacklevel=2)
-    return interactions[[*INTERACTION_COLUMNS, "split"]]
+def _shown(value) -> str:
+    """A value in quotes, for a message: its first 60 signs."""
+    return repr(value if len(value) <= 60 else value[:60] + "...")
 
 
-def _refuse(path: Path, bad: pd.Series, values: pd.Series, complaint: str, quote: bool = True) -> None:
-    if bad.any():
-        row = int(np.flatnonzero(bad.to_numpy())[0])
-        raise DataError(f"{_place(path, row)}: {repr(values.iloc[row]) if quote else values.iloc[row]} {complaint}.")
+def _refuse(path: Path, bad, values, complaint: str, quote: bool = True) -> None:
+    """Raise `DataError` for the first row where `bad` is true, with its line and value."""
+    if (bad := np.asarray(bad)).any():
+        row = int(np.flatnonzero(bad)[0])
+        value = np.asarray(values, dtype=object)[row]
+        raise DataError(f"{place_of(path, row)}: {_shown(value) if quote else value} {complaint}.")
 
 
-def _place(path: Path, row: int) -> str:
-    return f"{path}, row {row + 1}" if path.suffix == ".parquet" else f"{path}, line {row + 2}"
+class _Codes(dict):
+    """Text -> number, counted from 0 in the order of appearance; blanks around a text do not count."""
+
+    def __init__(self):
+        self.names: list[str] = []
+
+    def __missing__(self, text: str) -> int:
+        plain = text.strip()
+        if plain != text:
+            self[text] = self[plain]
+        else:
+            self[text] = len(self.names)
+            self.names.append(text)
+        return self[text]
+
+    def of(self, texts: list[str]) -> np.ndarray:
+        return np.fromiter(map(self.__getitem__, texts), np.int32, len(texts))
 
 
-def _check_domain(path: Path, table: pd.DataFrame) -> None:
-    _refuse(path, ~table["domain"].isin(DOMAINS), table["domain"], "is no domain: write A or B")
+def moment(text: str) -> tuple[int, int]:
+    """A time as (Unix seconds, nanoseconds after them); what is finer is cut.  Raises `ValueError` for no time.
+
+    An exponent may be written, as Java does (1.3749696E9); one that a spreadsheet or C wrote (1.37E+09) has cost digits.
+    """
+    text = text.strip()
+    whole, _, rest = text.partition(".")
+    if whole.isdigit() and (not rest or rest.isdigit()) and text.isascii() and len(whole) < 18:
+        return int(whole), int(f"{rest:0<9.9}")
+    try:
+        time = Decimal(text.replace("_", "?"))
+    except InvalidOperation:
+        time = Decimal("nan")
+    if not time.is_finite():
+        raise ValueError("is no time: write Unix seconds")
+    if abs(time) >= FAR:
+        return (FAR if time > 0 else -1), 0
+    if "+" in text[1:] and time.as_tuple().exponent > 0:
+        raise ValueError("has lost its last digits: write Unix seconds in full")
+    whole = int(time) - (time < 0 and time != int(time))
+    return whole, int((time - whole) * 10**9)
 
 
-def read_data(folder: str | Path) -> RawData:
+def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times as (seconds int64, nanoseconds int32).  Raises `DataError`; row: that of the first text."""
+    every = "".join(texts)
+    if every.isdigit() and every.isascii() and "" not in texts and max(map(len, texts)) < 18:
+        seconds, rest = np.fromiter(map(int, texts), np.int64, len(texts)), np.zeros(len(texts), np.int32)
+    else:
+        pairs = []
+        for number, text in enumerate(texts):
+            try:
+                pairs.append(moment(text))
+            except ValueError as error:
+                raise DataError(f"{place_of(path, row + number)}: {_shown(text)} {error}.") from None
+        seconds = np.array([whole for whole, _ in pairs], np.int64)
+        rest = np.array([rest for _, rest in pairs], np.int32)
+    for bad, complaint in ((seconds > 10**11, "looks like milliseconds: divide by 1000"),
+                           (seconds < 0, "lies before 1970: write Unix seconds")):
+        if bad.any():
+            number = int(np.flatnonzero(bad)[0])
+            raise DataError(f"{place_of(path, row + number)}: {_shown(texts[number])} {complaint}.")
+    return seconds, rest
+
+
+def _read_events(path: Path, items: pd.DataFrame, repeats: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The table of purchases, checked against the items, without what `distinct` drops, and how much that was.
+
+    An id is held once: a row costs some numbers while it is read, and references in the table.
+    Raises `DataError`; warns where a user's time goes backwards.
+    """
+    users, goods, shops, parts, row = _Codes(), _Codes(), _Codes(), [], 0
+    for block in table_blocks(path):
+        listed = block["item_id"] if "item_id" in block else block["asin"]
+        parts.append((users.of(block["user_id"]), goods.of(listed), shops.of(block["domain"]),
+                      *_moments(path, block["timestamp"], row)))
+        row += len(listed)
+    columns = list(zip(*parts))
+    del parts
+    user, item, shop, seconds, rest = (np.concatenate(columns.pop(0)) for _ in range(5))
+    home = dict(zip(items["item_id"], items["domain"]))
+    for codes, column, right, complaint in (
+            (shops, shop, DOMAINS.__contains__, lambda name: "is no domain: write A or B"),
+            (users, user, bool, lambda name: "is no user: fill in user_id or drop the line"),
+            (goods, item, home.__contains__, lambda name: _stranger(name, home))):
+        if (bad := np.array([not right(name) for name in codes.names])).any():
+            place = int(np.flatnonzero(bad[column])[0])
+            name = codes.names[column[place]]
+            raise DataError(f"{place_of(path, place)}: {_shown(name)} {complaint(name)}.")
+    number = lambda domains: np.array([DOMAINS.index(domain) for domain in domains], np.int8)
+    domain = number(home[name] for name in goods.names)[item]
+    if (bad := domain != number(shops.names)[shop]).any():
+        place = int(np.flatnonzero(bad)[0])
+        raise DataError(f"{place_of(path, place)}: {goods.names[item[place]]!r} stands in another domain than in "
+                        "items.tsv: an item has one domain.")
+    _warn_of_backward_times(path, users, user, seconds, rest)
+    kept, dropped = distinct(user, item, seconds, rest, repeats)
+    del shop, rest, bad
+    named = lambda names, codes: np.array(names, dtype=object)[codes[kept]]
+    return event_table(named(users.names, user), named(goods.names, item), named(DOMAINS, domain), seconds[kept]), dropped
+
+
+def event_table(users, items, domains, seconds, splits="") -> pd.DataFrame:
+    """The five columns of `RawData.interactions`."""
+    size = len(seconds)
+    text = lambda values: pd.Series(np.full(size, values, object) if isinstance(values, str) else values, dtype=object, copy=False)
+    return pd.DataFrame({"user_id": text(users), "item_id": text(items), "domain": text(domains),
+                         "timestamp": np.asarray(seconds, dtype=np.int64), "split": text(splits)}, copy=False)
+
+
+def _stranger(name: str, home) -> str:
+    """What to say of an id that items.tsv lacks; an id that only looks otherwise is the usual cause."""
+    number = lambda text: text.removesuffix(".0").lstrip("0").casefold()
+    twin = next((other for other in home if name and number(other) == number(name)), None)
+    return "is not in items.tsv: add the item or drop the line" if twin is None else (
+        f"is not in items.tsv, which has {twin!r}: write ids alike in both tables, as text "
+        "(a program that took them for numbers adds .0 or drops leading zeros)")
+
+
+def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> None:
+    order = np.argsort(user, kind="stable")
+    same = user[order][1:] == user[order][:-1]
+    step, finer = np.diff(seconds[order]), np.diff(rest[order])
+    backwards = np.sort(order[1:][same & ((step < 0) | (step == 0) & (finer < 0))])
+    if len(backwards):
+        warnings.warn(f"{place_of(path, int(backwards[0]))}: the time of user {users.names[user[backwards[0]]]} goes "
+                      f"backwards (lines like it: {len(backwards)}); each user's events are put into time order.",
+                      stacklevel=5)
+
+
+def distinct(user, item, seconds, rest, repeats: str) -> tuple[np.ndarray, dict[str, int]]:
+    """Which rows stay, int64, and how many do not: those that repeat a row to the letter ("identical") and, for
+    repeats="first", a user's later events with the same item ("repeats").
+
+    Rows keep their order; only where times are told below the second, a user's rows are put into time order.
+    """
+    pair = user.astype(np.int64) * (int(item.max(initial=0)) + 1) + item
+    order = np.lexsort((rest, seconds, pair) if rest.any() else (seconds, pair))
+    changes = lambda values: np.concatenate([[True], values[1:] != values[:-1]])[:len(order)]
+    other = changes(pair[order])
+    later = other | changes(seconds[order]) | changes(rest[order])
+    del pair
+    kept = order[other if repeats == "first" else later]
+    kept.sort()
+    if rest.any():
+        kept = kept[np.lexsort((rest[kept], seconds[kept], user[kept]))]
+    return kept, {"identical": int((~later).sum()), "repeats": int((later & ~other).sum()) * (repeats == "first")}
+
+
+def read_data(folder: str | Path, repeats: str = "first") -> RawData:
     """Read a data folder: the two tables, or one of the published forms.
 
+    Rows that stand there twice, to the letter, are dropped, and of a user's events with one item all but the first;
+    repeats="keep" keeps these.  A published split is left as it is, whatever `repeats` says: its targets are part of
+    other people's protocol, and a dropped event would change them; where it repeats items, `RawData.repeats` is "keep".
     Raises `DataError`; all columns that are missing, in either table, stand in one message.
     """
     from tema_lib.data.published import form_of, read_published          # it builds on this module
 
     folder = Path(folder)
+    if repeats not in REPEATS:
+        raise DataError(f"repeats={repeats!r}: choose {' or '.join(REPEATS)}.")
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give DATA= a folder with interactions.tsv and items.tsv.")
-    if form_of(folder):
-        return replace(read_published(folder), domains=read_domains(folder))
-    tables, lack = [], []
-    for name, required in (("items.tsv", ITEM_COLUMNS), ("interactions.tsv", INTERACTION_COLUMNS)):
-        path = table_path(folder / name)
-        tables.append((path, _named(read_table(folder / name, ()))))
-        lack.append(lacking(path, tables[-1][1].columns, required))
+    if not form_of(folder):
+        return replace(_read_tables(folder, repeats), domains=read_domains(folder))
+    raw = replace(read_published(folder), domains=read_domains(folder))
+    if raw.published:
+        again = raw.interactions.duplicated(["user_id", "item_id"]).any()
+        return replace(raw, repeats="keep" if again else repeats)
+    return without_repeats(raw, repeats)
+
+
+def _read_tables(folder: Path, repeats: str) -> RawData:
+    paths = {name: table_path(folder / name) for name in ("items.tsv", "interactions.tsv")}
+    lack = [lacking(path, header_of(path), required)
+            for path, required in zip(paths.values(), (ITEM_COLUMNS, INTERACTION_COLUMNS))]
     if any(lack):
         raise DataError("; ".join(filter(None, lack)) + ".")
-    items = check_items(*tables[0])
-    interactions = check_interactions(*tables[1], items)
+    items = check_items(paths["items.tsv"], read_table(folder / "items.tsv"))
+    interactions, dropped = _read_events(paths["interactions.tsv"], items, repeats)
     return RawData(folder.resolve().name, folder, interactions, items, digest(folder, ["interactions.tsv", "items.tsv"]),
-                   domains=read_domains(folder))
+                   repeats=repeats, dropped=dropped)
 
 
 def read_domains(folder: Path) -> tuple[str, str]:
@@ -237,8 +340,7 @@ def read_domains(folder: Path) -> tuple[str, str]:
     if not path.is_file():
         return UNNAMED
     try:
-        names = json.loads(path.read_text(encoding="utf-8-sig")).get("domains", UNNAMED)
-        return domain_names(names)
+        return domain_names(read_json(path).get("domains", UNNAMED))
     except (ValueError, AttributeError, TypeError):
         raise DataError(f'{path} does not name two domains: write {{"domains": ["food", "kitchen"]}}, or delete it.') from None
 
@@ -255,17 +357,32 @@ def digest(folder: Path, names: list[str]) -> str:
     """SHA-256 over names and contents of the files that were read."""
     whole = hashlib.sha256()
     for name in names:
-        whole.update(name.encode() + b"\0" + table_path(folder / name).read_bytes())
+        whole.update(name.encode() + b"\0")
+        with table_path(folder / name).open("rb") as file:
+            while part := file.read(1 << 20):
+                whole.update(part)
     return whole.hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------- filters
 
+def without_repeats(raw: RawData, repeats: str = "first") -> RawData:
+    """The data without rows that `distinct` drops; a row is known by user, item and second."""
+    table = raw.interactions
+    user, item = (pd.factorize(table[column].to_numpy().astype(object))[0] for column in ("user_id", "item_id"))
+    kept, dropped = distinct(user, item, table["timestamp"].to_numpy(), np.zeros(len(table), np.int32), repeats)
+    return replace(raw, interactions=table if len(kept) == len(table) else table.iloc[kept], repeats=repeats, dropped=dropped)
+
+
 def first_purchases(raw: RawData) -> RawData:
     """Keep a user's first purchase of an item: the task is the next *new* item (ours, as in the published sets)."""
-    ordered = raw.interactions.sort_values("timestamp", kind="stable")
-    keep = ~ordered.duplicated(["user_id", "item_id"])
-    return replace(raw, interactions=ordered[keep].sort_index())
+    return without_repeats(raw, "first")
+
+
+def user_codes(interactions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(a number for each row's user, the users' names): numbers follow the order of the names."""
+    codes, names = pd.factorize(interactions["user_id"].to_numpy().astype(object), sort=True)
+    return codes, names
 
 
 def k_core(raw: RawData, *, items: int = 1, users_per_domain: int = 1) -> RawData:
@@ -296,7 +413,7 @@ def shuffle_ties(interactions: pd.DataFrame, seed: int) -> pd.DataFrame:
     No item ever moves to another time; equal seeds give equal orders.
     """
     dice = np.random.default_rng(seed).random(len(interactions))
-    order = np.lexsort((dice, interactions["timestamp"].to_numpy(), interactions["user_id"].to_numpy().astype(str)))
+    order = np.lexsort((dice, interactions["timestamp"].to_numpy(), user_codes(interactions)[0]))
     return interactions.iloc[order]
 
 

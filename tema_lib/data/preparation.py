@@ -9,6 +9,7 @@ Status: ours; the published sets are made the same way (join on users, k-core), 
 
 from __future__ import annotations
 
+import ast
 import csv
 import hashlib
 import io
@@ -19,11 +20,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 
 from tema_lib.data.amazon import ITEM_FIELDS, Notes, read_metadata
-from tema_lib.data.interactions import DOMAINS, DataError
-from tema_lib.data.reviews import MEMORY, connect, read_events
+from tema_lib.data.files import DataError, read_json, sql_text
+from tema_lib.data.interactions import DOMAINS
+from tema_lib.data.reviews import MEMORY, SECOND, connect, read_events, view
 
 LONGEST_DESCRIPTION = 2_000             # characters; the text encoder and the prompts read far less
 
@@ -49,7 +52,7 @@ class Limits:
 # ---------------------------------------------------------------------------------------------- stages 2 and 3: join, first purchase, k-core
 
 def join_shops(connection, limits: Limits) -> int:
-    """Tables events_a and events_b -> `purchases` (user_id, item_id, domain, timestamp): first purchases of users who may stay.
+    """Tables events_a and events_b -> `purchases` (user_id, item_id, domain, moment): first purchases of users who may stay.
 
     An item that both shops list goes to the shop with more of its events (a tie: A), since an item has one domain.  Returns how many there were.
     """
@@ -59,7 +62,7 @@ def join_shops(connection, limits: Limits) -> int:
         JOIN (SELECT item_id, count(*) AS events FROM events_b GROUP BY item_id) b USING (item_id)""")
     shared = connection.execute("SELECT count(*) FROM homes").fetchone()[0]
     home, join = ("coalesce(home, '{}')", "LEFT JOIN homes USING (item_id)") if shared else ("'{}'", "")
-    place = lambda letter: f"SELECT user_id, item_id, timestamp, {home.format(letter.upper())} AS domain FROM events_{letter} {join}"
+    place = lambda letter: f"SELECT user_id, item_id, moment, {home.format(letter.upper())} AS domain FROM events_{letter} {join}"
     connection.execute(f"CREATE OR REPLACE TEMP VIEW both_shops AS {place('a')} UNION ALL {place('b')}")
     # A user with too few lines in a shop can never stay: leaving these out first keeps the costly steps small.
     enough = limits.users_per_domain
@@ -68,7 +71,7 @@ def join_shops(connection, limits: Limits) -> int:
             HAVING count(*) FILTER (domain = 'A') >= {enough} AND count(*) FILTER (domain = 'B') >= {enough}""")
     chosen = "WHERE user_id IN (SELECT user_id FROM candidates)" if enough else ""
     connection.execute(f"""CREATE OR REPLACE TEMP TABLE purchases AS
-        SELECT user_id, item_id, any_value(domain) AS domain, min(timestamp) AS timestamp FROM both_shops {chosen} GROUP BY user_id, item_id""")
+        SELECT user_id, item_id, any_value(domain) AS domain, min(moment) AS moment FROM both_shops {chosen} GROUP BY user_id, item_id""")
     return shared
 
 
@@ -79,7 +82,7 @@ def filter_core(connection, limits: Limits) -> list[int]:
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE users AS SELECT user_id, row_number() OVER () AS u FROM (SELECT DISTINCT user_id FROM purchases)")
     connection.execute("CREATE OR REPLACE TEMP TABLE goods AS SELECT item_id, row_number() OVER () AS i FROM (SELECT DISTINCT item_id FROM purchases)")
-    connection.execute("""CREATE OR REPLACE TEMP TABLE numbered AS SELECT u, i, domain, timestamp
+    connection.execute("""CREATE OR REPLACE TEMP TABLE numbered AS SELECT u, i, domain, moment
         FROM purchases JOIN users USING (user_id) JOIN goods USING (item_id)""")
     size = lambda: connection.execute("SELECT count(*) FROM numbered").fetchone()[0]
     rounds = [size()]
@@ -109,15 +112,22 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
     line a stage.  A user's events are in time order; inside one time stamp the order is that of a hash, which prefers neither shop (the
     published sets list a day's A before its B, and a model can learn that).  Raises `DataError`.
     """
-    out = Path(out)
+    try:
+        return _prepared(sources, Path(out), limits, fetch_pictures, memory, threads, say)
+    except duckdb.Error as error:
+        raise DataError(f"{out}: the preparation stopped ({str(error).splitlines()[0][:120]}); free memory or disk space, or delete "
+                        f"{Path(out) / 'stages'}, and run it again.") from None
+
+
+def _prepared(sources, out: Path, limits: Limits, fetch_pictures, memory: str, threads: int | None, say) -> dict:
     stages = out / "stages"
     mark = _mark(sources, limits, fetch_pictures is not None)
     finished = out / "preparation.json"
-    if finished.is_file() and (report := json.loads(finished.read_text(encoding="utf-8")))["made_from"] == mark:
+    if isinstance(report := _read_note(finished), dict) and report.get("made_from") == mark:
         say("nothing to do: the folder is already prepared from these files")
         return report
     finished.unlink(missing_ok=True)                       # from here on the folder is under way
-    if stages.is_dir() and _read_mark(stages) != mark:
+    if stages.is_dir() and _read_note(stages / "made_from.json") != mark:
         shutil.rmtree(stages)                              # another file or another limit: nothing of it may be mixed in
     stages.mkdir(parents=True, exist_ok=True)
     write_whole(stages / "made_from.json", json.dumps(mark).encode())
@@ -153,25 +163,22 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
 def _stage(path: Path, connection, say, make: Callable[[Path], dict]) -> dict:
     """Have the table named after `path` made and kept on disk, or take what an earlier run kept.  The note beside it is written last."""
     table, kept, note = path.name, path.with_suffix(".parquet"), path.with_suffix(".json")
-    if note.is_file():
-        said = json.loads(note.read_text(encoding="utf-8"))
+    if said := _read_note(note):
         say(f"{table}: kept from an earlier run")
     else:
         said = make(kept.with_suffix(".new"))
         os.replace(kept.with_suffix(".new"), kept)
         write_whole(note, json.dumps(said).encode())
         say(f"{table}: {', '.join(f'{key} {value}' for key, value in said.items())}")
-    name = str(kept).replace("'", "''")
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM read_parquet('{name}')")
+    view(connection, table, kept)
     return said
 
 
 def _join_and_filter(connection, limits: Limits, kept: Path) -> dict:
     shared = join_shops(connection, limits)
     rounds = filter_core(connection, limits)
-    name = str(kept).replace("'", "''")
-    connection.execute(f"""COPY (SELECT user_id, item_id, domain, timestamp
-        FROM numbered JOIN users USING (u) JOIN goods USING (i)) TO '{name}' (FORMAT parquet)""")
+    connection.execute(f"""COPY (SELECT user_id, item_id, domain, moment
+        FROM numbered JOIN users USING (u) JOIN goods USING (i)) TO {sql_text(kept)} (FORMAT parquet)""")
     for table in ("numbered", "users", "goods", "purchases"):
         connection.execute(f"DROP TABLE {table}")
     return {"items_in_both_shops": shared, "core_rounds": rounds}
@@ -211,10 +218,15 @@ def coverage(items: pd.DataFrame) -> dict[str, dict[str, int]]:
 # ---------------------------------------------------------------------------------------------- writing
 
 def _write_events(connection, path: Path) -> None:
-    """user_id, item_id, domain, timestamp: by user, then time, then a hash of both ids."""
-    name = str(path).replace("'", "''")
-    connection.execute(f"""COPY (SELECT user_id, item_id, domain, timestamp FROM core ORDER BY user_id, timestamp, md5(user_id || ' ' || item_id))
-        TO '{name}' (FORMAT csv, HEADER, DELIMITER '\t', QUOTE '', ESCAPE '')""")
+    """user_id, item_id, domain, timestamp: by user, then time, then a hash of both ids.
+
+    A time is written in seconds, with six decimals where the release tells more than seconds.
+    """
+    time = f"""CASE WHEN moment % {SECOND} = 0 THEN CAST(moment // {SECOND} AS VARCHAR)
+        ELSE format('{{}}.{{:06d}}', moment // {SECOND}, moment % {SECOND}) END"""
+    connection.execute(f"""COPY (SELECT user_id, item_id, domain, {time} AS timestamp FROM core
+        ORDER BY user_id, moment, md5(user_id || ' ' || item_id))
+        TO {sql_text(path)} (FORMAT csv, HEADER, DELIMITER '\t', QUOTE '', ESCAPE '')""")
 
 
 def _tsv(table: pd.DataFrame) -> bytes:
@@ -246,11 +258,24 @@ def _mark(sources: dict[str, Source], limits: Limits, pictures: bool) -> dict:
         raise DataError(f"a preparation needs two shops, A and B; given: {', '.join(sorted(sources)) or 'none'}.")
     files = {domain: [seen(source.events), seen(source.metadata), source.year] for domain, source in sorted(sources.items())}
     return {"files": files, "limits": asdict(limits), "pictures": pictures,
-            "by": hashlib.sha256(Path(__file__).read_bytes() + Path(__file__).with_name("amazon.py").read_bytes()).hexdigest()[:16]}
+            "by": code_of(Path(__file__))}
 
 
-def _read_mark(stages: Path):
+def code_of(module: Path) -> str:
+    """A hash of a module's source and of all modules beside it that it imports, and these in turn: the code that made a stage."""
+    found, waiting = {}, [module]
+    while waiting:
+        path = waiting.pop()
+        if path.name not in found and path.is_file():
+            found[path.name] = path.read_bytes()
+            waiting += [path.with_name(f"{node.module.split('.')[-1]}.py") for node in ast.parse(found[path.name]).body
+                        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tema_lib.data.")]
+    return hashlib.sha256(b"\0".join(source for _, source in sorted(found.items()))).hexdigest()[:16]
+
+
+def _read_note(path: Path):
+    """What an earlier run noted; None where it noted nothing whole."""
     try:
-        return json.loads((stages / "made_from.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path) if path.is_file() else None
+    except DataError:
         return None

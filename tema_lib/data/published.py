@@ -9,13 +9,14 @@ Status: ours; the forms are those of the papers' public repositories.
 
 from __future__ import annotations
 
-import json
 import pickletools
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 
-from tema_lib.data.interactions import DataError, RawData, clean_text, digest, read_table, table_path
+from tema_lib.data.files import DataError, has_table, listed, numbered_lines, read_json, table_path
+from tema_lib.data.interactions import RawData, check_items, clean_text, digest, event_table, lacking, moment, read_table
 
 TRAIN_PARTS = ("train_A", "train_B", "train_overlap")
 C2DSR_NAMES = (("Alist.txt", "Blist.txt", "traindata_new.txt", "validdata_new.txt", "testdata_new.txt"),
@@ -23,12 +24,14 @@ C2DSR_NAMES = (("Alist.txt", "Blist.txt", "traindata_new.txt", "validdata_new.tx
 
 
 def form_of(folder: Path) -> str:
-    """"llmcdsr", "c2dsr", "abxi", or "" for a folder of another form."""
+    """"llmcdsr", "c2dsr", "abxi", or "" for a folder of another form, our own two tables before all."""
+    if has_table(folder / "interactions.tsv") and has_table(folder / "items.tsv"):
+        return ""
     if (folder / "train_overlap.txt").is_file():
         return "llmcdsr"
     if any((folder / names[2]).is_file() for names in C2DSR_NAMES):
         return "c2dsr"
-    return "abxi" if any(folder.glob("*_preprocessed.txt")) else ""
+    return "abxi" if listed(folder, "*_preprocessed.txt") else ""
 
 
 def read_published(folder: Path) -> RawData:
@@ -48,10 +51,10 @@ def read_llmcdsr(folder: Path) -> RawData:
     A line is a window of at most one year of a person, so its `user_id` is `file:seq_no`: count sequences, not users.  There are no times;
     `timestamp` is the place in the line.  Items come from items.tsv (item_index, asin, domain, title) or from the published pickles.
     """
-    plain = (folder / "items.tsv").is_file() or (folder / "items.tsv.gz").is_file()
+    plain = has_table(folder / "items.tsv")
     items = _numbered_items(folder) if plain else _pickled_items(folder)
     names, home = items["item_id"].tolist(), items["domain"].tolist()
-    users, positions, chosen, domains, splits, lines = [], [], [], [], [], {}
+    users, positions, chosen, domains, splits, lines, serials = [], [], [], [], [], {}, Counter()
     for part in (*TRAIN_PARTS, "valid", "test"):
         path = folder / f"{part}.txt"
         for number, line in _lines(path):
@@ -65,24 +68,25 @@ def read_llmcdsr(folder: Path) -> RawData:
                                 "restore the published file.") from None
             chosen += [names[entry] for entry in sequence]
             domains += [home[entry] for entry in sequence]
-            users += [f"{part}:{serial}"] * len(sequence)
+            users += [_owner(f"{part}:{serial}", serials)] * len(sequence)
             positions += range(len(sequence))
             splits += [part if part in ("valid", "test") else "train"] * len(sequence)
             lines[part] = lines.get(part, 0) + 1
     _check_counts(folder / "num.txt", [home.count("A"), home.count("B")], "items of A and B")
     _check_counts(folder / "instance_num.txt", [lines.get(part, 0) for part in TRAIN_PARTS], f"lines of {', '.join(TRAIN_PARTS)}")
-    events = pd.DataFrame({"user_id": users, "item_id": chosen, "domain": domains, "timestamp": positions, "split": splits}, dtype=object)
     read = ["items.tsv"] if plain else [f"{kind}_{domain}.pkl" for kind in ("item_set", "text") for domain in "AB"]
     read += [f"{part}.txt" for part in (*TRAIN_PARTS, "valid", "test")]
-    return RawData(folder.resolve().name, folder, events.astype({"timestamp": "int64"}), items, digest(folder, read), published=True)
+    return RawData(folder.resolve().name, folder, event_table(users, chosen, domains, positions, splits), items, digest(folder, read),
+                   published=True)
 
 
 def _numbered_items(folder: Path) -> pd.DataFrame:
-    items = read_table(folder / "items.tsv", ("item_index", "asin", "domain", "title"))
+    path, items = table_path(folder / "items.tsv"), read_table(folder / "items.tsv")
+    if lack := lacking(path, list(items.columns), ("item_index", "item_id", "domain", "title")):
+        raise DataError(f"{lack}.")
     if items["item_index"].tolist() != [str(number) for number in range(len(items))]:
-        raise DataError(f"{folder / 'items.tsv'}: item_index does not count 0, 1, 2, ... line by line; restore the published order.")
-    return items.assign(item_id=items["asin"], description="", image="", title=items["title"].map(clean_text))[
-        ["item_id", "domain", "title", "description", "image"]].astype(object)
+        raise DataError(f"{path}: item_index does not count 0, 1, 2, ... line by line; restore the published order.")
+    return check_items(path, items)
 
 
 def _pickled_items(folder: Path) -> pd.DataFrame:
@@ -98,7 +102,7 @@ def _pickled_items(folder: Path) -> pd.DataFrame:
 
 def _check_counts(path: Path, counted: list[int], what: str) -> None:
     """The counts that the authors publish beside the data, where they do."""
-    if path.is_file() and (said := path.read_text(encoding="utf-8").split()) != [str(number) for number in counted]:
+    if path.is_file() and (said := [word for _, line in numbered_lines(path) for word in line.split()]) != [str(number) for number in counted]:
         raise DataError(f"{path} says {' '.join(said)}, but there are {' '.join(map(str, counted))} ({what}); restore the published files.")
 
 
@@ -163,39 +167,46 @@ def read_pickled_dict(path: Path) -> dict:
 def read_c2dsr(folder: Path) -> RawData:
     """Lines `user<TAB>serial<TAB>item|unix time|clock text|<TAB>...`, put into time order (stable), since many are not.
 
-    An id of B is its index plus the number of items of A.  The second column is no length, and the clock text is eight hours ahead: both are
+    An id of B is its index plus the number of items of A; `Blist.txt` may number its items from 0, or go on from A's.
+    A list has three columns (old id, asin, number), or two of them.  The second column is no length, and the clock text is eight hours ahead: both are
     ignored.  Training, validation and test are separate lines; a user's lines are `part:user`, `part:user#2`, ...
     """
     names = next(names for names in C2DSR_NAMES if (folder / names[2]).is_file())
     rows = []
     for domain, name in zip("AB", names):
-        for number, line in _lines(folder / name):
-            fields = line.split("\t")
-            if len(fields) != 3 or fields[2] != str(number - 1):
-                raise DataError(f"{folder / name}, line {number}: not of the form old id<TAB>asin<TAB>{number - 1}; restore the published file.")
-            rows.append((fields[1], domain))
+        rows += [(item, domain) for item in _listed_items(folder / name, len(rows))]
     items = _with_texts(folder, _unique(pd.DataFrame(rows, columns=["item_id", "domain"], dtype=object)))
     item_id, home = items["item_id"].tolist(), items["domain"].tolist()
     people = {}
     if (folder / "userlist.txt").is_file():
         people = {fields[1]: fields[0] for _, line in _lines(folder / "userlist.txt") if len(fields := line.split("\t")) == 2}
-    events, count = [], {}
+    events, count = [], Counter()
     for part, name in zip(("train", "valid", "test"), names[2:]):
         for number, line in _lines(folder / name):
             try:
                 user, _, *tokens = line.split("\t")
                 parts = [token.split("|") for token in tokens if token]
-                sequence = [(int(time), int(item)) for item, time, _, end in parts if end == ""]
+                sequence = [(moment(time), int(item)) for item, time, _, end in parts if end == ""]
                 if len(sequence) < len(parts) or not sequence or not all(0 <= item < len(item_id) for _, item in sequence):
                     raise ValueError("a broken token")
             except ValueError:
                 raise DataError(f"{folder / name}, line {number}: not of the form user<TAB>serial<TAB>item|time|text|<TAB>... with items from 0 to "
                                 f"{len(item_id) - 1}; restore the published file.") from None
-            owner = f"{part}:{people.get(user, user)}"
-            count[owner] = count.get(owner, 0) + 1
-            key = owner if count[owner] == 1 else f"{owner}#{count[owner]}"
-            events += [(key, item_id[item], home[item], time, part) for time, item in sorted(sequence, key=lambda event: event[0])]
+            key = _owner(f"{part}:{people.get(user, user)}", count)
+            events += [(key, item_id[item], home[item], time[0], part) for time, item in sorted(sequence, key=lambda event: event[0])]
     return _published(folder, events, items, [*names, *(["userlist.txt"] if people else [])], split=True)
+
+
+def _listed_items(path: Path, before: int) -> list[str]:
+    """The items of a list.  Its last column counts them from 0, or from `before`, the number of items of A."""
+    lines = [(number, line.split("\t")) for number, line in numbered_lines(path)]
+    width = max((len(fields) for _, fields in lines), default=3)
+    counted = width == 3 or all(fields[-1].isdigit() for _, fields in lines)       # else two columns: old id, asin
+    start = before if lines and lines[0][1][-1] == str(before) else 0
+    for place, (number, fields) in enumerate(lines):
+        if width not in (2, 3) or len(fields) != width or counted and fields[-1] != str(start + place):
+            raise DataError(f"{path}, line {number}: not of the form old id<TAB>asin<TAB>{start + place}; restore the published file.")
+    return [fields[-2 if counted else -1] for _, fields in lines]
 
 
 # ---------------------------------------------------------------------------------------------- ABXI
@@ -205,36 +216,40 @@ def read_abxi(folder: Path) -> RawData:
 
     The domain of an item stands in the map.  A day lists A before B (see `shuffle_ties`).  There is no split: leave-one-out is used.
     """
-    paths = sorted(folder.glob("*_preprocessed.txt"))
+    paths = listed(folder, "*_preprocessed.txt")
     if len(paths) != 1:
         raise DataError(f"{folder} holds {len(paths)} files *_preprocessed.txt: keep one data set a folder.")
     maps = {}
     for kind in ("item", "user"):
-        found = sorted(folder.glob(f"map_{kind}*.txt"))
+        found = listed(folder, f"map_{kind}*.txt")
         if len(found) != 1:
             raise DataError(f"{folder} holds {len(found)} files map_{kind}*.txt: the ABXI form needs one.")
-        try:
-            maps[kind] = found[0], json.loads(found[0].read_text(encoding="utf-8"))
-        except ValueError:
-            raise DataError(f"{found[0]} is no JSON: restore the published file.") from None
-    path_of_items, listed = maps["item"]
-    order = sorted(listed, key=lambda item: listed[item][0])
-    if [listed[item][0] for item in order] != list(range(1, len(order) + 1)) or not all(listed[item][1] in (0, 1) for item in order):
-        raise DataError(f"{path_of_items}: not asin -> [1, 2, 3, ..., domain 0 or 1]; restore the published file.")
-    items = _with_texts(folder, pd.DataFrame([(item, "AB"[listed[item][1]]) for item in order], columns=["item_id", "domain"], dtype=object))
+        maps[kind] = found[0], read_json(found[0])
+    (path_of_items, listing), (path_of_users, people) = maps["item"], maps["user"]
+    try:
+        order = sorted(listing, key=lambda item: listing[item][0])
+        right = [listing[item][0] for item in order] == list(range(1, len(order) + 1))
+        if not right or not all(listing[item][1] in (0, 1) for item in order):
+            raise ValueError("other numbers")
+    except (ValueError, TypeError, LookupError):
+        raise DataError(f"{path_of_items}: not asin -> [1, 2, 3, ..., domain 0 or 1]; restore the published file.") from None
+    try:
+        people = {str(index): name for name, index in people.items()}
+    except AttributeError:
+        raise DataError(f"{path_of_users}: not user -> 0, 1, 2, ...; restore the published file.") from None
+    items = _with_texts(folder, pd.DataFrame([(item, "AB"[listing[item][1]]) for item in order], columns=["item_id", "domain"], dtype=object))
     home = items["domain"].tolist()
-    people = {str(index): name for name, index in maps["user"][1].items()}
     events = []
     for number, line in _lines(paths[0]):
         try:
             user, *tokens = line.split()
-            sequence = [(int(item), int(time)) for item, time in (token.split("|") for token in tokens)]
+            sequence = [(int(item), moment(time)) for item, time in (token.split("|") for token in tokens)]
             if not sequence or not all(1 <= item <= len(order) for item, _ in sequence) or user not in people:
                 raise ValueError("an id outside")
         except ValueError:
             raise DataError(f"{paths[0]}, line {number}: not of the form user item|time item|time ... with items from 1 to {len(order)} and a user of "
                             "the map; restore the published file.") from None
-        events += [(people[user], order[item - 1], home[item - 1], time, "") for item, time in sorted(sequence, key=lambda event: event[1])]
+        events += [(people[user], order[item - 1], home[item - 1], time[0], "") for item, time in sorted(sequence, key=lambda event: event[1])]
     return _published(folder, events, items, [paths[0].name, *(path.name for path, _ in maps.values())], split=False)
 
 
@@ -244,11 +259,13 @@ def _lines(path: Path):
     """(number, line) of a text file, without empty lines.  Raises `DataError` where the file is missing or not UTF-8."""
     if not path.is_file():
         raise DataError(f"{path} is missing: the published form needs it.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}): restore the published file.") from None
-    return ((number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip())
+    return numbered_lines(path)
+
+
+def _owner(name: str, lines: Counter) -> str:
+    """The user of a line: a name that stands before several lines is several, since each line is a sequence of its own."""
+    lines[name] += 1
+    return name if lines[name] == 1 else f"{name}#{lines[name]}"
 
 
 def _unique(items: pd.DataFrame) -> pd.DataFrame:
@@ -260,12 +277,11 @@ def _unique(items: pd.DataFrame) -> pd.DataFrame:
 def _with_texts(folder: Path, items: pd.DataFrame) -> pd.DataFrame:
     """Titles and the like from an items.tsv beside the published files, where there is one."""
     texts = {}
-    if any((folder / name).is_file() for name in ("items.tsv", "items.tsv.gz")):
-        table = read_table(folder / "items.tsv", ())
-        table = table.rename(columns={"asin": "item_id"}) if "item_id" not in table else table
+    if has_table(folder / "items.tsv"):
+        path, table = table_path(folder / "items.tsv"), read_table(folder / "items.tsv")
         if not {"item_id", "title"} <= set(table):
-            raise DataError(f"{folder / 'items.tsv'}, line 1: beside a published form it needs item_id and title.")
-        texts = table.set_index("item_id")
+            raise DataError(f"{path}, line 1: beside a published form it needs item_id and title.")
+        texts = check_items(path, table.drop_duplicates("item_id").assign(domain="A")).set_index("item_id")     # the form says which domain
     for column in ("title", "description", "image"):
         known = texts[column].to_dict() if len(texts) and column in texts else {}
         items[column] = [clean_text(known.get(item, "")) for item in items["item_id"]]
@@ -273,7 +289,9 @@ def _with_texts(folder: Path, items: pd.DataFrame) -> pd.DataFrame:
 
 
 def _published(folder: Path, events: list, items: pd.DataFrame, read: list[str], split: bool) -> RawData:
-    table = pd.DataFrame(events, columns=["user_id", "item_id", "domain", "timestamp", "split"], dtype=object).astype({"timestamp": "int64"})
-    beside = [name for name in ("items.tsv", "items.tsv.gz") if (folder / name).is_file()][:1]
+    if not events:
+        raise DataError(f"{folder} holds no sequence: restore the published files.")
+    table = event_table(*zip(*events))
+    beside = ["items.tsv"] if has_table(folder / "items.tsv") else []
     return RawData(folder.resolve().name, folder, table, items[["item_id", "domain", "title", "description", "image"]],
                    digest(folder, read + [table_path(folder / name).name for name in beside]), published=split)

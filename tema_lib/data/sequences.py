@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tema_lib.data.interactions import DataError, Items, RawData
+from tema_lib.data.interactions import DataError, Items, RawData, user_codes
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,11 @@ class Batch:
 
 def build_sequences(raw: RawData, items: Items) -> Sequences:
     """One merged sequence per user, stable in time; the table's own order decides ties (`shuffle_ties` first if it should not)."""
-    users = raw.interactions["user_id"].to_numpy().astype(str)
-    order = np.lexsort((np.arange(len(users)), raw.interactions["timestamp"].to_numpy(), users))
-    users = users[order]
-    codes = raw.interactions["item_id"].map(items.index).to_numpy(dtype="int64")[order]
-    first = np.flatnonzero(np.concatenate([[True], users[1:] != users[:-1]]))
-    return Sequences(tuple(users[first].tolist()), torch.from_numpy(codes), torch.from_numpy(np.append(first, len(users)).astype("int64")))
+    users, names = user_codes(raw.interactions)
+    order = np.lexsort((raw.interactions["timestamp"].to_numpy(), users))          # stable
+    codes = np.fromiter(map(items.index.__getitem__, raw.interactions["item_id"]), np.int64, len(users))[order]
+    offsets = np.concatenate([[0], np.bincount(users, minlength=len(names)).cumsum()])
+    return Sequences(tuple(map(str, names)), torch.from_numpy(codes), torch.from_numpy(offsets.astype("int64")))
 
 
 def leave_one_out(sequences: Sequences) -> Split:

@@ -3,6 +3,7 @@
     population(raw)     a table: users, items, events, lengths, coverage of titles, for each shop
     order_of(raw)       what the order of events is worth: ties, changes of shop against chance, A-before-B within a day
     suspicions(raw)     one sentence for each sign of a trap
+    check_runnable(raw) a `DataError` where no run can come to an end
 
 Status: ours.
 """
@@ -12,9 +13,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tema_lib.data.interactions import DOMAINS, RawData
+from tema_lib.data.files import DataError
+from tema_lib.data.interactions import DOMAINS, UNNAMED, RawData, user_codes
 
 DAY = 86_400
+FEW = 30                                # targets of a domain: fewer give numbers that say next to nothing
 
 
 def population(raw: RawData) -> pd.DataFrame:
@@ -38,8 +41,9 @@ def order_of(raw: RawData) -> dict[str, float]:
     switches_by_chance: how many a random order of each user's events would have, 2 a b / (a + b) for a events in A and b in B.
     """
     events = raw.interactions
-    place = np.lexsort((np.arange(len(events)), events["timestamp"].to_numpy(), events["user_id"].to_numpy().astype(str)))
-    user, seconds = events["user_id"].to_numpy().astype(str)[place], events["timestamp"].to_numpy()[place]
+    user = user_codes(events)[0]
+    place = np.lexsort((events["timestamp"].to_numpy(), user))                     # stable
+    user, seconds = user[place], events["timestamp"].to_numpy()[place]
     in_b = (events["domain"] == "B").to_numpy()[place]
     pair = user[1:] == user[:-1]
     tie = pair & (seconds[1:] == seconds[:-1])
@@ -62,13 +66,65 @@ def suspicions(raw: RawData) -> list[str]:
         ties = order["a_before_b"] + order["b_before_a"]
         if ties >= 50 and abs(order["a_before_b"] - order["b_before_a"]) > 4 * ties ** 0.5:
             found.append(f"within one time stamp A stands before B {order['a_before_b']} times and B before A {order['b_before_a']} times: the file's order "
-                         "tells the shop; use shuffle_ties")
+                         "tells the shop; put the rows of equal time into random order")
+        if order["same_time"] > 0.5:
+            found.append(f"{order['same_time']:.0%} of consecutive events have equal times: their order is that of the file")
     if order["switches"] > 1.2 * order["switches_by_chance"] + 10:
         found.append(f"{order['switches']} changes of shop where a random order has {order['switches_by_chance']:.0f}: the shops were interleaved artificially")
     titles = raw.items["title"][raw.items["title"] != ""]
     if len(titles) >= 20 and titles.nunique() < 0.5 * len(titles) and titles.str.split().str.len().median() <= 4:
         found.append(f"{len(titles)} items share {titles.nunique()} short titles: these look like headlines of reviews, not names of products")
-    repeated = int(raw.interactions.duplicated(["user_id", "item_id"]).sum())
-    if repeated:
-        found.append(f"{repeated} events repeat a user's earlier purchase: use first_purchases, or the model only learns to repeat")
+    elif (shared := int(titles.duplicated(keep=False).sum())) > 0.05 * len(titles):
+        found.append(f"{shared} of {len(titles)} titled items share their title with another item: neither texts nor tags can tell them apart")
+    if not len(titles):
+        found.append("no item has a title: there is nothing to encode and nothing to tag")
+    return found + _repeats_of(raw) + _scarce(raw)
+
+
+def _repeats_of(raw: RawData) -> list[str]:
+    found, dropped = [], raw.dropped
+    if dropped.get("identical"):
+        found.append(f"{dropped['identical']} rows stood there again, to the letter, and were dropped: the export may have written rows twice")
+    if dropped.get("repeats"):
+        found.append(f"{dropped['repeats']} later events of a user with the same item were dropped: the first of each is kept")
+    if repeated := int(raw.interactions.duplicated(["user_id", "item_id"]).sum()):
+        found.append(f"{repeated} events repeat a user's earlier purchase: a model that learns to repeat looks good here")
     return found
+
+
+def _scarce(raw: RawData) -> list[str]:
+    """What there is too little of: users of both domains, and targets of each."""
+    found, events = [], raw.interactions
+    user, names = user_codes(events)
+    in_b = (events["domain"] == "B").to_numpy()
+    both = (np.bincount(user[in_b], minlength=len(names)) > 0) & (np.bincount(user[~in_b], minlength=len(names)) > 0)
+    if not both.any():
+        found.append("no user has events in both domains: nothing can be carried over from one to the other")
+    place = np.lexsort((events["timestamp"].to_numpy(), user))
+    last = place[np.append(np.diff(user[place]) != 0, True)]
+    tested = (events["split"] == "test").to_numpy()[last] if raw.published else np.bincount(user)[user[last]] >= 3
+    for number, domain in enumerate(DOMAINS):
+        if (targets := int((tested & (in_b[last] == number)).sum())) < FEW:
+            found.append(f"{_named(raw, number)} has {targets or 'no'} test target{'s' * (targets != 1)}: "
+                         + ("it has no numbers" if not targets else "its numbers say next to nothing"))
+    return found
+
+
+def _named(raw: RawData, number: int) -> str:
+    return UNNAMED[number] + (f" ({raw.domains[number]})" if raw.domains != UNNAMED else "")
+
+
+def check_runnable(raw: RawData) -> None:
+    """Raise `DataError` where no run can come to an end: events of one domain only, or nobody to learn from or to test."""
+    events = raw.interactions
+    for number, domain in enumerate(DOMAINS):
+        if not (events["domain"] == domain).any():
+            raise DataError(f"{raw.folder} has no event of {_named(raw, number)}: this course is about two domains; add its items and events.")
+    sizes = events.groupby("user_id").size()
+    if raw.published:
+        part = events.drop_duplicates("user_id").set_index("user_id")["split"]
+        for name in ("train", "valid", "test"):
+            if not (sizes[part.index[part == name]] >= 2).any():
+                raise DataError(f"{raw.folder} has no {name} sequence of two events: restore the published files.")
+    elif not (sizes >= 3).any():
+        raise DataError(f"{raw.folder} has no user with three events, one each to learn from, to validate and to test: add users with longer histories.")

@@ -17,7 +17,8 @@ from pathlib import Path
 import pandas as pd
 
 from tema_lib.data.amazon import FILES, PAIRS, lines_of, read_metadata
-from tema_lib.data.interactions import DataError, RawData, first_purchases
+from tema_lib.data.files import DataError, numbered_lines
+from tema_lib.data.interactions import RawData, first_purchases
 from tema_lib.data.published import read_c2dsr, read_llmcdsr
 from tema_lib.data.reviews import read_reviews
 
@@ -74,10 +75,10 @@ def _reviews(folder: Path, year: int, more=(), key: str = "") -> pd.DataFrame:
     tables = []
     for domain, category in zip("AB", PAIRS["food-kitchen"]):
         path = folder / FILES[year]["reviews"].format(category)
-        tables.append(read_reviews(path, year, more)[0].assign(domain=domain))
+        tables.append(read_reviews(path, year, (*more, "moment"))[0].assign(domain=domain))
         if key:
             tables[-1]["item_id"] = [name for name in _values(path, key) if name]
-    return pd.concat(tables, ignore_index=True).sort_values(["user_id", "timestamp"], kind="stable", ignore_index=True)
+    return pd.concat(tables, ignore_index=True).sort_values(["user_id", "moment"], kind="stable", ignore_index=True)
 
 
 def _values(path: Path, key: str):
@@ -112,7 +113,7 @@ def _in_line_order(folder: Path, raw: RawData) -> pd.DataFrame:
     names, home = raw.items["item_id"].tolist(), raw.items["domain"].tolist()
     rows, users = [], iter(dict.fromkeys(raw.interactions["user_id"]))
     for part, name in (("train", "traindata_new.txt"), ("valid", "validdata_new.txt"), ("test", "testdata_new.txt")):
-        for line in (folder / name).read_text(encoding="utf-8").splitlines():
+        for _, line in numbered_lines(folder / name):
             user = next(users)
             numbers = [int(token.split("|")[0]) for token in line.split("\t")[2:]]
             rows += [(user, names[number], home[number], place, part) for place, number in enumerate(numbers)]
