@@ -13,7 +13,7 @@ import pytest
 import torch
 from test_tags import Features, by_word, some_tags
 
-from tema_lib.data.interactions import encode_ids, read_data
+from tema_lib.data.interactions import UNNAMED, encode_ids, read_data
 from tema_lib.features.text import encode_text
 from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags, evidence
 from tema_lib.tags.controls import CONTROLS, control_tags
@@ -47,14 +47,14 @@ def small():
 
 
 def test_coverage_counts_what_it_says():
-    found = evidence.coverage(small(), form="occasion")
+    found = evidence.coverage(small(), ("food", "kitchen"), "occasion")
     assert found["items with a tag"] == pytest.approx(5 / 6) and found["items with three tags, one of them own"] == pytest.approx(2 / 6)
     assert found["tags that are the model's own words"] == pytest.approx(3 / 12) and found["tags snapped to the list"] == pytest.approx(2 / 12)
     assert found["tags nearest by meaning"] == pytest.approx(7 / 12) and found["share of items of the most frequent tag"] == pytest.approx(3 / 6)
     assert found["tags of the list that both shops use"] == pytest.approx(1 / 6)                      # coffee
     assert found["tags that repeat an example"] == pytest.approx(2 / 12)                              # movie night, on two items of A
     brunch = replace(small(), vocabulary=("", "coffee", "espresso", "holiday brunch", "movie night", "cups", "white cup"))
-    assert evidence.coverage(brunch, form="occasion")["tags that repeat an example"] == 0               # each stands in the other shop's examples
+    assert evidence.coverage(brunch, ("food", "kitchen"), "occasion")["tags that repeat an example"] == 0               # each stands in the other shop's examples
     assert "tags that repeat an example" not in evidence.coverage(small())
     assert evidence.uses(small()).tolist() == [[0, 2, 2, 2, 0, 0, 0], [0, 1, 0, 0, 2, 2, 1]]
 
@@ -187,7 +187,7 @@ def test_an_export_comes_back_and_says_how_it_was_made(tmp_path):
     path = export_tags(tags, items, tmp_path, data="toy", sha256="beef", settings='{"dtype": "float32"}', config=config)
     card = json.loads((tmp_path / "toy.small.json").read_text())
     assert path.name == "toy.small.tsv.gz" and card["items"] == 6 and card["tags"] == 6 and card["weights_sha256"] == "f00d"
-    assert card["prompt_version"] == prompt_version("mixed") != prompt_version("use") and card["coverage"]["items with a tag"] == round(5 / 6, 4)
+    assert card["prompt_version"] == prompt_version("mixed", UNNAMED) != prompt_version("use", UNNAMED) and card["coverage"]["items with a tag"] == round(5 / 6, 4)
     text = gzip.decompress(path.read_bytes()).decode()
     assert "Secret" not in text and "reply" not in text and text.splitlines()[1] == "a\tcoffee:0.333:1,espresso:0.333:2,movie night:0.333:3"
     encode = lambda texts: torch.stack([tags.vectors[tags.vocabulary.index(text)] for text in texts])
@@ -217,7 +217,7 @@ EXPORTS = sorted((ROOT / "data" / "tags").glob("*.tsv.gz"))
 @pytest.mark.parametrize("path", EXPORTS, ids=lambda path: path.name)
 def test_shipped_exports_keep_what_the_list_promises(path):
     card = json.loads(path.with_name(path.name.removesuffix(".tsv.gz") + ".json").read_text())
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == card["file_sha256"] and card["prompt_version"] == prompt_version(card["config"]["form"])
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == card["file_sha256"] and card["prompt_version"] == prompt_version(card["config"]["form"], card["config"]["domain_names"])
     rows = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()][1:]
     given = [[cell.split(":") for cell in row[1].split(",") if cell] for row in rows]
     tags = [[tag for tag, _, _ in row] for row in given]
