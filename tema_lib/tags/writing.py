@@ -101,7 +101,10 @@ def ask(prompts: Sequence[str], llm, store: ReplyStore, progress: str = "tags", 
     stay, the others are asked anew by the next run. What it refused, the store notes; the reply is "" then, and the question
     is not put again. Raises OSError where replies are missing and the store cannot be written.
     """
-    settings, may_change = _settings(llm, choices), getattr(llm, "may_change", False)
+    may_change = getattr(llm, "may_change", False)
+    if may_change and (wanted := store.refusal(reply_key(llm.fingerprint, "", llm.settings))):
+        llm.request = json.loads(wanted)                       # it refused these fields once, and took those
+    before, settings = llm.settings, _settings(llm, choices)
     key_of = {prompt: reply_key(llm.fingerprint, prompt, settings) for prompt in prompts}
     replies = {prompt: reply for prompt, key in key_of.items() if (reply := store.get(key)) is not None and (usable(reply) or not may_change)}
     if may_change:
@@ -121,6 +124,7 @@ def ask(prompts: Sequence[str], llm, store: ReplyStore, progress: str = "tags", 
                 if refused := {reply_key(llm.fingerprint, prompt, now): llm.refused[prompt] for prompt, text in said.items() if text is None}:
                     store.refuse(llm.fingerprint, refused)
                 if now != settings:                            # the server wanted other fields: what it once said to these counts
+                    store.refuse(llm.fingerprint, {reply_key(llm.fingerprint, "", before): json.dumps(llm.request)})
                     return ask(prompts, llm, store, progress, choices, usable)
                 replies |= {prompt: text or "" for prompt, text in said.items()}
                 bar.update(len(said))
