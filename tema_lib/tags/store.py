@@ -56,6 +56,7 @@ def reply_store_path() -> Path:
 _TABLES = ("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL, "
            "prompt TEXT NOT NULL, settings TEXT NOT NULL, reply TEXT NOT NULL) WITHOUT ROWID",
            "CREATE TABLE IF NOT EXISTS refusals (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID")
+_COLUMNS = "SELECT key, model, fingerprint, prompt, settings, reply FROM replies LIMIT 1"
 
 
 class ReplyStore:
@@ -85,6 +86,8 @@ class ReplyStore:
         tables = {name for name, in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and "replies" not in tables:
             raise sqlite3.DatabaseError("a database of something else")
+        if tables:
+            self._database.execute(_COLUMNS)                    # ... or a table of something else; before anything is written
         try:
             self._write_ahead()
             self._database.execute("PRAGMA synchronous=FULL")
@@ -96,7 +99,6 @@ class ReplyStore:
             if "readonly" not in str(error) or "replies" not in tables:
                 raise
             return False
-        self._database.execute("SELECT key, model, fingerprint, prompt, settings, reply FROM replies LIMIT 0")
         return True
 
     def _open_to_read(self, error: sqlite3.Error) -> None:
@@ -107,7 +109,7 @@ class ReplyStore:
             for how in ("mode=ro", "mode=ro&immutable=1"):     # the second needs no file beside it, which WAL mode else makes
                 try:
                     self._database = sqlite3.connect(f"{self.path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
-                    self._database.execute("SELECT key, model, fingerprint, prompt, settings, reply FROM replies LIMIT 1").fetchone()
+                    self._database.execute(_COLUMNS).fetchone()
                     self.writable = False
                     return
                 except sqlite3.Error as reading:
