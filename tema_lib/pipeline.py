@@ -38,7 +38,7 @@ from tema_lib.tags.controls import control_tags
 from tema_lib.tags.exports import check_choice, choose_export, read_card, read_export
 from tema_lib.tags.llm import LocalModel
 from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, analyse_prompt, cluster_items, interests, write_profiles
-from tema_lib.tags.store import ReplyStore, reply_store_path
+from tema_lib.tags.store import ReplyStore, open_replies
 from tema_lib.tags.writing import Catalogue, TagConfig, prompt_for, write_tags
 from tema_lib.training import OtherCheckpoint, TrainConfig, TrainingHistory, best_device, train
 
@@ -167,7 +167,7 @@ class Pipeline:
 
     def replies(self, llm: LocalModel) -> ReplyStore:
         """The store of all replies; a fast run of the planted world finds the shipped ones in it."""
-        store = ReplyStore(reply_store_path())
+        store = open_replies()
         if self.fast and self.planted:
             self._replay(store, llm)
         return store
@@ -209,7 +209,7 @@ class Pipeline:
         """The language model's profile of each sequence; on the planted world most come from its shipped replies."""
         with timed(self.seconds, "profiles"), torch.random.fork_rng(devices=[]):
             llm, cluster = LocalModel(decoding=PHRASES), cluster_items(self.text.matrix, self.text.present, config)
-            with ReplyStore(reply_store_path()) as store:
+            with open_replies() as store:
                 if self.planted:
                     rows = random.Random(0).sample(range(len(sequences)), LIVE_USERS)
                     self._import(store, PLANTED / "profile_replies.jsonl.gz",

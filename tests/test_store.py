@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tema_lib.tags.store import Reply, ReplyStore, reply_key, reply_store_path
+from tema_lib.tags.store import Reply, ReplyStore, open_replies, reply_key, reply_store_path
 from tema_lib.tags.writing import ask
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -326,3 +326,18 @@ def test_one_store_serves_every_data_set_and_a_test_keeps_its_own(tmp_path, monk
     assert reply_store_path() == tmp_path / "replies.sqlite"
     monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "mine.sqlite"))
     assert reply_store_path() == tmp_path / "mine.sqlite"
+
+
+def test_a_new_store_takes_over_what_earlier_versions_kept_apart(tmp_path, monkeypatch):
+    for place, numbers in (("tags", (1, 2)), ("artifacts/fk_mini", (2, 3)), ("artifacts/other", (4,))):
+        with ReplyStore(tmp_path / place / "replies.sqlite") as store:
+            store.put(map(made, numbers))
+    (tmp_path / "artifacts" / "broken").mkdir()
+    (tmp_path / "artifacts" / "broken" / "replies.sqlite").write_text("no database " * 99)
+    monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
+    with open_replies() as store:
+        assert len(store) == 4 and store.get(made(3).key) == "a, b, c"
+    with ReplyStore(tmp_path / "tags" / "replies.sqlite") as store:
+        store.put([made(9)])
+    with open_replies() as store:
+        assert len(store) == 4                                        # once

@@ -119,7 +119,7 @@ def main():
     from tema_lib.tags.evidence import coverage
     from tema_lib.tags.exports import export_tags
     from tema_lib.tags.prompts import parse_tags
-    from tema_lib.tags.store import ReplyStore, reply_store_path
+    from tema_lib.tags.store import ReplyStore, open_replies, reply_store_path
     from tema_lib.tags.writing import refused_items, write_tags
 
     setup()
@@ -131,7 +131,7 @@ def main():
         llm = language_model(chosen.llm, chosen.dtype, dict(chosen.request))
         print(f"{name}: {run.items.count:,} items, {sum(map(bool, run.items.title)):,} with a title; the domains are called "
               f"{' and '.join(run.domains)}; {llm.name}, replies kept in {place}", flush=True)
-        with ReplyStore(place) as store:
+        with ReplyStore(chosen.store) if chosen.store else open_replies() as store:
             before = len(store)
             if chosen.again:
                 store.forget_refusals(llm.fingerprint)

@@ -42,9 +42,10 @@ def file_name(name: str) -> str:
     eight digits of its hash behind what is left of it.
     """
     plain = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", name).lower())[:80].strip("-.") or "nameless"
-    if plain == name and not re.fullmatch(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", plain):
+    device = re.fullmatch(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", plain)         # on Windows no file, whatever its ending
+    if plain == name and not device:
         return name
-    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{plain.replace('.', '-') if device else plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def export_tags(tags: ItemTags, items, folder: str | Path, *, data: str, sha256: str, settings: str, config: TagConfig) -> Path:

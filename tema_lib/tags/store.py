@@ -53,6 +53,17 @@ def reply_store_path() -> Path:
     return Path(os.environ.get("TEMA_REPLIES") or own / "replies.sqlite")
 
 
+def open_replies() -> "ReplyStore":
+    """The store of this workplace. A new one takes over what earlier versions kept apart, for `make tags` and for each data set."""
+    path = reply_store_path()
+    new, store = not path.exists(), ReplyStore(path)
+    for earlier in sorted(path.parent.glob("tags/replies.sqlite")) + sorted(path.parent.glob("artifacts/*/replies.sqlite")):
+        with contextlib.suppress(OSError, ValueError):         # a broken one has nothing to give
+            if new:
+                store.take(earlier)
+    return store
+
+
 _TABLES = ("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, model TEXT NOT NULL, fingerprint TEXT NOT NULL, "
            "prompt TEXT NOT NULL, settings TEXT NOT NULL, reply TEXT NOT NULL) WITHOUT ROWID",
            "CREATE TABLE IF NOT EXISTS refusals (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID")
