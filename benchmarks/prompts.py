@@ -9,6 +9,7 @@ stand the controls: shuffled tags, title words, the list without the model's wor
 import argparse
 import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +20,7 @@ def measures(tags, run, form):
     """One row of the table for one tagging."""
     from tema_lib.tags import evidence
 
-    row = {"list": len(tags.vocabulary) - 1, **evidence.coverage(tags, form=form)}
+    row = {"list": len(tags.vocabulary) - 1, **evidence.coverage(tags, run.domains, form)}
     if run.truth is not None:
         occasion = run.truth[0].set_index("item_id")["occasion"].loc[list(run.items.item_id[1:])].to_numpy()
         row |= {f"{name} ({where})": value for where, across in (("all", None), ("across", True))
@@ -44,7 +45,7 @@ def main():
     from tema_lib.tags.llm import LocalModel
     from tema_lib.tags.prompts import FORMS
     from tema_lib.tags.store import ReplyStore
-    from tema_lib.tags.writing import TagConfig, assign, draft, refine, sample
+    from tema_lib.tags.writing import assign, draft, refine, sample
 
     setup()
     rows, taggings = [], {}
@@ -54,7 +55,7 @@ def main():
             run = Pipeline(data, True, 0)
             catalogue = run.catalogue
             for form in chosen.forms or FORMS:
-                config = TagConfig(form=form)
+                config = replace(run.tag_config, form=form)
                 with ReplyStore(ROOT / "build" / "prompts.sqlite") as store:
                     refinement = refine(catalogue, draft(catalogue, sample(run.items, config), llm, store, config), llm, store, config)
                     tags = taggings[run.raw.name, llm.name, form] = assign(catalogue, refinement, llm, store, config)

@@ -34,14 +34,14 @@ def main():
     from tema_lib.notebook import setup
     from tema_lib.pipeline import Pipeline
     from tema_lib.tags.llm import LocalModel, common_prefix
-    from tema_lib.tags.writing import TagConfig, prompt_for
+    from tema_lib.tags.writing import prompt_for
 
     setup()
     real = Path(os.environ.get("TEMA_REAL_DATA", "")) / "fk_mini"
     run = Pipeline(str(real) if os.environ.get("TEMA_REAL_DATA") and real.is_dir() else "planted")
     half = chosen.items // 2
     chosen_items = [int(item) for domain in (0, 1) for item in run.items.of_domain(domain)[:half]]
-    llm, config = LocalModel(), TagConfig()
+    llm, config = LocalModel(), run.tag_config
     shops = [[prompt_for(run.items, item, config) for item in chosen_items if run.items.domain_of_item[item] == domain] for domain in (0, 1)]
     prompts = [prompt for shop in shops for prompt in shop]
 

@@ -36,13 +36,15 @@ from tema_lib.notebook import ROOT, artifacts, timed
 from tema_lib.pretrained import fingerprint, resolve
 from tema_lib.tags import ItemTags
 from tema_lib.tags.controls import control_tags
+from tema_lib.tags.exports import check_choice, choose_export, read_card, read_export
 from tema_lib.tags.llm import LocalModel
 from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, analyse_prompt, cluster_items, interests, write_profiles
-from tema_lib.tags.store import ReplyStore, reply_key
+from tema_lib.tags.store import ReplyStore, open_replies
 from tema_lib.tags.writing import Catalogue, TagConfig, prompt_for, write_tags
 from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
 
 PLANTED = ROOT / "data" / "planted"
+EXPORTS = ROOT / "data" / "tags"
 LIVE_ITEMS = 24                          # fast runs: items of each shop that the language model reads live
 LIVE_USERS = 24                          # on the planted world: users whom it profiles live, full or fast; for the others its replies are shipped
 RARE = 2                                 # an item seen at most this often in training is rare: a slice of its own
@@ -52,11 +54,13 @@ class Pipeline:
     """From a data folder to ranks.
 
     data: "planted" or a folder; domains: what A and B are called ("movies,books"), else the data set says; fast: short training, and on the planted world shipped replies for all but 24 items a shop;
-    seed: initial weights, batch order, controls.  Raises `DataError` for a folder that cannot be read.
+    seed: initial weights, batch order, controls; tags: "live", or which exported tags are read instead ("export", "export:MODEL",
+    or a path, see `choose_export`).  Raises `DataError` for a folder that cannot be read, ValueError for another word.
     """
 
-    def __init__(self, data: str = "planted", fast: bool = True, seed: int = 0, domains: str = ""):
-        self.data, self.fast, self.seed = data, fast, seed
+    def __init__(self, data: str = "planted", fast: bool = True, seed: int = 0, domains: str = "", tags: str = "live"):
+        check_choice(tags)
+        self.data, self.fast, self.seed, self.tags_from = data, fast, seed, tags
         self.named = domain_names(domains.split(",")) if domains else None
         self.planted = data == "planted"
         self.folder = PLANTED if self.planted else Path(data)
@@ -145,16 +149,31 @@ class Pipeline:
     # ------------------------------------------------------------------------------------------ tags (notebook 02)
 
     @cached_property
+    def export(self) -> Path | None:
+        """The exported file whose tags are read; None where the language model is asked."""
+        return choose_export(self.tags_from, EXPORTS, self.raw.sha256)
+
+    @cached_property
     def tags(self) -> ItemTags:
-        """Live replies of the language model for every item; in a fast run of the planted world most come from its shipped replies."""
+        """An export's tags, or those of the language model: in a fast run of the planted world most come from its shipped replies."""
         with timed(self.seconds, "tags"):
+            if self.export:
+                return read_export(self.export, self.items, lambda texts: encode_text(texts, progress=False).matrix)
             llm = LocalModel()
             with self.replies(llm) as store:
                 return write_tags(self.catalogue, llm, store, self.tag_config)
 
+    @property
+    def tags_source(self) -> dict:
+        """Whose tags these are, for the run record: which model, from which tables, and the file if they were read from one."""
+        card = read_card(self.export) if self.export else None
+        return {"source": "export" if card else "live", "model": self.tags.model, "weights_sha256": self.tags.fingerprint,
+                "tables_sha256": card["tables_sha256"] if card else self.raw.sha256, "export": self.export.name if card else None,
+                "export_sha256": card["file_sha256"] if card else None}
+
     def replies(self, llm: LocalModel) -> ReplyStore:
-        """The store of this run's replies; a fast run of the planted world finds the shipped ones in it."""
-        store = ReplyStore(artifacts() / "replies.sqlite")
+        """The store of all replies; a fast run of the planted world finds the shipped ones in it."""
+        store = open_replies()
         if self.fast and self.planted:
             self._replay(store, llm)
         return store
@@ -171,8 +190,12 @@ class Pipeline:
 
     @property
     def enriched(self) -> ItemFeatures:
-        """Vectors of title, description and what the language model said about the item: the text of LLM-EMF.  The replies are those the tags come from."""
-        texts = [" ".join([self.items.text(item), *self.tags.raw_replies[item]]) if item else "" for item in range(self.items.count + 1)]
+        """Vectors of title, description and what the language model said about the item: the text of LLM-EMF.
+
+        The replies are those the tags come from. An export holds none: there the item's tags stand in their place.
+        """
+        said = lambda item: [", ".join(tag for tag, _, _ in self.tags.tags_of(item))] if self.export else self.tags.raw_replies[item]
+        texts = [" ".join([self.items.text(item), *said(item)]) if item else "" for item in range(self.items.count + 1)]
         return self._encoded("enriched", "minilm-l6-v2", texts, lambda: encode_text(texts))
 
     # ------------------------------------------------------------------------------------------ what other systems read (notebook 07)
@@ -192,7 +215,7 @@ class Pipeline:
         """The language model's profile of each sequence; on the planted world most come from its shipped replies."""
         with timed(self.seconds, "profiles"), torch.random.fork_rng(devices=[]):
             llm, cluster = LocalModel(decoding=PHRASES), cluster_items(self.text.matrix, self.text.present, config)
-            with ReplyStore(artifacts() / "replies.sqlite") as store:
+            with open_replies() as store:
                 if self.planted:
                     rows = random.Random(0).sample(range(len(sequences)), LIVE_USERS)
                     self._import(store, PLANTED / "profile_replies.jsonl.gz",
@@ -306,7 +329,8 @@ class Pipeline:
         ranks = self.ranks(system)
         config = {"model": asdict(model.config) if hasattr(model, "config") else {}, "training": asdict(self.training), "fast": self.fast,
                   "epochs_run": history.epochs, "best_epoch": history.best, "trained_on": history.trained_on,
-                  "language_model": self.tags.model, "tags": asdict(self.tag_config)}
+                  "language_model": self.tags.model, "tags": read_card(self.export)["config"] if self.export else asdict(self.tag_config),
+                  "tags_source": self.tags_source}
         spent = {"train": sum(history.seconds), "rank": self.seconds[f"rank {system}"]}
         return results.evaluation_record(system, ranks, data={"name": self.raw.name, "sha256": self.raw.sha256}, split=self.split.name,
                                          seed=self.seed, config=config, seconds=spent, command=command, slices=self.slices(ranks))

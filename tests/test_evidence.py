@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,11 @@ import pytest
 import torch
 from test_tags import Features, by_word, some_tags
 
-from tema_lib.data.interactions import encode_ids, read_data
+from tema_lib.data.interactions import UNNAMED, encode_ids, read_data
 from tema_lib.features.text import encode_text
 from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags, evidence
 from tema_lib.tags.controls import CONTROLS, control_tags
-from tema_lib.tags.exports import export_tags, prompt_version, read_export
+from tema_lib.tags.exports import check_choice, choose_export, export_tags, file_name, find_exports, prompt_version, read_export
 from tema_lib.tags.prompts import is_measure
 from tema_lib.tags.refinement import lemma, opposites
 from tema_lib.tags.writing import Catalogue, TagConfig
@@ -47,14 +48,14 @@ def small():
 
 
 def test_coverage_counts_what_it_says():
-    found = evidence.coverage(small(), form="occasion")
+    found = evidence.coverage(small(), ("food", "kitchen"), "occasion")
     assert found["items with a tag"] == pytest.approx(5 / 6) and found["items with three tags, one of them own"] == pytest.approx(2 / 6)
     assert found["tags that are the model's own words"] == pytest.approx(3 / 12) and found["tags snapped to the list"] == pytest.approx(2 / 12)
     assert found["tags nearest by meaning"] == pytest.approx(7 / 12) and found["share of items of the most frequent tag"] == pytest.approx(3 / 6)
     assert found["tags of the list that both shops use"] == pytest.approx(1 / 6)                      # coffee
     assert found["tags that repeat an example"] == pytest.approx(2 / 12)                              # movie night, on two items of A
     brunch = replace(small(), vocabulary=("", "coffee", "espresso", "holiday brunch", "movie night", "cups", "white cup"))
-    assert evidence.coverage(brunch, form="occasion")["tags that repeat an example"] == 0               # each stands in the other shop's examples
+    assert evidence.coverage(brunch, ("food", "kitchen"), "occasion")["tags that repeat an example"] == 0               # each stands in the other shop's examples
     assert "tags that repeat an example" not in evidence.coverage(small())
     assert evidence.uses(small()).tolist() == [[0, 2, 2, 2, 0, 0, 0], [0, 1, 0, 0, 2, 2, 1]]
 
@@ -187,7 +188,7 @@ def test_an_export_comes_back_and_says_how_it_was_made(tmp_path):
     path = export_tags(tags, items, tmp_path, data="toy", sha256="beef", settings='{"dtype": "float32"}', config=config)
     card = json.loads((tmp_path / "toy.small.json").read_text())
     assert path.name == "toy.small.tsv.gz" and card["items"] == 6 and card["tags"] == 6 and card["weights_sha256"] == "f00d"
-    assert card["prompt_version"] == prompt_version("mixed") != prompt_version("use") and card["coverage"]["items with a tag"] == round(5 / 6, 4)
+    assert card["prompt_version"] == prompt_version("mixed", UNNAMED) != prompt_version("use", UNNAMED) and card["coverage"]["items with a tag"] == round(5 / 6, 4)
     text = gzip.decompress(path.read_bytes()).decode()
     assert "Secret" not in text and "reply" not in text and text.splitlines()[1] == "a\tcoffee:0.333:1,espresso:0.333:2,movie night:0.333:3"
     encode = lambda texts: torch.stack([tags.vectors[tags.vocabulary.index(text)] for text in texts])
@@ -210,6 +211,97 @@ def test_an_export_comes_back_and_says_how_it_was_made(tmp_path):
         read_export(path, items, encode)
 
 
+def test_the_version_of_the_prompt_is_that_of_its_words_and_names():
+    names = [("food", "kitchen"), ("kitchen", "food"), ("movies", "books"), ("movies", "records"), UNNAMED]
+    assert len({prompt_version("mixed", pair) for pair in names}) == 5 and prompt_version("mixed", ["food", "kitchen"]) == "43fd52b43d30eca8"
+    assert len({prompt_version("basket", pair) for pair in names} | {prompt_version("mixed", pair) for pair in names}) == 10
+
+
+MODELS = ("qwen3:0.6b", "qwen3-0.6b", "Qwen3-0.6B", "org/model", "other/model", "org\\model", "model", "con", "NUL", "com1.gguf", "a b", "a  b", "model.", " model", "model ",
+          "x" * 300, "x" * 301, "模型", "mod?l", "mod*l", 'mod"l', "mod<l", "mod>l", "mod|l", "../../etc/passwd", "", ".", "..", "-", "mod\nl", "mod\0l", "crème", "cre\u0300me")
+
+
+def test_every_model_has_a_file_name_of_its_own_that_every_system_takes():
+    names = [file_name(model) for model in MODELS]
+    assert len({name.lower() for name in names}) == len(MODELS)               # some disks do not tell capitals apart
+    for name in names:
+        assert 0 < len(name) <= 100 and not re.search(r'[\\/:*?"<>|\s\x00-\x1f]', name) and name[0] not in ".-" and name[-1] not in ". "
+        assert name.split(".")[0].lower() not in ("con", "prn", "aux", "nul", "com1", "lpt1")
+    assert file_name("smollm2-135m-instruct") == "smollm2-135m-instruct" and file_name("fk_abxi") == "fk_abxi"
+
+
+@pytest.mark.parametrize("model", MODELS[:8])
+def test_an_export_of_any_model_is_written_and_read_back(tmp_path, model):
+    tags, items = replace(small(), model=model), Items(("", *"abcdef"), ("",) * 7, ("",) * 7, small().domain_of_item.numpy())
+    path = export_tags(tags, items, tmp_path, data="toy:1", sha256="beef", settings="{}", config=TagConfig(tags_per_item=3))
+    assert path.parent == tmp_path and ":" not in path.name and read_export(path, items, lambda texts: torch.eye(len(texts))).model == model
+
+
+def exported(folder, model, sha256="beef", data="toy"):
+    items = Items(("", *"abcdef"), ("",) * 7, ("",) * 7, small().domain_of_item.numpy())
+    return export_tags(replace(small(), model=model), items, folder, data=data, sha256=sha256, settings="{}", config=TagConfig(tags_per_item=3))
+
+
+def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_path):
+    tiny, large, other = exported(tmp_path, "tiny-1b"), exported(tmp_path, "large (hosted), 2026", data="another name"), exported(tmp_path, "tiny-1b", sha256="f00d", data="toy2")
+    (tmp_path / "._toy.tiny-1b.tsv.gz").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "broken.tsv.gz").write_bytes(b"")
+    (tmp_path / "broken.json").write_text("[")
+    (tmp_path / "alone.tsv.gz").write_bytes(b"")
+    assert set(find_exports(tmp_path, "beef")) == {tiny, large} and choose_export("live", tmp_path, "beef") is None
+    assert choose_export("export:tiny-1b", tmp_path, "beef") == choose_export("export:tiny", tmp_path, "beef") == choose_export("export:TINY", tmp_path, "beef") == tiny
+    assert choose_export("export:large", tmp_path, "beef") == large and choose_export("export", tmp_path, "f00d") == other
+    assert choose_export(str(tiny), tmp_path / "nowhere", "0") == tiny
+    with pytest.raises(ValueError, match="Several exports .* fit tags export: .*export:large .hosted., 2026 .*; export:tiny-1b .*"):
+        choose_export("export", tmp_path, "beef")
+    with pytest.raises(ValueError, match="is by a model called huge; there are export:large.*export:tiny-1b"):
+        choose_export("export:huge", tmp_path, "beef")
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match="was made from these tables .hash 0123.*make tags.*live tags"):
+            choose_export("export:tiny", folder, "0123")
+    with pytest.raises(FileNotFoundError, match="no.tsv.gz is missing"):
+        choose_export(str(tmp_path / "no.tsv.gz"), tmp_path, "beef")
+    exported(tmp_path, "tiny-1b-long")
+    assert choose_export("export:tiny-1b", tmp_path, "beef") == tiny                   # a whole name before a beginning
+    for word in ("exprot", "", "exports", "lively", "tags.tsv"):
+        with pytest.raises(ValueError, match='choose "live", "export", "export:MODEL"'):
+            check_choice(word)
+
+
+@pytest.mark.parametrize("line, sentence", [
+    ("a", "line 2"), ("a\tcoffee", "line 2"), ("a\tcoffee:x:1", "line 2"), ("a\tcoffee:nan:1", "line 2"), ("a\tcoffee:-1:1", "line 2"), ("a\tcoffee:inf:1", "line 2"),
+    ("a\tcoffee:.5:9", "line 2"), ("a\t:.5:1", "line 2"), ("a\tb\tc", "line 2"), ("a\tx:.5:1\n", "line 3"), (None, "cut off or no gzip file"), ("", "line 2"),
+])
+def test_a_line_that_is_no_item_with_its_tags_is_named(tmp_path, line, sentence):
+    items = Items(("", "a"), ("", ""), ("", ""), np.array([-1, 0]))
+    packed = b"no gzip" if line is None else gzip.compress(f"item_id\ttags\n{line}\n".encode())
+    card = {"data": "toy", "tables_sha256": "beef", "model": "m", "weights_sha256": "w", "file_sha256": hashlib.sha256(packed).hexdigest(), "config": {"tags_per_item": 3}}
+    (tmp_path / "toy.tsv.gz").write_bytes(packed)
+    (tmp_path / "toy.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=f"toy.tsv.gz.*{sentence}.*fetch it again") as caught:
+        read_export(tmp_path / "toy.tsv.gz", items, lambda texts: torch.eye(len(texts)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("card", ["[]", "{", "null", '{"config": {}}', '{"config": {"tags_per_item": "5"}}', b"\xff\xfe"])
+def test_a_card_that_is_none_is_named(tmp_path, card):
+    (tmp_path / "toy.tsv.gz").write_bytes(b"")
+    (tmp_path / "toy.json").write_bytes(card if isinstance(card, bytes) else card.encode())
+    with pytest.raises(ValueError, match="fetch both again"):
+        read_export(tmp_path / "toy.tsv.gz", Items(("",), ("",), ("",), np.array([-1])), lambda texts: torch.eye(len(texts)))
+
+
+def test_a_card_of_another_hand_with_more_tags_an_item_is_read(tmp_path):
+    """Cards of larger models say other things; what is needed is there, and a row may be longer than they say."""
+    packed = gzip.compress("item_id\ttags\na\tx:.5:1,y:.3:1,z:.2:1\nb\t\n".encode())
+    card = {"data": "toy", "tables_sha256": "beef", "model": "large, hosted", "weights_sha256": "not known", "file_sha256": hashlib.sha256(packed).hexdigest(),
+            "config": {"tags_per_item": 2}, "decoding": {"temperature": "not known"}, "more": 1}
+    (tmp_path / "toy.large.tsv.gz").write_bytes(packed)
+    (tmp_path / "toy.large.json").write_text(json.dumps(card))
+    tags = read_export(tmp_path / "toy.large.tsv.gz", Items(("", "a", "b"), ("",) * 3, ("",) * 3, np.array([-1, 0, 1])), lambda texts: torch.eye(len(texts)))
+    assert [tag for tag, _, _ in tags.tags_of(1)] == ["x", "y", "z"] and tags.tags_of(2) == [] and tags.weights.sum(1).tolist() == [0, 1, 0]
+
+
 ROOT = Path(__file__).resolve().parents[1]
 EXPORTS = sorted((ROOT / "data" / "tags").glob("*.tsv.gz"))
 
@@ -217,7 +309,7 @@ EXPORTS = sorted((ROOT / "data" / "tags").glob("*.tsv.gz"))
 @pytest.mark.parametrize("path", EXPORTS, ids=lambda path: path.name)
 def test_shipped_exports_keep_what_the_list_promises(path):
     card = json.loads(path.with_name(path.name.removesuffix(".tsv.gz") + ".json").read_text())
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == card["file_sha256"] and card["prompt_version"] == prompt_version(card["config"]["form"])
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == card["file_sha256"] and card["prompt_version"] == prompt_version(card["config"]["form"], card["config"]["domain_names"])
     rows = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()][1:]
     given = [[cell.split(":") for cell in row[1].split(",") if cell] for row in rows]
     tags = [[tag for tag, _, _ in row] for row in given]

@@ -15,10 +15,10 @@ from _thread import interrupt_main
 import pytest
 
 from tema_lib.pretrained import resolve
-from tema_lib.tags.prompts import write_prompt
+from tema_lib.tags.prompts import parse_tags, write_prompt
 from tema_lib.tags.server import ServerModel, as_messages
 from tema_lib.tags.server import _key as server_key
-from tema_lib.tags.store import ReplyStore
+from tema_lib.tags.store import Reply, ReplyStore, reply_key
 from tema_lib.tags.writing import ask
 
 
@@ -245,3 +245,136 @@ def test_bad_urls_unnamed_models_and_useless_answers_are_errors(server, monkeypa
     server.rule = lambda number, prompt: (200, {"choices": [{"message": {"content": "", "reasoning": "Hm, a mug"}}]})
     with pytest.raises(ValueError, match="spent all its max_tokens on thinking"):
         replies_of(llm, ["mug"])
+
+
+# ---------------------------------------------------------------------------------------------- one item's refusal, and every request's failure
+
+ANSWER = "clay pot, slow stew, winter evening"
+FILTERED = (400, {"error": {"message": "The response was filtered\x1b[2J due to the prompt", "code": "content_filter"}})
+
+
+def message(content, finish="stop", **more):
+    return {"choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, **more}}]}
+
+
+@pytest.mark.parametrize("refusal", [
+    FILTERED, (403, {"error": "your input was flagged"}), (422, {"detail": "unprocessable"}), (413, {"error": "too long"}), (200, {"choices": []}), (200, {"choices": None}),
+    (200, {"choices": [{"finish_reason": "content_filter", "message": None}]}), (200, message(None)), (200, message(None, refusal="I cannot help with that.")),
+    (200, message("", "content_filter")), (200, {"error": {"message": "blocked"}}), (200, message([])),
+])
+def test_one_refused_prompt_costs_no_other_and_is_asked_again_only_when_wanted(server, tmp_path, refusal):
+    server.rule = lambda number, prompt: refusal if "Salt" in prompt else (200, ANSWER)
+    prompts = [write_prompt(title, "", "food", "mixed") for title in ("Rice", "Salt", "Tea", "Flour")]
+    llm = ServerModel(server.url, "toy", retries=0)
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        assert ask(prompts, llm, store, usable=parse_tags) == [ANSWER, "", ANSWER, ANSWER] and len(store) == 3
+        if refusal[1] != message([]):                                                                  # that is an empty reply, asked anew by any next run
+            asked, again = len(server.asked), ServerModel(server.url, "toy", retries=0)
+            assert ask(prompts, again, store, usable=parse_tags) == [ANSWER, "", ANSWER, ANSWER] and len(server.asked) == asked
+            assert store.refusal(reply_key(llm.fingerprint, prompts[1], llm.settings)) and list(llm.refused) == [prompts[1]]
+        server.rule = lambda number, prompt: (200, ANSWER)
+        store.forget_refusals(llm.fingerprint)
+        assert ask(prompts, llm, store, usable=parse_tags) == [ANSWER] * 4
+
+
+@pytest.mark.parametrize("failure, sentence", [
+    ((400, {"error": {"message": "the model `toy` does not exist"}}), "does not exist.*--request FIELD= takes one away"), (FILTERED, "filtered"),
+    ((200, {"choices": []}), "not a chat completion"), ((200, message(None, refusal="No.")), "No reply from toy .*No"), ((403, {"error": "no such key"}), "TEMA_API_KEY"),
+    ((401, {"error": "who?"}), "TEMA_API_KEY"), ((404, {"error": "gone"}), "check the server and the model's name"),
+    ((200, message("<think>so, a mug, which", "length")), "spent all its max_tokens on thinking.*--request max_tokens=2000"),
+])
+def test_what_hits_every_request_stops_at_once_in_one_sentence(server, tmp_path, failure, sentence):
+    server.rule = lambda number, prompt: failure
+    prompts = [write_prompt(f"Pot {number}", "", "food", "mixed") for number in range(40)]
+    with ReplyStore(tmp_path / "replies.sqlite") as store, pytest.raises((ConnectionError, ValueError), match=sentence) as caught:
+        ask(prompts, ServerModel(server.url, "toy", retries=0), store, usable=parse_tags)
+    assert len(server.asked) <= 12 and "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        assert len(store) == 0 and store.refusal(reply_key("", prompts[0], "")) is None
+
+
+def test_a_prompt_too_long_for_the_server_is_told_from_a_server_too_small(server, tmp_path):
+    """The question that tells them apart is as long as the others: our own example in the same frame."""
+    limit = lambda most: lambda number, prompt: (200, ANSWER) if sum(len(one["content"]) for one in server.asked[-1][0]["messages"]) < most else (
+        400, {"error": "maximum context length exceeded"})
+    prompts = [write_prompt(title, "", "food", "mixed") for title in ("Rice", "Tea " * 60)]
+    usual = sum(len(one["content"]) for one in as_messages(prompts[0]))
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        server.rule = limit(usual + 100)
+        assert ask(prompts, ServerModel(server.url, "toy", retries=0, concurrency=1), store) == [ANSWER, ""]
+        server.rule = limit(usual - 100)
+        with pytest.raises(ConnectionError, match="maximum context length"):
+            ask([write_prompt("Flour", "", "food", "mixed")], ServerModel(server.url, "toy", retries=0), store)
+
+
+# ---------------------------------------------------------------------------------------------- fields of the request
+
+TAKEN = {"max_tokens": (400, {"error": {"message": "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."}}),
+         "temperature": (400, {"error": {"message": "Unsupported value: 'temperature' does not support 0 with this model."}}),
+         "seed": (422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]})}
+
+
+@pytest.mark.parametrize("unwanted", [("seed",), ("max_tokens",), ("max_tokens", "temperature", "seed")])
+def test_a_field_that_a_server_does_not_take_is_left_out_and_the_settings_say_so(server, tmp_path, unwanted):
+    server.rule = lambda number, prompt: next((TAKEN[field] for field in unwanted if field in server.asked[-1][0]), (200, ANSWER))
+    prompts = [write_prompt(title, "", "food", "mixed") for title in ("Rice", "Salt", "Tea", "Flour", "Oats", "Rye")]
+    llm = ServerModel(server.url, "toy", retries=0, concurrency=1)
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        assert ask(prompts, llm, store) == [ANSWER] * 6 and len(store) == 6
+        sent = json.loads(llm.settings)
+        assert not set(unwanted) & set(sent) and sent.get("max_completion_tokens") == (48 if "max_tokens" in unwanted else None)
+        asked = len(server.asked)
+        assert ask(prompts, llm, store) == [ANSWER] * 6 and len(server.asked) == asked
+        next_day = ServerModel(server.url, "toy", retries=0, concurrency=1)                                        # the store knows which fields it takes
+        assert ask(prompts, next_day, store) == [ANSWER] * 6 and len(server.asked) == asked and next_day.settings == llm.settings
+        store.forget_refusals(llm.fingerprint)
+        assert ask(prompts, ServerModel(server.url, "toy", retries=0, concurrency=1), store) == [ANSWER] * 6 and len(store) == 6
+
+
+def test_fields_that_the_caller_chose_are_sent_as_they_are_and_the_message_names_the_option(server):
+    server.rule = lambda number, prompt: TAKEN["max_tokens"] if "max_tokens" in server.asked[-1][0] else (200, ANSWER)
+    with pytest.raises(ConnectionError, match="'max_tokens' is not supported.*--request FIELD= takes one away"):
+        replies_of(ServerModel(server.url, "toy", {"max_tokens": 2000}, retries=0), ["mug"])
+    llm = ServerModel(server.url, "toy", {"max_completion_tokens": 64, "seed": None, "thinking": {"type": "disabled"}}, retries=0)
+    assert replies_of(llm, ["mug"]) == [ANSWER] and len(server.asked) == 3                                       # two before: the question and the example
+    body, _ = server.asked[-1]
+    assert (body["max_completion_tokens"], body["thinking"], "seed" in body, "max_tokens" in body) == (64, {"type": "disabled"}, False, False)
+
+
+def test_a_word_in_an_error_is_no_reason_to_drop_a_field(server):
+    server.rule = lambda number, prompt: (400, {"error": "max_tokens must be at least 1, got -40"})
+    llm = ServerModel(server.url, "toy", retries=0)
+    with pytest.raises(ConnectionError, match="got -40"):
+        replies_of(llm, ["mug"])
+    assert "max_tokens" in json.loads(llm.settings)
+
+
+# ---------------------------------------------------------------------------------------------- what comes back
+
+def test_content_in_parts_is_text_and_a_reply_cut_at_its_limit_says_so(server):
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "a, b, c"}]}, {"type": "text", "text": "clay pot, slow "}, {"type": "text", "text": "stew, winter evening"}]
+    server.rule = lambda number, prompt: {"parts": (200, message(parts)), "cut": (200, message(ANSWER + ", bask", "length")), "filtered": (200, message(ANSWER + ", gu", "content_filter"))}[prompt]
+    parts_said, cut, filtered = replies_of(ServerModel(server.url, "toy"), ["parts", "cut", "filtered"])
+    assert parts_said == ANSWER and cut == ANSWER + ", bask…" and parse_tags(cut) == parse_tags(filtered) == parse_tags(ANSWER)
+
+
+def test_a_choice_behind_reasoning_or_cut_is_read(server):
+    server.rule = lambda number, prompt: (200, {"a": message("<think>one? no</think>\n**Anything**", "stop"), "b": message("One product only, such as", "length"), "c": message(" anything", "length")}[prompt])
+    found = {place: reply for places, replies in ServerModel(server.url, "toy").choose_batches("abc", " anything", " one") for place, reply in zip(places, replies)}
+    assert found == {0: "1.0", 1: "-1.0", 2: "1.0"}
+
+
+def test_what_cannot_be_read_is_asked_anew_once_the_server_is_set_right_even_if_an_older_store_kept_it(server, tmp_path):
+    llm, prompts = ServerModel(server.url, "toy"), [write_prompt(title, "", "food", "mixed") for title in ("Rice", "Salt")]
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        store.put([Reply(llm.name, llm.fingerprint, prompts[0], llm.settings, "<think>hm, hm, hm")])
+        server.rule = lambda number, prompt: (200, "I am not sure.")
+        assert ask(prompts, llm, store, usable=parse_tags) == ["I am not sure."] * 2 and len(server.asked) == 2
+        server.rule = lambda number, prompt: (200, ANSWER)
+        assert ask(prompts, llm, store, usable=parse_tags) == [ANSWER] * 2 and len(server.asked) == 4
+        assert ask(prompts, llm, store, usable=parse_tags) == [ANSWER] * 2 and len(server.asked) == 4           # what can be read is final
+        judge = lambda: ask(["Tag: tea\nFits:"], llm, store, choices=(" anything", " one"), usable=float)
+        server.rule = lambda number, prompt: (200, "well")
+        assert judge() == ["0.0"]
+        server.rule = lambda number, prompt: (200, "one")
+        assert judge() == ["-1.0"] == judge() and len(server.asked) == 6

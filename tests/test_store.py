@@ -6,13 +6,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from tema_lib.tags.store import Reply, ReplyStore, reply_key
+from tema_lib.tags.store import Reply, ReplyStore, open_replies, reply_key, reply_store_path
+from tema_lib.tags.writing import ask
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -78,6 +80,7 @@ def test_a_file_of_another_kind_is_refused_in_one_sentence(tmp_path):
 
 WRITER = """
 import sys
+import tempfile
 from tema_lib.tags.store import Reply, ReplyStore
 with ReplyStore(sys.argv[1]) as store:
     for batch in range(60):
@@ -151,3 +154,190 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert set(asked_before[:kept]).isdisjoint(asked_after)
     subprocess.run([sys.executable, "-c", ASKER, path, after, "0"], env=ENVIRONMENT, check=True, timeout=60, stderr=subprocess.DEVNULL)
     assert after.read_text().splitlines() == asked_after              # a third run asks nothing
+
+
+# ---------------------------------------------------------------------------------------------- what cannot be written, or is something else
+
+def as_nobody(work, *arguments):
+    """What `work` returns, or the type and words of its error, in a process that has no special rights."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            said = work(*arguments)
+        except Exception as error:
+            said = [type(error).__module__, type(error).__name__, str(error)]
+        os.write(writer, json.dumps(said).encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as file:
+        said = json.load(file)
+    os.waitpid(child, 0)
+    return said
+
+
+@pytest.fixture
+def share():
+    """A folder that anybody may look into, with a store of two replies."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder) / "share %41 #1?" / "replies.sqlite"
+        with ReplyStore(path) as store:
+            store.put([made(1), made(2)])
+            store.refuse("f00d", {made(3).key: "filtered"})
+        yield path
+        os.chmod(path.parent, 0o755)
+
+
+def read_only(path):
+    os.chmod(path, 0o444)
+    os.chmod(path.parent, 0o555)
+
+
+def test_a_store_on_a_read_only_share_is_read_and_says_that_it_cannot_be_written(share):
+    def work():
+        with ReplyStore(share) as store:
+            found = [store.get(made(1).key), store.refusal(made(3).key), len(store), store.writable]
+            store.put([made(1)])                                      # nothing new: nothing to write
+            try:
+                store.put([made(1), made(9)])
+            except OSError as error:
+                return [*found, str(error)]
+    read_only(share)
+    *found, said = as_nobody(work)
+    assert found == ["a, b, c", "filtered", 2, False]
+    assert "cannot be written, and 1 replies are missing" in said and "--store" in said and "move the file away" not in said
+    os.chmod(share.parent, 0o755)                                     # the folder may be ours, the file not
+    assert as_nobody(work)[:4] == found
+    os.chmod(share, 0o666)                                            # or the file, but not the folder
+    os.chmod(share.parent, 0o555)
+    assert as_nobody(work)[:4] == found
+
+
+def test_a_run_on_a_read_only_store_says_so_before_it_asks_anything(share):
+    class Never:
+        name, fingerprint, settings = "model", "f00d", "{}"
+        generate_batches = None
+
+    def work(*prompts):
+        with ReplyStore(share) as store:
+            return ask(prompts, Never(), store)
+    read_only(share)
+    assert as_nobody(work, "prompt 1", "prompt 2") == ["a, b, c"] * 2
+    module, kind, said = as_nobody(work, "prompt 1", "prompt 8", "prompt 9")
+    assert kind == "PermissionError" and "2 replies are missing in it: give a place of your own" in said
+
+
+def test_an_older_store_without_refusals_is_read_too(tmp_path, share):
+    with sqlite3.connect(share) as database:
+        database.execute("DROP TABLE refusals")
+    database.close()
+    with ReplyStore(share) as store:
+        assert store.refusal(made(3).key) is None                     # made when the store is opened to write
+    with sqlite3.connect(share) as database:
+        database.execute("DROP TABLE refusals")
+    database.close()
+    read_only(share)
+    assert as_nobody(lambda: [ReplyStore(share).refusal(made(3).key), len(ReplyStore(share))]) == [None, 2]
+
+
+@pytest.mark.parametrize("place, sentence", [
+    ("", "is a folder"), ("a file/replies.sqlite", "cannot be written"), ("a file/deeper/replies.sqlite", "cannot be written"),
+    ("locked/replies.sqlite", "cannot be written"), ("locked/deeper/replies.sqlite", "cannot be written"),
+])
+def test_a_place_for_no_store_is_named_in_one_sentence(tmp_path, place, sentence):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        (Path(folder) / "a file").write_text("x")
+        (Path(folder) / "locked").mkdir(mode=0o700)
+        if os.getuid():
+            os.chmod(Path(folder) / "locked", 0)
+        module, kind, said = as_nobody(lambda: ReplyStore(Path(folder) / place) and None)
+        assert module == "builtins" and sentence in said and "[Errno" not in said and folder in said
+        os.chmod(Path(folder) / "locked", 0o700)
+
+
+@pytest.mark.parametrize("damage", ["text", "other", "columns", "half", "zeros", "tail"])
+def test_a_damaged_store_or_another_database_is_named_in_one_sentence_and_left_as_it_is(tmp_path, damage):
+    path = tmp_path / "replies.sqlite"
+    with ReplyStore(path) as store:
+        store.put(made(number, "x" * 500) for number in range(200))
+    if damage in ("other", "columns"):
+        path.unlink()
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE contacts (name TEXT)" if damage == "other" else "CREATE TABLE replies (name TEXT)")
+        database.close()
+    else:
+        whole = path.read_bytes()
+        path.write_bytes({"text": b"no database " * 90, "half": whole[:len(whole) // 2], "zeros": bytes(4096),
+                          "tail": whole[:4096] + b"\xff" * (len(whole) - 4096)}[damage])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="is not a reply store .*move the file away") as caught:
+        with ReplyStore(path) as store:
+            for number in range(200):
+                store.get(made(number).key)
+            list(store.export_jsonl(tmp_path / "x.jsonl") for _ in (1,))
+    assert "\n" not in str(caught.value) and path.read_bytes() == before
+
+
+def test_a_full_disk_and_a_writer_that_never_ends_are_said_in_one_sentence_and_nothing_is_lost(tmp_path):
+    path = tmp_path / "replies.sqlite"
+    with ReplyStore(path) as store:
+        store.put([made(1)])
+        pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+        store._database.execute(f"PRAGMA max_page_count = {pages}")   # what a full disk does
+        with pytest.raises(OSError, match="disk of .* is full: make room and run again"):
+            store.put(made(number, "x" * 5000) for number in range(2, 50))
+        assert len(store) == 1 and store.get(made(1).key) == "a, b, c"
+        store._database.execute("PRAGMA max_page_count = 100000")
+        store.put([made(2)])
+        store._database.execute("PRAGMA busy_timeout = 50")           # a minute otherwise
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OSError, match="held by another process .*wait until that ends"):
+            store.put([made(3)])
+        other.execute("COMMIT")
+        other.close()
+        store.put([made(3)])
+        assert len(store) == 3
+
+
+def test_a_file_of_replies_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "replies.jsonl").write_bytes(b"\xff\xfe{}\n")
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        with pytest.raises(ValueError, match="replies.jsonl is not UTF-8 text"):
+            store.import_jsonl(tmp_path / "replies.jsonl")
+        (tmp_path / "replies.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(vars(made(1))).encode() + b"\n")
+        assert store.import_jsonl(tmp_path / "replies.jsonl") == 1 == len(store)
+
+
+def test_one_store_serves_every_data_set_and_a_test_keeps_its_own(tmp_path, monkeypatch):
+    for name in ("TEMA_REPLIES", "TEMA_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    shared = ROOT / "build" / "replies.sqlite"
+    assert reply_store_path() == shared
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(ROOT / "build" / "artifacts" / "fk_mini"))
+    assert reply_store_path() == shared
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path))
+    assert reply_store_path() == tmp_path / "replies.sqlite"
+    monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "mine.sqlite"))
+    assert reply_store_path() == tmp_path / "mine.sqlite"
+
+
+def test_a_new_store_takes_over_what_earlier_versions_kept_apart(tmp_path, monkeypatch):
+    for place, numbers in (("tags", (1, 2)), ("artifacts/fk_mini", (2, 3)), ("artifacts/other", (4,))):
+        with ReplyStore(tmp_path / place / "replies.sqlite") as store:
+            store.put(map(made, numbers))
+    (tmp_path / "artifacts" / "broken").mkdir()
+    (tmp_path / "artifacts" / "broken" / "replies.sqlite").write_text("no database " * 99)
+    monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
+    with open_replies() as store:
+        assert len(store) == 4 and store.get(made(3).key) == "a, b, c"
+    with ReplyStore(tmp_path / "tags" / "replies.sqlite") as store:
+        store.put([made(9)])
+    with open_replies() as store:
+        assert len(store) == 4                                        # once

@@ -1,5 +1,6 @@
 """Tags: the prompt, the check of a reply, the four steps, and how hostile or broken text fares."""
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,8 @@ import torch
 from tema_lib.features.text import encode_text
 from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags
 from tema_lib.tags.llm import LocalModel
-from tema_lib.tags.prompts import FORMS, SHOTS, clean, is_measure, parse_tags, shot_tags, tags_of_shot, without_measures, write_prompt
+from tema_lib.tags.prompts import (FORMS, NEUTRAL, SHOTS, clean, form_text, is_measure, parse_tags, shot_tags, tags_of_shot,
+                                    without_measures, write_prompt)
 from tema_lib.tags.refinement import Refinement, breadth, lemma, merge, opposites, settle
 from tema_lib.tags.store import ReplyStore
 from tema_lib.tags.writing import Catalogue, Draft, TagConfig, assign, draft, prompt_for, refine, sample, says, weigh, write_tags
@@ -75,6 +77,9 @@ def by_word_features(items):
 
 
 
+FOOD_AND_KITCHEN = TagConfig(domain_names=("food", "kitchen"))
+
+
 def by_word_catalogue(items):
     return Catalogue(items, by_word_features(items), by_word)
 
@@ -83,29 +88,58 @@ def by_word_catalogue(items):
 
 def test_prompt_is_the_domains_own_and_shows_descriptions_only_where_the_item_has_one():
     items = few_items()
-    food, kitchen, bare = prompt_for(items, 1), prompt_for(items, 7), prompt_for(items, 3)
+    food, kitchen, bare = (prompt_for(items, item, FOOD_AND_KITCHEN) for item in (1, 7, 3))
     assert "a food shop" in food and SHOTS["food"][0][0] in food and SHOTS["kitchen"][0][0] not in food
     assert "a kitchen shop" in kitchen and SHOTS["kitchen"][0][0] in kitchen and SHOTS["food"][0][0] not in kitchen
     assert food.count("Description:") == 5 and bare.count("Description:") == 0
-    assert food.endswith("Tags:") and prompt_for(items, 1, attempt=2) != food
+    assert food.endswith("Tags:") and prompt_for(items, 1, FOOD_AND_KITCHEN, attempt=2) != food
 
 
 def test_each_form_asks_for_something_else_and_shows_it():
-    prompts = [prompt_for(few_items(), 1, TagConfig(form=form)) for form in FORMS]
+    prompts = [prompt_for(few_items(), 1, replace(FOOD_AND_KITCHEN, form=form)) for form in FORMS]
     assert len(set(prompts)) == len(FORMS) == 5
     for form, prompt in zip(FORMS, prompts):
-        assert FORMS[form] in prompt and ", ".join(tags_of_shot(SHOTS["food"][0][2], form)) in prompt
+        assert form_text(form, ("food", "kitchen")) in prompt and ", ".join(tags_of_shot(SHOTS["food"][0][2], form)) in prompt
     with pytest.raises(ValueError, match="choose one of thing, use"):
         TagConfig(form="loud")
 
 
-def test_shops_of_other_names_get_their_name_and_examples_of_both():
-    prompt = prompt_for(few_items(), 1, TagConfig(domain_names=("outdoor", "books")))
-    assert "an outdoor shop" in prompt and SHOTS["food"][0][0] in prompt and SHOTS["kitchen"][0][0] in prompt
+def test_shops_of_other_names_get_their_name_and_examples_of_no_kind():
+    """A film shall not be tagged as a product of a food shop, nor by examples of food."""
+    config = TagConfig(domain_names=("outdoor", "books"))
+    for form in FORMS:
+        outdoor, books = (prompt_for(few_items(), item, replace(config, form=form)) for item in (1, 7))
+        assert " of an outdoor shop" in outdoor and " of a books shop" in books
+        assert all(title in outdoor and title in books for title, *_ in NEUTRAL)
+        for prompt in (outdoor, books):
+            said = prompt.rpartition("\n\n")[0]
+            assert not re.search("food|kitchen", said) and not any(title in said for shots in SHOTS.values() for title, *_ in shots)
+    assert "in the outdoor shop and in the books shop" in prompt_for(few_items(), 1, replace(config, form="basket"))
+    assert "of a book store:" in write_prompt("x", "", "book store", "use")
+    assert write_prompt("x", "", "Food", "use").replace("Food", "food") == write_prompt("x", "", "food", "use")
+
+
+def test_domains_without_a_name_are_shops_and_never_called_domain_a():
+    for form in FORMS:
+        for attempt in (1, 2):
+            one, other = (prompt_for(few_items(), item, TagConfig(form=form), attempt) for item in (1, 7))
+            assert " of a shop" in one and one.rpartition("\n\n")[0] == other.rpartition("\n\n")[0]
+            assert not re.search("(?i)domain|food shop|kitchen", one.rpartition("\n\n")[0])
+    assert "in both shops" in prompt_for(few_items(), 1, TagConfig(form="basket"))
+
+
+def test_the_names_of_the_domains_cannot_break_the_frame():
+    prompt = prompt_for(few_items(), 1, TagConfig(domain_names=("x\n\nTitle: y {shop}", "{z}"), form="basket"))
+    assert prompt.count("Title:") == 5 and prompt.count("\n\n") == 5 and "{shop} shop" in prompt and "in the {z} shop" in prompt
+
+
+def test_prompts_of_food_and_kitchen_are_word_for_word_those_of_the_shipped_replies():
+    assert hashlib.sha256("".join(prompt_for(few_items(), item, replace(FOOD_AND_KITCHEN, form=form), attempt)
+                                  for item in range(1, 12) for form in FORMS for attempt in (1, 2)).encode()).hexdigest()[:16] == "f99cc599208b0e67"
 
 
 def test_example_products_are_well_formed():
-    for shop, shots in SHOTS.items():
+    for shop, shots in {**SHOTS, "movies": NEUTRAL}.items():
         for form in FORMS:
             answers = [tags_of_shot(tags, form) for _, _, tags in shots]
             assert all(parse_tags(", ".join(tags)) == tuple(tags) and len(tags) == 5 for tags in answers)
@@ -202,7 +236,7 @@ def test_prompts_that_begin_alike_are_asked_together(tmp_path):
 
     items = few_items()
     with ReplyStore(tmp_path / "replies.sqlite") as store:
-        draft(by_word_catalogue(items), sample(items, TagConfig()), Noting(lambda prompt: "a, b, c"), store, TagConfig(support=-1.0))
+        draft(by_word_catalogue(items), sample(items, TagConfig()), Noting(lambda prompt: "a, b, c"), store, replace(FOOD_AND_KITCHEN, support=-1.0))
     assert [len(group) for group in groups] == [1, 1, 1, 1]           # two shops, with and without descriptions
 
 
@@ -216,7 +250,7 @@ def test_copies_are_those_of_the_items_own_shop_and_form(tmp_path):
     answer = lambda prompt: ", ".join((tags_of_shot(SHOTS["food"][0][2], "use")[0], tags_of_shot(SHOTS["kitchen"][0][2], "use")[0],
                                        tags_of_shot(SHOTS["kitchen"][0][2], "thing")[4]))
     with ReplyStore(tmp_path / "replies.sqlite") as store:
-        found = draft(by_word_catalogue(items), [1, 2], Scripted(answer), store, TagConfig(form="use", support=-1.0))
+        found = draft(by_word_catalogue(items), [1, 2], Scripted(answer), store, replace(FOOD_AND_KITCHEN, form="use", support=-1.0))
     assert found.proposed == {1: ("baking popovers", "wire frame"), 2: ("popping", "wire frame")}
 
 
@@ -229,7 +263,7 @@ def test_the_sample_is_bounded_per_shop_and_always_the_same():
 def test_unsupported_tags_measures_and_copies_of_examples_are_refused_with_a_reason(tmp_path):
     items = few_items((("Espresso beans", "Dark roast. For movie night."), ("Espresso tea", "")), 2)
     llm = Scripted(lambda prompt: "espresso, submarine, movie night, scone filling, 12 ounce, 5 oz")
-    catalogue, config = by_word_catalogue(items), TagConfig(support=.3)
+    catalogue, config = by_word_catalogue(items), replace(FOOD_AND_KITCHEN, support=.3)
     catalogue.vector_of["scone filling"] = catalogue.text_vectors.matrix[2]             # as near as can be, and yet a copy
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         found = draft(catalogue, [1, 2], llm, store, config)
@@ -405,7 +439,8 @@ def test_a_small_catalogue_keeps_tags_on_two_items(tmp_path):
 
 def test_an_example_tag_is_never_given_by_the_encoder_alone(tmp_path):
     items = few_items((("Movie snack night", ""), ("Movie night box", "")), 1)
-    tags = assigned(tmp_path, items, ["movie night", "popcorn"], lambda prompt: "horse, saddle, oats", assign=.5, form="occasion")
+    tags = assigned(tmp_path, items, ["movie night", "popcorn"], lambda prompt: "horse, saddle, oats", assign=.5, form="occasion",
+                    domain_names=("food", "kitchen"))
     assert tags.tags_of(1) == [] and [tag for tag, _, _ in tags.tags_of(2)] == ["movie night"]      # its text says it (and it is no example of shop B)
 
 
@@ -463,7 +498,7 @@ def test_real_models_tag_a_few_items_and_hostile_text_does_no_harm(tmp_path):
     texts = [items.text(item)[:2000] for item in range(len(items.title))]
     catalogue = Catalogue(items, encode_text(texts, progress=False), lambda tags: encode_text(tags, progress=False).matrix)
     with ReplyStore(tmp_path / "replies.sqlite") as store:
-        tags = write_tags(catalogue, LocalModel(), store, TagConfig(min_items=1, max_share=1.0))
+        tags = write_tags(catalogue, LocalModel(), store, replace(FOOD_AND_KITCHEN, min_items=1, max_share=1.0))
     parsed = [parse_tags(replies[0]) is not None for replies in tags.raw_replies[1:12]]
     assert sum(parsed) >= 9
     sums = tags.weights.sum(1)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
+from ..data.interactions import UNNAMED
 from . import NEAREST, OWN, SNAPPED, ItemTags
 from .prompts import shot_tags
 from .refinement import lemma, opposites
@@ -26,7 +27,7 @@ def uses(tags: ItemTags) -> np.ndarray:
     return np.stack([table[domain == shop].sum(0) for shop in (0, 1)])
 
 
-def coverage(tags: ItemTags, shops: tuple[str, str] = ("food", "kitchen"), form: str | None = None) -> dict[str, float]:
+def coverage(tags: ItemTags, shops: tuple[str, str] = UNNAMED, form: str | None = None) -> dict[str, float]:
     """Shares that say how complete the tags are and where they come from. With `form`, also the share that repeats an example of the prompt."""
     source, given = tags.source[1:], tags.tag_ids[1:] > 0
     own = (source == OWN) | (source == SNAPPED)

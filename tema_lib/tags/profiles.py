@@ -20,6 +20,7 @@ from torch import Tensor
 from ..data.sequences import Sequences
 from .llm import Decoding
 from .prompts import clean, without_measures
+from .reading import plain
 from .store import ReplyStore, reply_key
 from .writing import ask
 
@@ -124,8 +125,8 @@ def write_profiles(sequences: Sequences, titles: Sequence[str], cluster: Tensor,
 
 
 def tidy(reply: str) -> str:
-    """A reply without the marks a small model leaves at its ends."""
-    return reply.strip(" \t\"'*-;,.")
+    """A reply without reasoning and mark-up, and without the marks a small model leaves at its ends."""
+    return plain(reply).strip(" \t\"'*-;,.")
 
 
 def _cost(questions: list[list[str]], llm, store: ReplyStore) -> str:

@@ -1,4 +1,4 @@
-"""The question put to the language model, and the check of its answer.
+"""The question put to the language model.
 
 A small model imitates better than it obeys. So each domain has its own sentence and its own made-up examples, and the
 examples look like the product asked about: with a description where it has one, title only where it has none.
@@ -7,16 +7,19 @@ its occasion, or the basket it lands in. Notebook 02 compares the forms on the s
 Status: that prompts are domain-aware is stated in the paper; forms, wording and examples are ours.
 """
 
-import json
 import re
 import unicodedata
+from collections.abc import Sequence
 
-# What the tags of a form speak of, as the instruction says it.
+from ..data.interactions import UNNAMED
+from .reading import parse_tags as parse_tags               # the check of the answer is asked for beside the question
+
+# What the tags of a form speak of, as the instruction says it (`form_text` puts the names of the shops in).
 FORMS = {
     "thing": "They say what it is: its kind, what it is made of, its flavor or style.",
     "use": "They say what people do with it: the task, the dish or the drink it serves.",
     "occasion": "They say when it is used: the meal, the season, the event or the habit it belongs to.",
-    "basket": "They say what else the same customer puts in the basket, in the food shop and in the kitchen shop, and who that customer is.",
+    "basket": "They say what else the same customer puts in the basket, {shops}, and who that customer is.",
     "mixed": "They say what it is, what it is used for, when it is used, and what else is bought with it.",
 }
 
@@ -69,6 +72,30 @@ SHOTS = {
     ),
 }
 
+# For shops of other names: products of no one kind, since examples of food would make a small model tag films as food.
+NEUTRAL = (
+    ("The Lanternmaker of Ostrava", "A clockwork city, a stolen map, and one winter night to find the way home.", {
+        "thing": "adventure story, clockwork city, stolen map, mystery, illustrated",
+        "use": "bedtime reading, book club, escaping, collecting, reading aloud",
+        "occasion": "winter holidays, train ride, rainy weekend, school break, long flight",
+        "basket": "reading lamp, bookmarks, fantasy fans, sequel, blanket"}),
+    ("Brindle Ridge Folding Stool", "Ash legs and a canvas seat that close flat.", {
+        "thing": "folding stool, canvas seat, ash wood, portable furniture, lightweight",
+        "use": "sketching outdoors, fishing, extra seating, carrying, resting",
+        "occasion": "open air concert, field trip, picnic, festival season, garden fair",
+        "basket": "sketchbook, sun hat, rucksack, painters, thermos"}),
+    ("Quillow Marching Snare", "A light field drum with gut wires and a leather sling.", {
+        "thing": "snare drum, gut wires, percussion, leather sling, handmade",
+        "use": "marching band, drumming practice, keeping time, street music, recording",
+        "occasion": "parade, carnival, band camp, town jubilee, rehearsal",
+        "basket": "drumsticks, sheet music, ear plugs, drummers, drum oil"}),
+    ("Merrow Tidepool Puzzle", "Starfish and anemones in many small wooden pieces.", {
+        "thing": "jigsaw puzzle, wooden pieces, sea life, starfish, family game",
+        "use": "puzzling, quiet play, framing, learning shapes, unwinding",
+        "occasion": "snow day, birthday gift, advent, grandparents visit, sunday afternoon",
+        "basket": "puzzle mat, picture frame, jigsaw lovers, puzzle glue, aquarium poster"}),
+)
+
 # Two wordings: the second is asked only when the first reply was not a list of tags, or left its item without a tag of the list.
 INSTRUCTIONS = (
     "Tags for the products of {shop}: for each product five short, specific, lower-case tags separated by commas. {form}",
@@ -80,9 +107,6 @@ _MEASURE_UNIT = (r"(?:fl(?:uid)?\.?\s*)?(?:ounces?|oz|lbs?|pounds?|grams?|gr?|kg
 _MEASURE = re.compile(
     r"\(?\b(?:pack|case|set|box|bag) of \d+\)?|(?<![\w.])(?:\d+(?:[.,/-]\d+)*\s*x\s*)*\d+(?:[.,/-]\d+)*[\s-]*" + _MEASURE_UNIT + r"\b\.?", re.IGNORECASE)
 _LABEL = re.compile(r"\b(title|description|tags)(?:\s*[:：])+", re.IGNORECASE)
-_TAG = re.compile(r"[^\W_](?:[^\W_]|[ &'’/+%-])*")
-_LEADING = re.compile(r"^(\d+[.)]\s+|[-*#\"'“”\[\].\s]+)+")       # "1. ", "- ", quotes; "1930s" keeps its digits
-_TRAILING = re.compile(r"[\s\"'“”\[\].!;:]+$")
 
 
 def clean(text: str, limit: int = 300) -> str:
@@ -110,16 +134,17 @@ def is_measure(tag: str) -> bool:
     return bool(_MEASURE.search(tag)) or not re.search(r"[^\W\d_]{2}", tag)
 
 
-def shots_for(shop: str) -> tuple[tuple[str, str, dict[str, str]], ...]:
-    """The examples of a shop; a shop of another name gets two from each of ours."""
-    return SHOTS.get(shop) or SHOTS["food"][:2] + SHOTS["kitchen"][:2]
+def shots_for(name: str) -> tuple[tuple[str, str, dict[str, str]], ...]:
+    """The examples for a domain of this name: its own, where we have written some, else neutral ones."""
+    return SHOTS.get(name.lower(), NEUTRAL)
 
 
 def tags_of_shot(tags: dict[str, str], form: str) -> list[str]:
     """The tags with which an example answers a form; "mixed" takes two for the thing and one of each other."""
     if form != "mixed":
         return tags[form].split(", ")
-    return [tags[facet].split(", ")[place] for facet, place in (("thing", 0), ("thing", 1), ("use", 0), ("occasion", 0), ("basket", 0))]
+    return [tags[facet].split(", ")[place]
+            for facet, place in (("thing", 0), ("thing", 1), ("use", 0), ("occasion", 0), ("basket", 0))]
 
 
 def shot_tags(shop: str, form: str) -> frozenset[str]:
@@ -127,45 +152,31 @@ def shot_tags(shop: str, form: str) -> frozenset[str]:
     return frozenset(tag for _, _, tags in shots_for(shop) for tag in tags_of_shot(tags, form))
 
 
-def write_prompt(title: str, description: str, shop: str, form: str, attempt: int = 1, limit: int = 300) -> str:
+def shop_of(name: str) -> str:
+    """How the prompt calls the shop of a domain: "food shop", and "shop" alone where the domain has no name of its own."""
+    name = clean(name, 40)
+    return "shop" if name in UNNAMED else name if name.lower().endswith(("shop", "store")) else f"{name} shop"
+
+
+def form_text(form: str, names: Sequence[str]) -> str:
+    """What the instruction says of a form, for domains of these names."""
+    named = " and ".join(f"in the {shop_of(name)}" for name in names)
+    return FORMS[form].format(shops="in both shops" if set(names) <= set(UNNAMED) else named)
+
+
+def write_prompt(title: str, description: str, shop: str, form: str, attempt: int = 1, limit: int = 300,
+                 names: Sequence[str] = UNNAMED) -> str:
     """The prompt for one product: instruction, four examples, the product, and "Tags:" for the model to go on from.
 
-    `shop` is the name of the domain ("food"), `form` a key of FORMS, `attempt` 1 or 2 chooses the wording.
+    `shop` is the name of the product's domain ("food"), `names` are those of both, `form` is a key of FORMS, `attempt` 1 or 2
+    chooses the wording.
     """
     title, description = without_measures(clean(title, limit)), clean(description, limit)
-    article = "an" if shop[:1].lower() in "aeiou" else "a"
-    lines = [INSTRUCTIONS[attempt - 1].format(shop=f"{article} {shop} shop", form=FORMS[form])]
+    called = shop_of(shop)
+    article = "an" if called[:1].lower() in "aeiou" else "a"
+    lines = [INSTRUCTIONS[attempt - 1].format(shop=f"{article} {called}", form=form_text(form, names))]
     for example_title, example_description, tags in shots_for(shop):
         lines += ["", f"Title: {example_title}"] + ([f"Description: {example_description}"] if description else [])
         lines += [f"Tags: {', '.join(tags_of_shot(tags, form))}"]
     lines += ["", f"Title: {title}"] + ([f"Description: {description}"] if description else []) + ["Tags:"]
     return "\n".join(lines)
-
-
-def parse_tags(reply: str) -> tuple[str, ...] | None:
-    """The tags in a raw reply, in their order, or None when it is not a list of at least three different tags.
-
-    Three shapes are read: a line of tags between commas (the first line with a comma; others are not read), a list of three or
-    more numbered or dotted lines, and a JSON list, fenced or not, as larger models like to write it.
-    A tag has 1 to 4 words, at most 40 characters, and letters, digits, space and &'/+%- only; everything is lower case.
-    """
-    tags = []
-    for piece in _pieces(reply[:4000].strip()):
-        tag = " ".join(_TRAILING.sub("", _LEADING.sub("", piece)).lower().split())
-        if tag not in tags and len(tag) <= 40 and 1 <= len(tag.split()) <= 4 and _TAG.fullmatch(tag):
-            tags.append(tag)
-    return tuple(tags) if len(tags) >= 3 else None
-
-
-def _pieces(reply: str) -> list[str]:
-    bracket = re.search(r"\[.*?\]", reply, re.DOTALL)
-    if bracket:
-        try:
-            found = json.loads(bracket.group())
-            return [piece for piece in found if isinstance(piece, str)]
-        except json.JSONDecodeError:
-            pass
-    lines = [line.strip() for line in re.sub(r"(?i)^tags\s*:", "", reply).strip().split("\n") if line.strip()]
-    if len(lines) >= 3 and all(re.match(r"(\d+[.)]|[-*•])\s", line) and "," not in line for line in lines):
-        return [line.lstrip("•") for line in lines]
-    return next((line for line in lines if "," in line), "").split(",")

@@ -102,7 +102,8 @@ def merge(counts: Mapping[str, int], vector_of: Mapping[str, Tensor], threshold:
 
 # ---------------------------------------------------------------------------------------------- how broad a tag is
 
-# Tags whose breadth nobody doubts: the examples of the prompt, and those that set the bar between broad and narrow.
+# Tags whose breadth nobody doubts: the examples of the prompt, and those that set the bar between broad and narrow. The question
+# names no shop and speaks of words alone, so these serve whatever is sold: "food" fits any of many things also beside films.
 BROAD = ("food", "product", "household item", "thing", "kitchen", "good quality"), ("stuff", "useful", "grocery", "everyday")
 NARROW = ("passion fruit", "popover pan", "movie night", "fondue", "oyster crackers", "melon baller"), \
     ("maple syrup", "garlic press", "birthday cake", "rolling pin")

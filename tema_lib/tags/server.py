@@ -17,8 +17,25 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from openai import APIConnectionError, APITimeoutError, AsyncOpenAI, OpenAI, OpenAIError, Timeout
 
+from .reading import CUT, plain
+
 REQUEST = {"temperature": 0, "seed": 0, "max_tokens": 48}     # ours: as greedy as a server can be, as long as with `llm.Decoding`
+# A field that a server does not know, or a value that it does not take, by the words of those seen so far.
+UNWANTED = re.compile(r"unsupported|not support|extra|forbidden|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|"
+                      r"deprecated|invalid (?:field|parameter|argument|property)|additional propert", re.IGNORECASE)
+ITEMS_OWN = (400, 403, 413, 422)         # with these a server may refuse one prompt (its content, its length), or every request
 ODD = (AttributeError, IndexError, TypeError, ValueError)     # what reading a web page, or an error sent with status 200, raises
+
+
+class _Refused(Exception):
+    """No reply, which may be this prompt's fault: `error` to raise if it is not, `reason` to keep if it is.
+
+    lasting: False where another try, after the server was set right, may do better.
+    """
+
+    def __init__(self, error: Exception, reason: str, lasting: bool = True):
+        super().__init__(reason)
+        self.error, self.reason, self.lasting = error, reason, lasting
 
 
 def as_messages(prompt: str) -> list[dict[str, str]]:
@@ -38,6 +55,24 @@ def as_messages(prompt: str) -> list[dict[str, str]]:
     return [*messages, {"role": "user", "content": opening + question}]
 
 
+def about_an_example(prompt: str) -> str:
+    """The same question about a product of ours: the first example of the prompt, or a spoon where it has none."""
+    *shown, question = prompt.split("\n\n")
+    label = "\n" + question.rpartition("\n")[2]
+    examples = [before for paragraph in shown for before, answered, _ in [paragraph.rpartition(label)] if answered]
+    spoon = "Five tags for a product, separated by commas.\n\nTitle: Wooden spoon\nTags:"
+    return "\n\n".join([*shown, examples[0] + label]) if examples else spoon
+
+
+def _text(content) -> str:
+    """The content of a message as text; some servers send it in parts, those of the reasoning among them."""
+    if isinstance(content, list):
+        parts = [part if isinstance(part, dict) else {"text": part} for part in content]
+        said = [part.get("text") for part in parts if part.get("type", "text") in ("text", "output_text")]
+        content = "".join(text for text in said if isinstance(text, str))
+    return (content or "").strip()
+
+
 class ServerModel:
     """A language model that answers at `url`, such as "http://127.0.0.1:8000/v1".
 
@@ -47,8 +82,11 @@ class ServerModel:
     status 429 or 5xx. A key is read from the environment variable TEMA_API_KEY whenever it is needed (at OpenAI's own address
     OPENAI_API_KEY serves as well), and kept nowhere; TEMA_API_KEY set to nothing sends none.
 
-    `.name`, `.fingerprint` and `.settings` (JSON text) say what produced a reply, as far as that can be known.
+    `.name`, `.fingerprint` and `.settings` (JSON text) say what produced a reply, as far as that can be known. `.refused` says
+    which prompts the server refused, and why: they have None for a reply.
     """
+
+    may_change = True            # the same name and address may answer better tomorrow: an unusable reply is not final
 
     def __init__(self, url: str, model: str | None = None, request: Mapping | None = None, concurrency: int = 4, timeout: float = 120,
                  retries: int = 5):
@@ -58,14 +96,20 @@ class ServerModel:
         self.model = model or self._only_model()
         self.name = next((path.name for path in (PurePosixPath(self.model), PureWindowsPath(self.model)) if path.is_absolute()), self.model)
         self.fingerprint = f"unknown weights: {self.name} at {self.url}"      # the name is never a path of a machine
-        self.request = {field: value for field, value in {**REQUEST, **(request or {})}.items() if value is not None}
-        self.settings = json.dumps({"endpoint": "chat/completions", "messages": "examples as turns", **self.request}, sort_keys=True)
+        self.chosen, self.refused = frozenset(request or ()), {}
+        ours = {field: value for field, value in REQUEST.items() if field != "max_tokens" or "max_completion_tokens" not in self.chosen}
+        self.request = {field: value for field, value in {**ours, **(request or {})}.items() if value is not None}
+
+    @property
+    def settings(self) -> str:
+        """What is sent beside the prompt, as JSON text; shorter than at first where the server does not take a field of `REQUEST`."""
+        return json.dumps({"endpoint": "chat/completions", "messages": "examples as turns", **self.request}, sort_keys=True)
 
     def generate_batches(self, prompts: Sequence[str]) -> Iterator[tuple[list[int], list[str]]]:
         """Yields (places in `prompts`, replies) as they come, so that the caller can keep what is done so far.
 
-        Raises ConnectionError when the server gives up, after all that it answered before. Closing the generator, or Ctrl-C,
-        cancels what is under way.
+        A reply is None where the server refuses this one prompt. Raises ConnectionError when the server gives up, after all
+        that it answered before. Closing the generator, or Ctrl-C, cancels what is under way.
         """
         # The requests run in a thread of their own: a notebook's own thread has an event loop already.
         finished, loop = queue.SimpleQueue(), asyncio.new_event_loop()
@@ -93,8 +137,9 @@ class ServerModel:
         A local model gives log-odds here; not every server shows the probabilities that this would take.
         """
         for places, replies in self.generate_batches(prompts):
-            begins = lambda reply, word: reply.lower().startswith(word.strip().lower())
-            yield places, ["1.0" if begins(reply, first) else "-1.0" if begins(reply, second) else "0.0" for reply in replies]
+            begins = lambda reply, word: re.match(rf"\W*{re.escape(word.strip())}", plain(reply.removesuffix(CUT)), re.IGNORECASE)
+            yield places, [None if reply is None else "1.0" if begins(reply, first) else "-1.0" if begins(reply, second) else "0.0"
+                           for reply in replies]
 
     async def _ask(self, prompts: Sequence[str], done: Callable) -> None:
         """Calls `done` with each (place, reply). The first failure cancels the rest."""
@@ -102,7 +147,7 @@ class ServerModel:
 
         async def keep_asking(client):
             for place, prompt in waiting:
-                done((place, await self._reply(client, prompt)))
+                done((place, await self._answer(client, prompt)))
 
         try:
             async with self._client(AsyncOpenAI) as client, asyncio.TaskGroup() as group:
@@ -111,20 +156,67 @@ class ServerModel:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
-    async def _reply(self, client: AsyncOpenAI, prompt: str) -> str:
-        answer = "no JSON"
+    async def _answer(self, client: AsyncOpenAI, prompt: str) -> str | None:
+        """The reply to one prompt; None, with the reason in `refused`, where the server refuses this one alone.
+
+        A refusal is this prompt's where the same question about one of our own example products is answered; else every
+        request would fail, and the error is raised.
+        """
         try:
-            answer = await client.chat.completions.create(model=self.model, messages=as_messages(prompt), extra_body=self.request)
-            message = answer.choices[0].message
-            reply = (message.content or "").strip()
+            return await self._reply(client, prompt)
+        except _Refused as refusal:
+            try:
+                await self._reply(client, about_an_example(prompt))
+            except _Refused as general:
+                raise general.error from None
+            if not refusal.lasting:
+                return ""
+            self.refused[prompt] = refusal.reason
+            return None
+
+    async def _reply(self, client: AsyncOpenAI, prompt: str) -> str:
+        """Raises _Refused for what may be this prompt's fault, ConnectionError for all else."""
+        answer, sent = "no JSON", dict(self.request)
+        try:
+            answer = await client.chat.completions.create(model=self.model, messages=as_messages(prompt), extra_body=sent)
+            choice = answer.choices[0]
+            message = choice.message
+            reply = _text(message.content)
         except OpenAIError as error:
+            if self._leave_out(error, sent):
+                return await self._reply(client, prompt)
+            if getattr(error, "status_code", None) in ITEMS_OWN:
+                raise _Refused(self._no_reply(error), self._said(error)) from None
             raise self._no_reply(error) from None
         except ODD:
-            raise self._no_reply(f"not a chat completion: {answer}") from None
-        if not reply and (getattr(message, "reasoning", None) or getattr(message, "reasoning_content", None)):
-            raise ValueError(f"{self.name} at {self.url} spent all its max_tokens on thinking: switch that off, or give "
-                             'ServerModel a longer request={"max_tokens": 2000}.')
-        return reply
+            raise _Refused(self._no_reply(f"not a chat completion: {answer}"), "no answer in the reply") from None
+        limit = next((name for name in ("max_completion_tokens", "max_tokens") if name in sent), "max_tokens")
+        ended = getattr(choice, "finish_reason", None)
+        thought = getattr(message, "reasoning", None) or getattr(message, "reasoning_content", None)
+        if not reply and thought or reply and ended == "length" and not plain(reply):
+            raise _Refused(ValueError(
+                f"{self.name} at {self.url} spent all its {limit} on thinking: switch that off (many servers take --request "
+                f"""'chat_template_kwargs={{"enable_thinking": false}}'), or leave it room with --request {limit}=2000 """
+                "(in Python: ServerModel(request={...}))."), "spent all its tokens on thinking", lasting=False)
+        if not reply and (ended == "content_filter" or message.content is None):
+            reason = str(getattr(message, "refusal", None) or "content filter" * (ended == "content_filter") or "an empty message")
+            raise _Refused(self._no_reply(reason), self._said(reason))
+        return reply + CUT if reply and ended in ("length", "content_filter") else reply
+
+    def _leave_out(self, error: OpenAIError, sent: Mapping) -> bool:
+        """True when the error names a field of ours that this server does not take, and the request goes without it from now on.
+
+        Fields that the caller chose are not touched: there the message says what to do.
+        """
+        if getattr(error, "status_code", None) not in (400, 422) or not UNWANTED.search(said := str(error)):
+            return False
+        for field in sent:
+            if field not in self.chosen and re.search(rf"\b{field}\b", said):
+                value = self.request.pop(field, None)          # None: another request was told the same just before
+                if field == "max_tokens" and value is not None:
+                    self.request.setdefault("max_completion_tokens", value)
+                return True
+        return False
 
     def _only_model(self) -> str:
         with self._client(OpenAI) as client:
@@ -144,16 +236,22 @@ class ServerModel:
                     timeout=Timeout(self.timeout, connect=min(self.timeout, 10)))
 
     def _no_reply(self, error: Exception | str) -> ConnectionError:
-        """Says in one sentence what happened and what to do, without the key, which a server might repeat."""
+        """Says in one sentence what happened and what to do."""
         status = getattr(error, "status_code", None)
         if isinstance(error, APITimeoutError):
             what = f"no answer within {self.timeout:g} s"
         else:
             what = f"no connection, {error.__cause__}" if isinstance(error, APIConnectionError) else str(error)
-        what = " ".join(what.replace(_key(self.url) or "\0", "***").split())[:300]
+        what = self._said(what)
         remedy = "put a valid key into the environment variable TEMA_API_KEY" if status in (401, 403) else "check the server and the model's name"
+        if status in (400, 422):
+            remedy = "check the model's name, and the fields of the request: --request FIELD= takes one away, --request FIELD=VALUE sets it,"
         name = getattr(self, "model", "any model")             # it has none yet while it asks for the list
         return ConnectionError(f"No reply from {name} at {self.url} ({what}): {remedy} and run again; replies so far are kept.")
+
+    def _said(self, error: Exception | str) -> str:
+        """What the server says, on one line and without the key, which it might repeat."""
+        return " ".join(str(error).replace(_key(self.url) or "\0", "***").split())[:300]
 
 
 def _key(url: str) -> str:

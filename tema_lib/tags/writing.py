@@ -86,31 +86,65 @@ def write_tags(catalogue: Catalogue, llm, store: ReplyStore, config: TagConfig =
 def prompt_for(items, item: int, config: TagConfig = TagConfig(), attempt: int = 1) -> str:
     """The prompt for one item (global id); its domain chooses shop and examples."""
     shop = config.domain_names[items.domain_of_item[item]]
-    return write_prompt(items.title[item], items.description[item], shop, config.form, attempt, config.title_limit)
+    return write_prompt(items.title[item], items.description[item], shop, config.form, attempt, config.title_limit, config.domain_names)
 
 
-def ask(prompts: Sequence[str], llm, store: ReplyStore, progress: str = "tags", choices: tuple[str, str] | None = None) -> list[str]:
+def ask(prompts: Sequence[str], llm, store: ReplyStore, progress: str = "tags", choices: tuple[str, str] | None = None,
+        usable: Callable[[str], object] = bool) -> list[str]:
     """The replies to `prompts`: from the store, else from the model, whose every batch enters the store at once.
 
     So a stopped run goes on where it was, and the same prompt is never asked twice. Prompts are asked in groups that
     begin alike (same shop, same examples), because the model reads a common beginning only once.
     choices: two words; the reply is then the log-odds of the first against the second, as text.
+
+    A server may be set right under the same name and address (`llm.may_change`): of its replies only those that are `usable`
+    stay, the others are asked anew by the next run. What it refused, the store notes; the reply is "" then, and the question
+    is not put again. Raises OSError where replies are missing and the store cannot be written.
     """
-    settings = llm.settings if choices is None else json.dumps({"choices": choices, **json.loads(llm.settings)}, sort_keys=True)
-    keys = [reply_key(llm.fingerprint, prompt, settings) for prompt in prompts]
-    replies = {key: reply for key in set(keys) if (reply := store.get(key)) is not None}
-    missing = {prompt: key for prompt, key in zip(prompts, keys) if key not in replies}
+    may_change = getattr(llm, "may_change", False)
+    if may_change and (wanted := store.refusal(reply_key(llm.fingerprint, "", llm.settings))):
+        llm.request = json.loads(wanted)                       # it refused these fields once, and took those
+    before, settings = llm.settings, _settings(llm, choices)
+    key_of = {prompt: reply_key(llm.fingerprint, prompt, settings) for prompt in prompts}
+    replies = {prompt: reply for prompt, key in key_of.items() if (reply := store.get(key)) is not None and (usable(reply) or not may_change)}
+    if may_change:
+        replies |= {prompt: "" for prompt, key in key_of.items() if prompt not in replies and store.refusal(key) is not None}
+    missing = [prompt for prompt in key_of if prompt not in replies]
+    store.must_be_writable(len(missing))
     groups: dict[str, list[str]] = {}
     for prompt in missing:
         groups.setdefault(prompt.rpartition("\n\n")[0], []).append(prompt)
     with tqdm(total=len(missing), desc=progress, unit="item", disable=not missing) as bar:
         for group in groups.values():
             for places, texts in (llm.generate_batches(group) if choices is None else llm.choose_batches(group, *choices)):
-                asked = [group[place] for place in places]
-                store.put(Reply(llm.name, llm.fingerprint, prompt, settings, text) for prompt, text in zip(asked, texts))
-                replies |= {missing[prompt]: text for prompt, text in zip(asked, texts)}
-                bar.update(len(asked))
-    return [replies[key] for key in keys]
+                said = dict(zip((group[place] for place in places), texts))
+                now = _settings(llm, choices)
+                store.put([Reply(llm.name, llm.fingerprint, prompt, now, text) for prompt, text in said.items()
+                           if text is not None and (usable(text) or not may_change)], replace=may_change)
+                if refused := {reply_key(llm.fingerprint, prompt, now): llm.refused[prompt] for prompt, text in said.items() if text is None}:
+                    store.refuse(llm.fingerprint, refused)
+                if now != settings:                            # the server wanted other fields: what it once said to these counts
+                    store.refuse(llm.fingerprint, {reply_key(llm.fingerprint, "", before): json.dumps(llm.request)})
+                    return ask(prompts, llm, store, progress, choices, usable)
+                replies |= {prompt: text or "" for prompt, text in said.items()}
+                bar.update(len(said))
+    return [replies[prompt] for prompt in prompts]
+
+
+def _settings(llm, choices: tuple[str, str] | None) -> str:
+    """The settings as they stand in a reply's key."""
+    return llm.settings if choices is None else json.dumps({"choices": choices, **json.loads(llm.settings)}, sort_keys=True)
+
+
+def refused_items(items, llm, store: ReplyStore, config: TagConfig = TagConfig()) -> dict[int, str]:
+    """The items (global ids) whose question the server refused, in either wording, and why."""
+    found = {}
+    for item in range(1, len(items.title)):
+        keys = [reply_key(llm.fingerprint, prompt_for(items, item, config, attempt), llm.settings) for attempt in (1, 2)]
+        reasons = [reason for key in keys if (reason := store.refusal(key)) is not None]
+        if reasons and has_text(items, item):
+            found[item] = reasons[0]
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- 1 draft
@@ -153,7 +187,7 @@ def draft(catalogue: Catalogue, chosen: Sequence[int], llm, store: ReplyStore, c
 
 def _ask_and_check(catalogue: Catalogue, chosen: Sequence[int], attempt: int, llm, store: ReplyStore, config: TagConfig, result: Draft) -> None:
     prompts = [prompt_for(catalogue.items, item, config, attempt) for item in chosen]
-    replies = ask(prompts, llm, store, "tags" if attempt == 1 else "tags, second wording")
+    replies = ask(prompts, llm, store, "tags" if attempt == 1 else "tags, second wording", usable=parse_tags)
     tags = [parse_tags(reply) or () for reply in replies]
     catalogue.learn(tag for row in tags for tag in row)
     for item, reply, row in zip(chosen, replies, tags):
@@ -183,7 +217,8 @@ def refusal(catalogue: Catalogue, item: int, tag: str, config: TagConfig) -> str
 
 def refine(catalogue: Catalogue, proposals: Draft, llm, store: ReplyStore, config: TagConfig = TagConfig()) -> Refinement:
     """The list that both shops share. `proposals` grows by what the rounds ask for."""
-    broad = lambda tags: breadth(tags, lambda prompts: [float(reply) for reply in ask(prompts, llm, store, "how broad", (ANYTHING, ONE))])
+    judged = lambda replies: [float(reply or 0) for reply in replies]           # no answer: neither broad nor narrow
+    broad = lambda tags: breadth(tags, lambda prompts: judged(ask(prompts, llm, store, "how broad", (ANYTHING, ONE), usable=float)))
     rounds: list[Round] = []
     while True:
         kept, leader_of, fate = settle(proposals.proposed, catalogue.vector_of, broad, threshold=config.merge, min_items=config.min_items,
