@@ -27,7 +27,8 @@ from tema_lib.data.interactions import DataError
 
 PICTURE_FORMATS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 LARGEST_PICTURE = 8 * 2**20             # bytes
-MOST_PIXELS, SMALLEST_SIDE = 40_000_000, 8      # shops answer with a picture of 1 x 1 where there is none
+MOST_PIXELS = 50_000_000                # a small file can claim to be a huge picture and fill the memory
+SMALLEST_SIDE = 8                       # shops answer with a picture of 1 x 1 where there is none
 
 
 def download_pictures(addresses: dict[str, str], folder: Path | str, *, threads: int = 8,
