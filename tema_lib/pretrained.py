@@ -236,10 +236,10 @@ def _from_hub(hub_id: str) -> Path:
     try:
         return Path(snapshot_download(hub_id, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"]))
     except Exception as error:  # no network, offline mode, no such model, no permission, a name the hub does not allow
-        asked = "is not asked (HF_HUB_OFFLINE)" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else "was asked"
+        offline = os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE")
         raise FileNotFoundError(
-            f"There is no folder {hub_id!r}, and no hub model of this name is here or could be downloaded (the hub {asked}): "
-            f"check the name and the network, or use one of {', '.join(PINNED)}."
+            f"There is no folder {hub_id!r}, and no hub model of this name could be downloaded"
+            f"{' (the variable HF_HUB_OFFLINE forbids to ask)' if offline else ''}: check the name and the network, or use one of {', '.join(PINNED)}."
         ) from error
 
 
