@@ -13,6 +13,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
@@ -117,8 +120,6 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(TEMA_ARTIFACTS=str(build / "artifacts" / name), TEMA_RESULTS=str(results),
                       PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # idle threads sleep instead of spinning
-    os.environ.setdefault("OMP_NUM_THREADS", "1")            # the notebooks' reference numbers were made with one
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
     start = time.time()
