@@ -20,6 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 BASE = {"items": 15_625, "users": 5_000, "length": 1.0, "max_length": 50}
 AXES = {"items": [{"items": items} for items in (15_625, 62_500, 250_000)], "users": [{"users": users} for users in (5_000, 20_000, 80_000)],
@@ -107,7 +110,6 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_growth.json")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if chosen.point:
         return print(json.dumps(one_point(**json.loads(chosen.point), seconds=chosen.seconds)))
     points = {}

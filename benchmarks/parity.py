@@ -26,7 +26,9 @@ import peers
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 KEPT = ROOT / "build" / "parity"
 RATES = (1e-3, 3e-3)
 SHAPE = {"hidden": 64, "heads": 2, "layers": 2, "max_length": 50, "dropout": 0.2}

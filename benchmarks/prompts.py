@@ -7,6 +7,7 @@ stand the controls: shuffled tags, title words, the list without the model's wor
 """
 
 import argparse
+import os
 import platform
 import sys
 from dataclasses import replace
@@ -14,6 +15,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def measures(tags, run, form):

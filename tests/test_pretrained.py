@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import threading
 import zipfile
 from dataclasses import replace
@@ -115,6 +116,87 @@ def test_truncated_weights_are_noticed(small_wheel):
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"damaged: delete this folder"):
         resolve(small_wheel.name)
+
+
+def changed_in_place(folder):
+    """One byte of the weights: the size stays, and so does all that a header says."""
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(bytes(content))
+
+
+DAMAGES = {
+    "another byte": changed_in_place,
+    "no configuration": lambda folder: (folder / "config.json").unlink(),
+    "cut configuration": lambda folder: (folder / "config.json").write_text('{"model_ty'),
+    "no weights": lambda folder: (folder / "model.safetensors").unlink(),
+    "cut note": lambda folder: (folder / "tema.json").write_text('{"name": '),
+    "empty note": lambda folder: (folder / "tema.json").write_text("{}"),
+    "note of numbers": lambda folder: (folder / "tema.json").write_text("[1]"),
+    "nothing left": lambda folder: [path.unlink() for path in folder.iterdir()],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_folder_of_ours_is_refused_and_made_anew_once_it_is_deleted(small_wheel, damage):
+    folder = resolve(small_wheel.name)
+    right = fingerprint(folder)
+    DAMAGES[damage](folder)
+    with pytest.raises(ValueError, match="delete this folder and run python -m tema_lib.pretrained") as error:
+        resolve(small_wheel.name)
+    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+    shutil.rmtree(folder)
+    assert fingerprint(resolve(small_wheel.name)) == right
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_its_variable(small_wheel, tmp_path, monkeypatch):
+    (tmp_path / "a file").write_text("")
+    monkeypatch.setenv("TEMA_CACHE", str(tmp_path / "a file" / "cache"))
+    with pytest.raises(FileNotFoundError, match=r"could not be written to .*a file/cache \(Not a directory\).*TEMA_CACHE") as error:
+        resolve(small_wheel.name)
+    assert "Errno" not in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_full_disk_during_the_conversion_leaves_nothing(small_wheel, tmp_path, monkeypatch):
+    resource, signal = pytest.importorskip("resource"), pytest.importorskip("signal")
+    convert, before = pretrained.CONVERSIONS[small_wheel.name], resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(source, folder):  # the wheel is here; from now on the system refuses to write files of more than 64 bytes
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+        convert(source, folder)
+
+    with monkeypatch.context() as patch, pytest.raises(FileNotFoundError, match=r"could not be written to .* \(File too large\): make room"):
+        patch.setitem(pretrained.CONVERSIONS, small_wheel.name, full)
+        try:
+            resolve(small_wheel.name)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert left_in_cache(tmp_path) == []
+    assert resolve(small_wheel.name).is_dir()
+
+
+def test_twins_that_macos_leaves_are_no_weights(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    before = fingerprint(resolve(tmp_path))
+    (tmp_path / "._model.safetensors").write_bytes(b"\0\5\x16\7Mac OS X")
+    assert fingerprint(resolve(tmp_path)) == before
+
+
+@pytest.mark.parametrize("given, words", [
+    ("someone/some-model", "no hub model of this name could be downloaded .the variable HF_HUB_OFFLINE"),
+    ("some--one/mo..del", "no hub model of this name could be downloaded .the variable HF_HUB_OFFLINE"),
+    ("model.gguf", "model.gguf is a file: give the folder"),
+    ("", "There is no model ''"),
+    ("https://models.example/one", "There is no model 'https"),
+])
+def test_what_is_no_model_is_explained_in_one_sentence(tmp_path, monkeypatch, given, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(FileNotFoundError, match=words) as error:
+        resolve(given)
+    assert "\n" not in str(error.value) and "Error" not in str(error.value)
 
 
 def test_a_local_folder_needs_safetensors_and_an_unknown_name_is_explained(tmp_path):

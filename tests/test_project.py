@@ -115,15 +115,47 @@ def imported(path):
             yield from (f"{base}.{alias.name}" for alias in node.names if base.startswith("tema_lib"))
 
 
-@pytest.mark.parametrize("given,threads", [({}, "1"), ({"OMP_NUM_THREADS": "2"}, "2")])
-def test_one_setting_for_threads_and_quiet_ones(given, threads):
-    """Without a word one thread that waits passively; OMP_NUM_THREADS, which `make ... THREADS=n` sets, decides otherwise."""
+def printed(code, given):
+    """What a fresh Python prints whose environment says nothing about threads but what is given."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_", "TEMA_"))}
-    code = "import os, tema_lib, torch; print(torch.get_num_threads(), os.environ['OMP_WAIT_POLICY'])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare | given | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [threads, "PASSIVE"]
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert "export OMP_NUM_THREADS := $(THREADS)" in makefile and "export OMP_WAIT_POLICY ?= PASSIVE" in makefile
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare | given | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+                          text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize("given", [{}, {"OMP_NUM_THREADS": "2"}])
+def test_an_import_changes_neither_the_environment_nor_the_threads(given):
+    """Who uses the library in a program of their own keeps their own threads."""
+    own = printed("import torch; print(torch.get_num_threads())", given)
+    code = ("import os; before = dict(os.environ)\nimport tema_lib; now = dict(os.environ)\nimport tema_lib.pipeline, torch\n"
+            "print(torch.get_num_threads(), before == now, [name for name in os.environ if 'OMP' in name or 'MKL' in name])")
+    assert printed(code, given) == [*own, "True", str(list(given))]
+
+
+HEAVY = re.compile(r"^\s+(import torch|from tema_lib\.(pipeline|notebook|models|training|evaluation|features)\b)", re.M)
+WORKERS = ("ours.py", "parity_rectools.py", "peer_")                     # speed.py and parity.py start them, with an environment
+COMMANDS = [path for folder in ("tools", "benchmarks") for path in sorted((ROOT / folder).glob("*.py"))
+            if "__main__" in path.read_text(encoding="utf-8") and HEAVY.search(path.read_text(encoding="utf-8")) and not path.name.startswith(WORKERS)]
+
+
+@pytest.mark.parametrize("given,threads", [({}, "1"), ({"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "ACTIVE"}, "2")])
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)
+def test_a_command_sets_threads_before_torch_is_there(path, given, threads):
+    """Without a word one thread that waits passively; OMP_NUM_THREADS, which `make ... THREADS=n` sets, decides otherwise."""
+    code = (f"import os, runpy, sys; sys.path[:0] = [{str(path.parent)!r}]; runpy.run_path({str(path)!r}, run_name='read')\n"
+            "print('torch' in sys.modules, os.environ['OMP_NUM_THREADS'], os.environ['OMP_WAIT_POLICY'])")
+    assert printed(code, given) == ["False", threads, given.get("OMP_WAIT_POLICY", "PASSIVE")]
+
+
+def test_all_commands_that_compute_are_among_these():
+    assert {"chain.py", "tags.py", "compare.py", "systems.py", "growth.py", "tagging.py", "parity.py", "batches.py", "prompts.py"} <= {
+        path.name for path in COMMANDS}
+
+
+@pytest.mark.parametrize("given,threads", [({}, "1"), ({"OMP_NUM_THREADS": "2"}, "2")])
+def test_explain_and_the_notebooks_compute_with_one_thread_unless_told_otherwise(given, threads):
+    code = "import os, runpy; runpy.run_module('tema_lib.explain', run_name='read'); print(os.environ['OMP_NUM_THREADS'], os.environ['OMP_WAIT_POLICY'])"
+    assert printed(code, given) == [threads, "PASSIVE"]
+    assert printed("import torch; from tema_lib.notebook import setup; setup(); print(torch.get_num_threads())", given) == [threads]
 
 
 def test_imports_point_one_way():

@@ -15,6 +15,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
@@ -134,8 +137,6 @@ def main():
     chosen = arguments()
     if not NOTEBOOKS:
         sys.exit("There are no notebooks in notebooks/: is the checkout complete?")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # idle threads sleep instead of spinning; both before torch is imported
-    os.environ.setdefault("OMP_NUM_THREADS", "1")            # the notebooks' reference numbers were made with one
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     data, name = data_set(chosen.data)
     systems = chosen.systems.split()
@@ -152,7 +153,7 @@ def main():
                       PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
 
     start = time.time()
-    print(f"Data: {name}; {'fast' if chosen.fast else 'full'}; seed {chosen.seed}; tags: {experiment.tags_source['source']}.", flush=True)
+    print(f"Data: {name}; {'fast' if chosen.fast else 'full'}; seed {chosen.seed}; tags: {experiment.export.name if experiment.export else 'live'}.", flush=True)
     say("Look at", remarks)
     print("Model weights", flush=True)
     if subprocess.call([sys.executable, "-m", "tema_lib.pretrained"], cwd=ROOT) != 0:

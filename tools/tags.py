@@ -18,6 +18,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 LISTED = 20                          # refused items that are named one by one
 
 
@@ -109,7 +112,6 @@ def sentence(error):
 
 def main():
     chosen = arguments()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from chain import check, data_set
 
     data, name = data_set(chosen.data)

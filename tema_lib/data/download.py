@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -34,7 +35,7 @@ LONGEST_WAIT = 120.0                    # seconds; a server that asks for more i
 SPARE = 64 * 2**20                      # bytes that stay free on the disk
 BLOCK = 2**18
 TIMEOUT = 60.0
-BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)     # ask again; HTTPError is told apart before
+BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)  # ask again
 
 
 class _OnlyHttp(urllib.request.HTTPRedirectHandler):
@@ -73,6 +74,19 @@ def pause(error, failures: int, sleep: Callable[[float], None]) -> None:
     sleep(min(max(seconds, 0.0), LONGEST_WAIT))
 
 
+def in_words(error) -> str:
+    """What went wrong with a connection, for those who do not know its exceptions."""
+    cause = getattr(error, "reason", None) if not isinstance(error, urllib.error.HTTPError) else error
+    cause = cause if isinstance(cause, Exception) else error
+    if isinstance(cause, urllib.error.HTTPError):
+        return f"the server answered {cause.code} {cause.reason}"
+    if isinstance(cause, TimeoutError):
+        return f"no answer within {TIMEOUT:.0f} s"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not trusted: {cause.verify_message}"
+    return getattr(cause, "strerror", None) or "the connection broke off"
+
+
 def worth_another_try(error) -> bool:
     """Not where the server has said plainly that it will not give the file."""
     return not isinstance(error, urllib.error.HTTPError) or error.code == 429 or error.code >= 500
@@ -88,19 +102,27 @@ def download(address: str, path: Path | str, *, sha256: str = "", sleep: Callabl
     """
     _checked_address(address)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):                         # two runs never write into the same part
-        if path.is_file():
-            return _already_here(address, path, sha256)
-        part = path.with_name(path.name + ".part")
-        marks = _fetch(address, part, sleep)
-        digest = _verified(address, part, sha256)
-        note = {"address": address, "size": part.stat().st_size, "sha256": digest, "published_checksum": bool(sha256), **marks}
-        _write_note(path, note)
-        os.replace(part, path)
-        _note_of(part).unlink(missing_ok=True)
-    Path(f"{path}.lock").unlink(missing_ok=True)
-    return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):                     # two runs never write into the same part
+            if path.is_file():
+                return _already_here(address, path, sha256)
+            part = path.with_name(path.name + ".part")
+            marks = _fetch(address, part, sleep)
+            digest = _verified(address, part, sha256)
+            note = {"address": address, "size": part.stat().st_size, "sha256": digest, "published_checksum": bool(sha256), **marks}
+            _write_note(path, note)
+            os.replace(part, path)
+            _note_of(part).unlink(missing_ok=True)
+        Path(f"{path}.lock").unlink(missing_ok=True)
+        return path
+    except OSError as error:                               # those of the network were dealt with where they came
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path} cannot be written ({error.strerror or error}): make room, let the folder be written, or choose another "
+                     "one; the same command goes on from here.")
 
 
 def _already_here(address: str, path: Path, sha256: str) -> Path:
@@ -173,7 +195,7 @@ def _fetch(address: str, part: Path, sleep) -> dict:
             now = part.stat().st_size if part.is_file() else 0
             failures = 1 if now > before else failures + 1      # a connection that brings something may break as often as it likes
             if failures >= TRIES:
-                raise DataError(f"{address} could not be fetched after {TRIES} tries ({type(reason).__name__}: {reason}); "
+                raise DataError(f"{address} could not be fetched after {TRIES} tries ({in_words(reason)}); "
                                 "the same command goes on from here later.") from None
             pause(reason, failures, sleep)
     finally:
@@ -258,6 +280,7 @@ def _write_note(path: Path, note: dict) -> None:
 
 def _read_note(path: Path) -> dict:
     try:
-        return json.loads(_note_of(path).read_text(encoding="utf-8"))
+        note = json.loads(_note_of(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return note if isinstance(note, dict) else {}

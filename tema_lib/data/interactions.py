@@ -420,13 +420,17 @@ def shuffle_ties(interactions: pd.DataFrame, seed: int) -> pd.DataFrame:
 # ---------------------------------------------------------------------------------------------- global ids
 
 def encode_ids(raw: RawData) -> Items:
-    """One global id space: 0 = padding, 1..N with all of domain A before all of domain B, in file order."""
+    """One global id space: 0 = padding, 1..N with all of domain A before all of domain B, in file order.
+
+    Raises `DataError` that names all pictures that are missing.
+    """
     table = pd.concat([raw.items[raw.items["domain"] == domain] for domain in DOMAINS], ignore_index=True)
     names = ("", *table["item_id"])
     images = (None, *(raw.folder / image if image else None for image in table["image"]))
-    for image in images:
-        if image is not None and not image.is_file():
-            raise DataError(f"{raw.folder / 'items.tsv'}: picture {image} is missing; leave the column empty for items without one.")
+    if missing := [image for image in dict.fromkeys(images) if image is not None and not image.is_file()]:
+        more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
+        raise DataError(f"{raw.folder / 'items.tsv'}: {len(missing):,} pictures are missing ({', '.join(map(str, missing[:5]))}{more}): "
+                        "bring them, or leave the column empty for items without one.")
     return Items(names, ("", *table["title"]), ("", *table["description"]), images,
                  np.concatenate([[-1], table["domain"].map(DOMAINS.index)]).astype("int64"),
                  {name: index for index, name in enumerate(names) if index})

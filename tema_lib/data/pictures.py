@@ -22,12 +22,13 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from tema_lib.data.download import BROKEN, pause, request, worth_another_try
+from tema_lib.data.download import BROKEN, pause, request, unwritable, worth_another_try
 from tema_lib.data.interactions import DataError
 
 PICTURE_FORMATS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 LARGEST_PICTURE = 8 * 2**20             # bytes
-MOST_PIXELS, SMALLEST_SIDE = 40_000_000, 8      # shops answer with a picture of 1 x 1 where there is none
+MOST_PIXELS = 50_000_000                # a small file can claim to be a huge picture and fill the memory
+SMALLEST_SIDE = 8                       # shops answer with a picture of 1 x 1 where there is none
 
 
 def download_pictures(addresses: dict[str, str], folder: Path | str, *, threads: int = 8,
@@ -35,20 +36,25 @@ def download_pictures(addresses: dict[str, str], folder: Path | str, *, threads:
     """({item_id: file name in `folder`}, {reason: number of items without a picture}).
 
     A picture that is here is kept.  One that is too large, of another type, or cannot be decoded whole, is left out and counted.
+    Raises `DataError` for a folder that cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    here = {path.stem: path.name for path in folder.iterdir() if path.suffix.lstrip(".") in PICTURE_FORMATS.values()}
-    found = {item: here[_stem(item)] for item in addresses if _stem(item) in here}
-    wanted = [item for item in addresses if item not in found]
+    folder, pool = Path(folder), ThreadPoolExecutor(threads)
     left_out = Counter()
-    with ThreadPoolExecutor(threads) as pool:
-        for item, (name, reason) in zip(wanted, tqdm(pool.map(lambda item: _picture(addresses[item], folder / _stem(item), sleep), wanted),
-                                                     total=len(wanted), desc="pictures", unit="", disable=None)):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        here = {path.stem: path.name for path in folder.iterdir() if path.suffix.lstrip(".") in PICTURE_FORMATS.values()}
+        found = {item: here[_stem(item)] for item in addresses if _stem(item) in here}
+        wanted = [item for item in addresses if item not in found]
+        come = pool.map(lambda item: _picture(addresses[item], folder / _stem(item), sleep), wanted)
+        for item, (name, reason) in zip(wanted, tqdm(come, total=len(wanted), desc="pictures", unit="", disable=None)):
             if name:
                 found[item] = name
             else:
                 left_out[reason] += 1
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    finally:
+        pool.shutdown(cancel_futures=True)                 # after an error nobody waits for the pictures not yet asked for
     return found, dict(left_out)
 
 
@@ -94,6 +100,9 @@ def _picture(address: str, path: Path, sleep) -> tuple[str, str]:
         return "", "cannot be decoded"
     name = f"{path.name}.{PICTURE_FORMATS[kind]}"
     new = path.with_name(name + ".new")
-    new.write_bytes(content)
-    os.replace(new, path.with_name(name))
+    try:
+        new.write_bytes(content)
+        os.replace(new, path.with_name(name))
+    finally:
+        new.unlink(missing_ok=True)                        # half a picture, where the disk was full
     return name, ""

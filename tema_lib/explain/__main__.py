@@ -12,6 +12,10 @@ import os
 import sys
 from pathlib import Path
 
+# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from tema_lib.data.interactions import DataError
 from tema_lib.explain.occlusion import FIRST, Explanation, explain
 from tema_lib.explain.pages import Pages

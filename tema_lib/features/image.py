@@ -10,20 +10,24 @@ Status: the paper states that pictures are encoded by a pretrained model; which 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from tema_lib.data.interactions import DataError
+from tema_lib.data.pictures import MOST_PIXELS
 from tema_lib.features import ItemFeatures, collect, model_type
-from tema_lib.pretrained import quiet_transformers, resolve
+from tema_lib.pretrained import from_folder, resolve
 
-MOST_PIXELS = 50_000_000  # a small file can claim to be a huge picture and fill the memory
+LISTED = 10  # broken pictures that one message names
 SIDE = 224
 IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -35,9 +39,11 @@ def encode_images(
     """One vector of length 1 per picture: row i belongs to ``paths[i]``; None (no picture) is ``present`` False, zeros.
 
     ``model`` is a name, folder or hub id for ``tema_lib.pretrained.resolve``, of EfficientNet-Lite0 or of CLIP.
-    Raises ``ValueError`` naming the file that is no picture, ``FileNotFoundError`` for one that is missing.
+    Raises `DataError` that tells of all pictures that are missing or cannot be used, before the first is encoded, and
+    ``ValueError`` for a model that cannot encode pictures or a damaged folder of one.
     Returns a matrix [len(paths), F]; F is 1280 for EfficientNet-Lite0.
     """
+    check_pictures(paths)
     folder = resolve(model)
     encoders = {"efficientnet-lite0": _efficientnet, "clip": _clip_images}
     if model_type(folder) not in encoders:
@@ -55,22 +61,100 @@ def encode_images(
     return collect(rows, vectors, present, model, folder)
 
 
+def check_pictures(paths: Sequence[Path | None], progress: bool = False) -> None:
+    """Decode every picture once, as the encoder will.  Raises one `DataError` that tells of all that are missing or broken.
+
+    A broken picture stops a run instead of counting as none (ours): which items have pictures is part of the data, and an
+    item that loses its own without a word changes every number after it.  Run it before anything that takes long.
+    """
+    faults, paths = [], dict.fromkeys(path for path in paths if path is not None)
+    for path in tqdm(paths, desc="checking pictures", unit="picture", disable=None if progress else True, leave=False):
+        try:
+            _decoded(path)
+        except Exception as error:  # Pillow raises whatever its decoders meet in a broken file
+            faults.append(f"{path} {_fault(error)}")
+    if faults:
+        more = f", and {len(faults) - LISTED:,} more" if len(faults) > LISTED else ""
+        raise DataError(
+            f"{len(faults):,} of {len(paths):,} pictures cannot be used: {', '.join(faults[:LISTED])}{more}: replace "
+            f"{'it' if len(faults) == 1 else 'them'}, or empty the image column of the items in question."
+        )
+
+
 def read_picture(path: str | Path) -> Image.Image:
-    """Any picture Pillow can read, as RGB; transparent parts become white, as on a shop's page."""
+    """Any picture Pillow can read, as RGB: the first frame, upright, transparent parts white, as on a shop's page.
+
+    Raises `DataError` for a file that is missing or no whole picture.
+    """
     try:
-        with Image.open(path) as picture:
+        return _decoded(Path(path))
+    except Exception as error:
+        raise DataError(f"The picture {path} {_fault(error)}: replace it, or leave the item's image column empty.") from error
+
+
+class _Unusable(ValueError):
+    """Said in our own words; what Pillow says is for its developers."""
+
+
+def _decoded(path: Path) -> Image.Image:
+    if not path.is_file():  # a pipe or a device would wait forever
+        raise _Unusable(f"it is {'a folder' if path.is_dir() else 'no file'}") if path.exists() else FileNotFoundError
+    # Pillow gets the open file: given a path, it maps grey TIFF into memory and confuses height and width of a turned one.
+    with open(path, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about odd EXIF fields; the size is judged here
+        with Image.open(file) as picture:
             width, height = picture.size  # from the header: nothing is decoded yet
             if width * height > MOST_PIXELS:
-                raise ValueError(f"it has {width} x {height} pixels, more than {MOST_PIXELS:,}")
-            picture = ImageOps.exif_transpose(picture)
-            if picture.has_transparency_data:
-                picture = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-            return picture.convert("RGB")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"The picture {path} is missing: restore it, or leave the item's image column empty.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's readers raise
-        raise ValueError(f"The picture {path} cannot be used ({error}): replace it, or leave the item's image column empty.") from error
+                raise _Unusable(f"it has {width} x {height} pixels, more than {MOST_PIXELS:,}")
+            picture.verify()  # the checksums of PNG, over which its decoder passes
+        file.seek(0)  # after `verify` a picture has to be opened anew
+        with Image.open(file) as picture:
+            picture.load()
+            return _rgb(_upright(picture))
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as a camera's EXIF note says; a note that cannot be read turns nothing."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:
+        return picture
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith(("I", "F")):  # Pillow would cut all that is above 255
+        return _eight_bits(picture).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits, or of fractions, as grey of 8 bits.
+
+    No such file says what white is.  We take the least of the usual whites that no pixel exceeds: 1 for fractions, 255,
+    2^16 - 1, 2^31 - 1, else the brightest pixel.  What is no number is black.
+    """
+    grey = np.asarray(picture).astype(np.float64)
+    clear = grey == picture.info.get("transparency", np.nan)
+    grey = np.where(np.isfinite(grey), grey, 0).clip(0)
+    whites = (1.0,) * (picture.mode == "F") + (255.0, 2.0**16 - 1, 2.0**31 - 1)
+    white = next((white for white in whites if grey.max() <= white), grey.max())
+    return Image.fromarray(np.where(clear, 255, (grey * (255 / white)).round()).astype(np.uint8))
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with a picture, to follow its name."""
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    if isinstance(error, UnidentifiedImageError):
+        return "cannot be used (no picture of a known kind)"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"cannot be used (it has more than {MOST_PIXELS:,} pixels)"
+    if isinstance(error, _Unusable) or getattr(error, "strerror", None):
+        return f"cannot be used ({getattr(error, 'strerror', None) or error})"
+    return f"cannot be used ({'it is cut off' if 'truncated' in str(error).lower() else 'it is damaged'})"
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
@@ -163,14 +247,18 @@ RENAMED = (
 
 
 def load_efficientnet(folder: str | Path = "efficientnet-lite0") -> EfficientNetLite0:
-    """The network with its ImageNet weights, ready for inference; every tensor must find its place."""
-    weights = {}
-    for name, tensor in load_file(resolve(folder) / "model.safetensors").items():
-        for published, ours in RENAMED:
-            name = re.sub(published, ours, name)
-        weights[name] = tensor
-    network = EfficientNetLite0()
-    network.load_state_dict(weights, strict=True)
+    """The network with its ImageNet weights, ready for inference; every tensor must find its place, else ``ValueError``."""
+    file, weights, network = resolve(folder) / "model.safetensors", {}, EfficientNetLite0()
+    try:
+        for name, tensor in load_file(file).items():
+            for published, ours in RENAMED:
+                name = re.sub(published, ours, name)
+            weights[name] = tensor
+        network.load_state_dict(weights, strict=True)
+    except (OSError, SafetensorError, RuntimeError):
+        raise ValueError(
+            f"{file} does not hold the weights of EfficientNet-Lite0: delete this folder and run python -m tema_lib.pretrained."
+        ) from None
     return network.eval()
 
 
@@ -183,9 +271,8 @@ def _clip_images(folder: Path):
     """The image tower of CLIP, with the resizing and cropping its own folder prescribes."""
     from transformers import CLIPImageProcessor, CLIPModel
 
-    with quiet_transformers():
-        processor = CLIPImageProcessor.from_pretrained(folder)
-        network = CLIPModel.from_pretrained(folder, use_safetensors=True).float().eval()
+    processor = from_folder(CLIPImageProcessor, folder)
+    network = from_folder(CLIPModel, folder, use_safetensors=True).float().eval()
 
     def encode(pictures: list[Image.Image]) -> Tensor:
         vectors = network.get_image_features(pixel_values=processor(images=pictures, return_tensors="pt")["pixel_values"])

@@ -5,7 +5,6 @@ Status: the paper states that titles are encoded by a pretrained model; which en
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tema_lib.features import ItemFeatures, collect, model_type
-from tema_lib.pretrained import quiet_transformers, resolve
+from tema_lib.pretrained import configuration, from_folder, quiet_transformers, resolve
 
 LONGEST = 256  # tokens of one text that are read; MiniLM was trained on texts up to this length
 
@@ -27,13 +26,12 @@ def encode_text(
 
     An empty text (padding, or an item without any) has ``present`` False and a row of zeros.
     ``model`` is a name, folder or hub id for ``tema_lib.pretrained.resolve``; a folder with a CLIP model uses its text tower.
-    Returns a matrix [len(texts), F].
+    Returns a matrix [len(texts), F].  Raises ``ValueError`` for a model that cannot encode text, or a damaged folder.
     """
     folder = resolve(model)
     if model_type(folder) == "efficientnet-lite0":
         raise ValueError(f"The model {model} encodes pictures, not text: take minilm-l6-v2 or another sentence encoder.")
-    with quiet_transformers():
-        encode = _clip_texts(folder) if model_type(folder) == "clip" else _sentences(folder)
+    encode = _clip_texts(folder) if model_type(folder) == "clip" else _sentences(folder)
     present = torch.tensor([bool(text.strip()) for text in texts], dtype=torch.bool)
 
     # Texts of like length go together, so that little padding is computed; the longest come first, so that too large
@@ -53,10 +51,10 @@ def _sentences(folder: Path):
     """A sentence encoder: the mean of its last hidden states over the real tokens (or the first one, if the folder says so)."""
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    network = AutoModel.from_pretrained(folder, use_safetensors=True).float().eval()
-    pooling = folder / "1_Pooling" / "config.json"  # how sentence-transformers writes down the pooling
-    first_token = pooling.is_file() and json.loads(pooling.read_text(encoding="utf-8")).get("pooling_mode_cls_token")
+    tokenizer, network = _both(folder, from_folder(AutoTokenizer, folder), from_folder(AutoModel, folder, use_safetensors=True))
+    network = network.float().eval()
+    pooling = folder / "1_Pooling"  # how sentence-transformers writes down the pooling
+    first_token = (pooling / "config.json").is_file() and configuration(pooling).get("pooling_mode_cls_token")
 
     def encode(texts: list[str]) -> Tensor:
         tokens = tokenizer(texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
@@ -69,12 +67,22 @@ def _sentences(folder: Path):
     return encode
 
 
+def _both(folder: Path, tokenizer, network):
+    """Tokenizer and network, if every word piece of the one has a vector in the other.  Raises ``ValueError``."""
+    rows = network.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ValueError(
+            f"The tokenizer in {folder} has {len(tokenizer):,} word pieces and the model {rows:,} vectors for them: they belong "
+            "to two models; copy or download the whole folder again."
+        )
+    return tokenizer, network
+
+
 def _clip_texts(folder: Path):
     """The text tower of CLIP: its vectors lie in the same space as those of its image tower."""
     from transformers import AutoTokenizer, CLIPModel
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    network = CLIPModel.from_pretrained(folder, use_safetensors=True).float().eval()
+    tokenizer, network = from_folder(AutoTokenizer, folder), from_folder(CLIPModel, folder, use_safetensors=True).float().eval()
     longest = network.config.text_config.max_position_embeddings
 
     def encode(texts: list[str]) -> Tensor:
@@ -108,9 +116,9 @@ def title_tokens(titles: Sequence[str], model: str | Path = "minilm-l6-v2", leng
     folder = resolve(model)
     if model_type(folder) in ("efficientnet-lite0", "clip"):
         raise ValueError(f"The model {model} has no word pieces for titles: take minilm-l6-v2 or another sentence encoder.")
-    with quiet_transformers():
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        table = AutoModel.from_pretrained(folder, use_safetensors=True).get_input_embeddings().weight.detach().float()
+    tokenizer, network = _both(folder, from_folder(AutoTokenizer, folder), from_folder(AutoModel, folder, use_safetensors=True))
+    table = network.get_input_embeddings().weight.detach().float()
+    with quiet_transformers():  # no note about titles longer than the encoder reads
         pieces = tokenizer(list(titles), add_special_tokens=False)["input_ids"]
     grid = torch.full((len(titles), length), -1)  # -1: none; the smallest, so that it becomes number 0
     for row, title in enumerate(pieces[1:], start=1):
