@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def setup(seed: int = 0) -> None:
-    """Seeds and threads: one thread unless OMP_NUM_THREADS says otherwise, so that a run can be repeated."""
+    """Seeds, threads and warnings: one thread unless OMP_NUM_THREADS says otherwise, so that a run can be repeated."""
     random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from")         # titles in other scripts: a box is drawn, no cell is flooded
+    warnings.filterwarnings("ignore", "Matplotlib currently does not support")
 
 
 def artifacts() -> Path:

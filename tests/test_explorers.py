@@ -26,7 +26,7 @@ def evil(tmp_path_factory):
 def test_the_attention_explorer_follows_its_controls(evil):
     pages, times = Pages(evil.items.image), lambda user: range(0, 900_000, 100_000)
     explorer = AttentionExplorer(evil.reader, evil.control, evil.sequences, [0, 1, 2, 3], pages, times)
-    assert [label for label, _ in explorer.user.options][1] == f"user 1 {EVIL}: bought 3 A and 0 B, next B"
+    assert [label for label, _ in explorer.user.options][1] == f"user 1 {EVIL}: bought 3 in A and 0 in B, next in B"
     assert explorer.event.options[1] == (f"5 B  {evil.items.title[11]}", 4) and [place for _, place in explorer.event.options] == [5, 4, 3, 2, 1, 0]
     seen = [explorer.picture.value]
     turns = ((explorer.head, 2, 6), (explorer.layer, 0, 6), (explorer.event, 2, 6), (explorer.of, NEXT, 6), (explorer.thread, "A", 3),
@@ -56,7 +56,7 @@ def test_the_attention_explorer_offers_what_the_model_has(world):
     reader = Reader(awake(world.inputs, threads=("merged",), layers=1, views=("id",)), world.items)
     explorer = AttentionExplorer(reader, reader, world.sequences, [0], Pages(world.items.image, ("food", "kitchen")))
     assert list(explorer.thread.options) == ["merged"] and len(explorer.layer.options) == 1 and len(explorer.head.options) == 3
-    assert explorer.user.options[0][0] == "u0: bought 3 food and 3 kitchen, next kitchen"
+    assert explorer.user.options[0][0] == "u0: bought 3 in food and 3 in kitchen, next in kitchen"
 
 
 def test_the_item_explorer_finds_every_item_also_under_a_repeated_title(world):

@@ -27,7 +27,7 @@ from tema_lib.pipeline import Pipeline
 
 EVIL = '$\\x$ </script></p><!-- <x-evil onclick="a()"> \' " &amp; $ $'
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = set("html head meta title style body main script div span p h1 h2 h3 b br table thead tbody tr th td pre ul li".split())
+PARTS = set("html head meta title style body main script div span p h1 h2 h3 b bdi br table thead tbody tr th td pre ul li".split())
 PARTS |= set("button select option label img".split())
 NAMES = set("lang charset name content class style title alt src type id value role aria-label aria-live data-place data-of data-thread selected".split())
 

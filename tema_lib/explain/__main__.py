@@ -17,27 +17,28 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from tema_lib.data.interactions import DataError
+from tema_lib.explain.attention_records import shortened
 from tema_lib.explain.occlusion import FIRST, Explanation, explain
 from tema_lib.explain.pages import Pages
 from tema_lib.explain.reading import Reader
 from tema_lib.notebook import ROOT, setup
 from tema_lib.pipeline import Pipeline
 from tema_lib.tags import write_atomically
-from tema_lib.tags.writing import TagConfig
 
 
 def summary(explanation: Explanation) -> str:
     """What drove the first recommendation, in a few lines."""
     record, effects = explanation.record, explanation.about(FIRST)
-    lines = [f"{'First recommendation' if FIRST in explanation.effects else 'Bought next'} in {record.domain}: {effects.target.title} (P = {math.exp(effects.log_probability):.3f})."]
+    lines = [f"{'First recommendation' if FIRST in explanation.effects else 'Bought next'} in {record.domain}: {shortened(effects.target.title, 80)} (P = {math.exp(effects.log_probability):.3f})."]
     order = sorted(range(len(record.history)), key=lambda place: -abs(float(effects.shares[place])))
-    lines += [f"  {effects.shares[place]:+.2f} ± {effects.shares_error[place]:.2f}  {record.history[place].title}" for place in order[:5]]
+    lines += [f"  {effects.shares[place]:+.2f} ± {effects.shares_error[place]:.2f}  {shortened(record.history[place].title, 80)}" for place in order[:5]]
     named = [(tag, effect.lost) for row in effects.tags for tag, effect in row] + [(f"{tag} (its own)", effect.lost) for tag, effect in effects.own_tags]
     for kind, found in (("Tags", named), ("Views", [(view, effect.lost) for view, effect in effects.views.items()])):
         if found:
             lines.append(f"{kind}, log P lost without: " + ", ".join(f"{name} {lost:+.2f}" for name, lost in sorted(found, key=lambda pair: -abs(pair[1]))[:4]))
     lost, share = explanation.agreement(FIRST, list(record.events)[-1])
-    lines.append(f"Rank correlation of attention ({list(record.events)[-1]}) with removal {lost:+.2f}, with fair shares {share:+.2f}.")
+    if not math.isnan(lost + share):
+        lines.append(f"Rank correlation of attention ({list(record.events)[-1]}) with removal {lost:+.2f}, with fair shares {share:+.2f}.")
     return "\n".join(lines)
 
 
@@ -46,14 +47,15 @@ def main() -> int:
     parser.add_argument("--user", required=True, help="the user's id in interactions.tsv")
     parser.add_argument("--html", required=True, type=Path, help="the file to write")
     parser.add_argument("--data", default="planted", help="'planted', or a folder with interactions.tsv and items.tsv")
+    parser.add_argument("--domains", default="", help="what A and B are called, such as movies,books; else the data set says")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fast", action="store_true", help="the model of a fast run: short training, few live replies")
     chosen = parser.parse_args()
     data = chosen.data if chosen.data == "planted" else str(Path(chosen.data).expanduser().resolve())
     os.environ.setdefault("TEMA_ARTIFACTS", str(ROOT / "build" / "artifacts" / Path(data).name))      # where `make run` leaves its models
     setup(chosen.seed)
-    run = Pipeline(data, chosen.fast, chosen.seed)
     try:
+        run = Pipeline(data, chosen.fast, chosen.seed, chosen.domains)
         users = run.split.test.user_id
     except DataError as error:
         print(error, file=sys.stderr)
@@ -61,10 +63,14 @@ def main() -> int:
     if chosen.user not in users:
         print(f"--user {chosen.user}: no test case of this user in {run.raw.name}; there are {len(users)}, such as {', '.join(users[:3])}.", file=sys.stderr)
         return 1
-    reader, control = (Reader(model, run.items, run.tags, run.text) for model in (run.train("tema")[0], run.build("tema")))
-    found = explain(reader, control, run.split.test, users.index(chosen.user), times=run.times(chosen.user))
+    reader, control = (Reader(model, run.items, run.tags, run.text, tag_config=run.tag_config) for model in (run.train("tema")[0], run.build("tema")))
+    try:
+        found = explain(reader, control, run.split.test, users.index(chosen.user), times=run.times(chosen.user))
+    except ValueError as error:                                            # everything was bought, nothing is left to recommend
+        print(f"--user {chosen.user}: {error}", file=sys.stderr)
+        return 1
     about = f"TEMA-LLM on {run.raw.name}, {'short' if chosen.fast else 'full'} training, seed {chosen.seed}; tags by {run.tags.model}."
-    page = Pages(run.items.image, TagConfig().domain_names if run.planted else ("A", "B")).page(found, about)
+    page = Pages(run.items.image, run.domains).page(found, about)
     write_atomically(chosen.html, page.encode())
     print(f"{summary(found)}\n{chosen.html}: {len(page.encode()) / 1024:.0f} KiB, open it in any browser.")
     return 0

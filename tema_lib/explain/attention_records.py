@@ -6,6 +6,7 @@ The weights are those of the forward pass in evaluation mode.  They say where th
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,7 +68,14 @@ class AttentionRecord:
 
 
 def title_of(items: Items, item: int) -> str:
+    """What to call an item: its title, whole; "item <id>" where it has none."""
     return items.title[item] or f"item {items.item_id[item]}"
+
+
+def shortened(text: str, width: int) -> str:
+    """Any text in at most `width` letters, cut at a word where one ends early enough."""
+    cut = textwrap.shorten(text, width, placeholder=" …")
+    return f"{text[:width - 1]}…" if cut.strip() == "…" else cut
 
 
 def event_of(reader: Reader, purchase: Purchase | int) -> Event:

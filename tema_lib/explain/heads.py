@@ -66,9 +66,14 @@ def heads_of(model: Tema, batch: Batch) -> Iterator[tuple[str, int, int, np.ndar
                 yield thread, layer + 1, head + 1, looks[:, layer, head].numpy(), here.numpy()
 
 
+def mean_of(values: np.ndarray) -> float:
+    """The mean; nan without a value, and without a warning."""
+    return float(values.mean()) if len(values) else float("nan")
+
+
 def head_table(model: Tema, batch: Batch, tags: ItemTags | None = None) -> pd.DataFrame:
     """One row a head: mean share of attention that crosses to the other shop, mean age of what is looked at (0 = the newest event
-    itself), and share on earlier events that have a tag in common with the newest; each share also by recency alone."""
+    itself), and share on earlier events that have a tag in common with the newest; each share also by recency alone.  nan where no case asks."""
     sequence = batch.sequence.numpy()
     shop = model.domain_of_item[batch.sequence].numpy()
     rows = []
@@ -76,13 +81,13 @@ def head_table(model: Tema, batch: Batch, tags: ItemTags | None = None) -> pd.Da
         some = here.any(1)
         newest = here.shape[1] - 1 - here[:, ::-1].argmax(1)
         own = sequence[np.arange(len(sequence)), newest]
-        row = {"thread": thread, "layer": layer, "head": head, "events back": float((looks * ages(here) * here).sum(1)[some].mean())}
+        row = {"thread": thread, "layer": layer, "head": head, "events back": mean_of((looks * ages(here) * here).sum(1)[some])}
         measures = {"other shop": shop != shop[np.arange(len(shop)), newest][:, None]} if thread == "merged" else {}
         if tags is not None:
             measures["same tag"] = _share_a_tag(tags, sequence, own) & (ages(here) > 0)
         for name, right in measures.items():
             found, recency, _ = share_on(looks, here, right)
-            row |= {name: float(found.mean()), f"{name}, recency alone": float(recency.mean())}
+            row |= {name: mean_of(found), f"{name}, recency alone": mean_of(recency)}
         rows.append(row)
     return pd.DataFrame(rows).set_index(["thread", "layer", "head"])
 

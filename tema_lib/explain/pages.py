@@ -14,13 +14,15 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from tema_lib.explain.attention_records import AttentionRecord, Event
+from tema_lib.data.interactions import UNNAMED
+from tema_lib.explain.attention_records import AttentionRecord, Event, shortened
 from tema_lib.explain.composition import Composition
 from tema_lib.explain.occlusion import FIRST, Effect, Effects, Explanation
 from tema_lib.explain.plots import AGAINST, COLOURS, FOR
 from tema_lib.features.image import read_picture
 
 PICTURE = 40                                         # pixels
+LONGEST = 160                                        # letters of a title that are shown
 
 STYLE = f"""
 .tema {{ font: 14px/1.35 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 1180px; padding: 4px 8px;
@@ -80,12 +82,18 @@ class Pages:
     # ------------------------------------------------------------------------------------------ small parts
 
     def shop(self, domain: str) -> str:
-        return domain if self.shops[domain] == domain else f"{domain} ({text(self.shops[domain])})"
+        name = self.shops[domain]
+        return text(name) if name in (domain, *UNNAMED) else f"{domain} ({text(name)})"
+
+    def title(self, event: Event) -> str:
+        """The title of an event as HTML: long ones cut, and each in its own direction of writing."""
+        return f"<bdi>{text(shortened(event.title, LONGEST))}</bdi>"
 
     def picture(self, event: Event) -> str:
         address = thumbnail(self.pictures[event.item])
-        inside = f'<img src="{address}" alt="picture of {text(event.title)}">' if address else event.domain
-        return f'<span class="shot {event.domain}" title="{text(event.title)}">{inside}</span>'
+        said = text(shortened(event.title, LONGEST))
+        inside = f'<img src="{address}" alt="picture of {said}">' if address else event.domain
+        return f'<span class="shot {event.domain}" title="{said}">{inside}</span>'
 
     def rails(self, event: Event) -> str:
         """The event's picture on the rail of the shop in which it counts."""
@@ -137,7 +145,7 @@ class Pages:
         lines = []
         for place, event in enumerate(record.history):
             when = "" if record.days is None else f"{record.days[place]:.0f} days" if record.days[place] >= 0.5 else "newest day"
-            name = f'<button class="ask" type="button" data-place="{place}">{text(event.title)}</button>' if page else f"<b>{text(event.title)}</b>"
+            name = f'<button class="ask" type="button" data-place="{place}">{self.title(event)}</button>' if page else f"<b>{self.title(event)}</b>"
             note = ' <span class="asks">looks</span>' if place == asks else ""
             look = self._look(float(weights[place]), widest, event.domain, None if asks is None else place <= asks and place in places)
             lines.append(f'<tr data-place="{place}" class="{"looking" if place == asks else ""}"><td class="number quiet">{when}</td>{self.rails(event)}'
@@ -145,7 +153,7 @@ class Pages:
                          f'<td class="bars">{self.lost(effects.events[place], scale, effects.rank)}</td>'
                          f'<td class="bars">{self.signed(shares[place], largest)} ± {errors[place]:.2f}</td></tr>')
         empty = "" if places else f"<p>No events in sequence {text(thread)}.</p>"
-        wanted = f"the {of}, <b>{text(effects.target.title)}</b>"
+        wanted = f"the {of}, <b>{self.title(effects.target)}</b>"
         table = (f'<table><thead><tr><th class="number">before the<br>newest</th><th>A</th><th>B</th><th>bought, with its tags</th>'
                  f'<th class="number">attention<br>{text(thread)}</th><th>lost without it<br>alone</th><th>fair share, ± its<br>standard error</th></tr></thead><tbody>{"".join(lines)}</tbody></table>'
                  if lines else "<p>This history is empty.</p>")
@@ -187,13 +195,13 @@ class Pages:
             scale = max([chance for _, chance in best] + [1e-9])
             lines = "".join(
                 f'<tr class="{"truth" if record.target and event.item == record.target.item else ""}"><td class="number">{place}</td><td>{self.picture(event)}</td>'
-                f'<td>{text(event.title)}{" ✓ bought next" if record.target and event.item == record.target.item else ""}</td>'
+                f'<td>{self.title(event)}{" ✓ bought next" if record.target and event.item == record.target.item else ""}</td>'
                 f'<td class="number">{self.bar(chance / scale, COLOURS[domain], 60)} {chance:.3f}</td></tr>' for place, (event, chance) in enumerate(best, start=1))
             columns.append(f'<div><h3>Recommended in {self.shop(domain)}</h3><table><thead><tr><th></th><th></th><th>item</th><th class="number">probability</th></tr></thead>'
                            f'<tbody>{lines}</tbody></table></div>')
         truth = ""
         if record.target is not None:
-            truth = (f'<p>Bought next, in {self.shop(record.target.domain)}: {self.picture(record.target)} <b>{text(record.target.title)}</b>, '
+            truth = (f'<p>Bought next, in {self.shop(record.target.domain)}: {self.picture(record.target)} <b>{self.title(record.target)}</b>, '
                      f'rank {record.target_rank:g}, probability {record.target_probability:.4f}.</p>')
         return f'{truth}<div class="side">{"".join(columns)}</div>'
 
@@ -212,7 +220,7 @@ class Pages:
         tags = "".join(f'<tr><td><span class="tag">{text(tag.name)}</span></td><td>{self.bar(tag.turn / whole, COLOURS["merged"], 70)} {tag.turn:.1f}°</td>'
                        f'<td class="number">{tag.weight:.2f}</td><td class="quiet">{tag.origin}</td></tr>' for tag in found.tags)
         replies = "".join(f"<pre>{text(reply)}</pre>" for reply in found.replies)
-        parts = [f'<h2>{self.picture(found.item)} {text(found.item.title)}</h2><p class="quiet">{self.shop(found.item.domain)}. {text(found.description) or "No description."}</p>']
+        parts = [f'<h2>{self.picture(found.item)} {self.title(found.item)}</h2><p class="quiet">{self.shop(found.item.domain)}. {text(shortened(found.description, 10 * LONGEST)) or "No description."}</p>']
         if views:
             parts.append(f'<div class="side"><div><h3>Left out, the vector turns</h3><table><thead><tr><th>view</th><th>turn</th>'
                          f'<th class="number">length</th></tr></thead><tbody>{views}</tbody></table></div>')
@@ -223,7 +231,7 @@ class Pages:
         columns = []
         for name, near in (("with tags", found.neighbours), ("without tags", found.neighbours_without)):
             for domain, rows in near.items():
-                lines = "".join(f'<tr><td>{self.picture(event)}</td><td>{text(event.title)}</td><td class="number">{cosine:.2f}</td></tr>' for event, cosine in rows)
+                lines = "".join(f'<tr><td>{self.picture(event)}</td><td>{self.title(event)}</td><td class="number">{cosine:.2f}</td></tr>' for event, cosine in rows)
                 columns.append(f'<div><h3>Nearest in {self.shop(domain)}, {name}</h3><table><tbody>{lines}</tbody></table></div>')
         return f'<style>{STYLE}</style><div class="tema">{"".join(parts)}<div class="side">{"".join(columns)}</div></div>'
 
@@ -233,21 +241,21 @@ class Pages:
                 refused: str = "") -> str:
         """Two records of one user side by side: how ranking, attention and the edited events' vectors followed the edits; why one was refused."""
         said = "; ".join(map(text, edits)) or "nothing yet: this is the history as it was"
-        vectors = "".join(f"<li>{text(event.title)}: its fused vector turned by {turn:.0f}°</li>" for event, turn in turned)
+        vectors = "".join(f"<li>{self.title(event)}: its fused vector turned by {turn:.0f}°</li>" for event, turn in turned)
         lines, widest = [], max([0.25, *after.event_weights.tolist()])
         for event, weight in zip(after.history, after.event_weights.tolist()):
-            lines.append(f'<tr>{self.rails(event)}<td class="what"><b>{text(event.title)}</b><br>{self.tags(event, (), 1)}</td>'
+            lines.append(f'<tr>{self.rails(event)}<td class="what"><b>{self.title(event)}</b><br>{self.tags(event, (), 1)}</td>'
                          f'<td class="number">{self.bar(weight / widest, COLOURS[event.domain], 90)} {weight:.2f}</td></tr>')
         columns = []
         for domain, best in after.top.items():
             old = {event.item: place for place, (event, _) in enumerate(before.top[domain], start=1)}
             move = lambda event, place: "new" if event.item not in old else "" if old[event.item] == place else f"{'▲' if old[event.item] > place else '▼'} from {old[event.item]}"
-            rows = "".join(f'<tr><td class="number">{place}</td><td>{self.picture(event)}</td><td>{text(event.title)}</td><td class="number">{chance:.3f}</td>'
+            rows = "".join(f'<tr><td class="number">{place}</td><td>{self.picture(event)}</td><td>{self.title(event)}</td><td class="number">{chance:.3f}</td>'
                            f'<td class="quiet bars">{move(event, place)}</td></tr>' for place, (event, chance) in enumerate(best, start=1))
             columns.append(f"<div><h3>Now recommended in {self.shop(domain)}</h3><table><tbody>{rows}</tbody></table></div>")
         truth = ""
         if after.target is not None:
-            truth = (f'<p>Bought next: <b>{text(after.target.title)}</b>, rank {before.target_rank:g} → <b>{after.target_rank:g}</b>, '
+            truth = (f'<p>Bought next: <b>{self.title(after.target)}</b>, rank {before.target_rank:g} → <b>{after.target_rank:g}</b>, '
                      f'probability {before.target_probability:.4f} → {after.target_probability:.4f}.</p>')
         history = f'<div><h3>History, with attention of all sequences together</h3><table><tbody>{"".join(lines)}</tbody></table></div>'
         return (f'<style>{STYLE}</style><div class="tema">{f"<p><b>Not possible:</b> {text(refused)}</p>" if refused else ""}<p><b>Edited:</b> {said}</p>{f"<ul>{vectors}</ul>" if vectors else ""}{truth}'

@@ -1,11 +1,10 @@
-"""Figures of notebooks 05 and 06: each function returns a matplotlib figure and changes nothing else.
+"""Figures of the notebooks: each function returns a matplotlib figure and changes nothing else.
 
 Colours are the same everywhere and safe for colour-blind readers: A orange, B blue, everything that joins them green.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,7 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage, TextArea
 
 from tema_lib.data.interactions import Items
-from tema_lib.explain.attention_records import AttentionRecord, Event
+from tema_lib.explain.attention_records import AttentionRecord, Event, shortened, title_of
 from tema_lib.explain.composition import Composition
 from tema_lib.explain.occlusion import FIRST, Explanation
 from tema_lib.features.image import read_picture
@@ -29,14 +28,18 @@ READABLE = {"A": "#9A6A00", "B": "#0072B2"}          # the same orange, dark eno
 
 
 def label(event: Event, width: int = 30) -> str:
-    """A title cut to `width` letters, safe for matplotlib, which would read $...$ as a formula."""
+    """The title of an event, as matplotlib shall write it."""
     return written(event.title, width)
 
 
+def title(items: Items, item: int, width: int = 30) -> str:
+    """The title of an item, as matplotlib shall write it."""
+    return written(title_of(items, item), width)
+
+
 def written(text: str, width: int = 30) -> str:
-    """Any text, cut at a word where one ends early enough, as matplotlib shall write it."""
-    cut = textwrap.shorten(text, width, placeholder=" …")
-    return (f"{text[:width - 1]}…" if cut.strip() == "…" else cut).replace("$", r"\$")
+    """Any text of strangers, cut to `width` letters and safe for matplotlib, which would read $...$ as a formula."""
+    return shortened(text, width).replace("$", r"\$")
 
 
 def _colour_labels(axis_labels, events: Sequence[Event]) -> None:

@@ -13,13 +13,14 @@ import ipywidgets
 
 from tema_lib.data.sequences import Sequences
 from tema_lib.explain import what_if
-from tema_lib.explain.attention_records import event_of, record_of, title_of
+from tema_lib.explain.attention_records import Event, event_of, record_of, shortened, title_of
 from tema_lib.explain.composition import composition, turned
 from tema_lib.explain.occlusion import FIRST, NEXT, Explanation, explain
 from tema_lib.explain.pages import Pages
 from tema_lib.explain.reading import Reader
 
 WIDE = {"layout": {"width": "auto", "min_width": "24em"}, "style": {"description_width": "initial"}}
+LETTERS = 80                             # of a title in a list
 CHOOSE = "choose …"                      # the entry that stands for no choice; None will not do, ipywidgets shows it as a blank field
 Times = Callable[[str], Sequence[int]]
 
@@ -27,15 +28,19 @@ Times = Callable[[str], Sequence[int]]
 def user_label(sequences: Sequences, row: int, reader: Reader, pages: Pages) -> str:
     """Who a test case is, in words: how much was bought where, and where the next purchase happens."""
     *history, target = reader.items.domain_of_item[sequences[row].numpy()].tolist()
-    bought = " and ".join(f"{history.count(domain)} {pages.shops[name]}" for domain, name in enumerate("AB"))
-    return f"{sequences.user_id[row]}: bought {bought}, next {pages.shops['AB'[target]]}"
+    bought = " and ".join(f"{history.count(domain)} in {pages.shops[name]}" for domain, name in enumerate("AB"))
+    return f"{shortened(sequences.user_id[row], LETTERS)}: bought {bought}, next in {pages.shops['AB'[target]]}"
+
+
+def event_label(place: int, event: Event) -> str:
+    return f"{place + 1} {event.domain}  {shortened(event.title, LETTERS)}"
 
 
 def item_labels(reader: Reader) -> dict[str, int]:
-    """A different label for each item: its title, with the item's own id where titles repeat or are missing."""
+    """A different label for each item: its title, cut, with the item's own id where titles repeat or are missing."""
     labels: dict[str, int] = {}
     for item in range(1, reader.items.count + 1):
-        label = title_of(reader.items, item)
+        label = shortened(title_of(reader.items, item), LETTERS)
         while label in labels:
             label = f"{label} [{reader.items.item_id[item]}]"
         labels[label] = item
@@ -99,7 +104,7 @@ class AttentionExplorer(Explorer):
         """Another user or sequence has other events; the newest is chosen."""
         events = self.explanation.record.events[self.thread.value]
         self.event.unobserve(self.show, "value")
-        offer(self.event, [(f"{place + 1} {event.domain}  {event.title}", place) for place, event in reversed(list(enumerate(events)))])
+        offer(self.event, [(event_label(place, event), place) for place, event in reversed(list(enumerate(events)))])
         self.event.observe(self.show, "value")
         self.show()
 
@@ -164,7 +169,7 @@ class WhatIfExplorer(Explorer):
         return self.past[-1][0]
 
     def title(self, place: int) -> str:
-        return f"“{event_of(self.reader, self.history[place]).title}”"
+        return f"“{shortened(event_of(self.reader, self.history[place]).title, LETTERS)}”"
 
     def record(self, history: what_if.History):
         *bought, target = self.sequences[self.user.value].tolist()
@@ -197,7 +202,7 @@ class WhatIfExplorer(Explorer):
         """Offer the events of the edited history, choose one, and answer."""
         self.event.unobserve(self.clear, "value")
         events = [event_of(self.reader, purchase) for purchase in self.history]
-        offer(self.event, [(f"{number + 1} {event.domain}  {event.title}", number) for number, event in enumerate(events)], place)
+        offer(self.event, [(event_label(number, event), number) for number, event in enumerate(events)], place)
         self.event.observe(self.clear, "value")
         self.clear()
         self.show()
