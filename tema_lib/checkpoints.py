@@ -12,7 +12,6 @@ import hashlib
 import inspect
 import json
 import os
-import pickle
 import sys
 import sysconfig
 import types
@@ -74,7 +73,7 @@ def read_checkpoint(path: Path, wanted: dict[str, str] | None = None) -> dict:
     try:
         saved = torch.load(path, weights_only=True, map_location="cpu")
         found = saved["identity"]
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, pickle.UnpicklingError):
+    except Exception:                                      # torch raises whatever its readers meet in a broken file
         raise OtherCheckpoint(f"{path} is cut off or no checkpoint of this version, so its training starts anew.") from None
     if wanted is not None and (changed := differences(found, wanted)):
         raise OtherCheckpoint(f"{path} belongs to another training: there is a difference in {changed}. Name another file, or move it away.")

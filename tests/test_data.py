@@ -59,7 +59,8 @@ def test_missing_folder_file_picture_and_encoding(tmp_path):
     with pytest.raises(DataError, match="items.tsv is missing"):
         read_data(tmp_path)
     pictured = folder(tmp_path, ITEMS.replace("title\n", "title\timage\n").replace("NA\n", "NA\tgone.png\n").replace('"\n', '"\t\n').replace("Pan\n", "Pan\t\n").replace("b2\tB\t\n", "b2\tB\t\t\n"))
-    with pytest.raises(DataError, match="gone.png is missing"):
+    pictured.joinpath("items.tsv").write_text(pictured.joinpath("items.tsv").read_text().replace("Pan\t", "Pan\tlost.png"))
+    with pytest.raises(DataError, match="missing pictures: [^,]*gone.png, [^,]*lost.png; bring them"):          # all at once
         encode_ids(read_data(pictured))
     (tmp_path / "items.tsv").write_bytes(ITEMS.encode() + b"b3\tB\t\xff\n")
     with pytest.raises(DataError, match="not UTF-8"):

@@ -315,7 +315,12 @@ def test_a_run_says_what_it_skipped(tmp_path):
     assert passed_over(Pipeline("planted", fast=False), set(SYSTEMS)) == ["live profiles for all but 24 users (the others are shipped)"]
     text = "\n".join(passed_over(Pipeline("planted", fast=True), set(SYSTEMS) - {"sasrec", "tema-no-tags"}))
     assert "few epochs" in text and "24 items a shop" in text and "systems sasrec, tema-no-tags" in text and "pictures" not in text
-    text = "\n".join(passed_over(Pipeline(str(two_tables(tmp_path)), fast=False), set(SYSTEMS)))
+    folder = two_tables(tmp_path)
+    with open(folder / "interactions.tsv", "a") as file:
+        file.write("v\ta1\tA\t10\nv\tb1\tB\t11\nv\ta2\tA\t12\n")
+    with open(folder / "items.tsv", "a") as file:
+        file.write("a2\tA\tOats\n")
+    text = "\n".join(passed_over(Pipeline(str(folder), fast=False), set(SYSTEMS)))
     assert [word in text for word in ("descriptions", "pictures", "truth", "fast", "systems")] == [True, True, True, False, False]
 
 
@@ -328,7 +333,7 @@ def test_bad_tables_and_names_stop_the_run_before_anything_is_made(tmp_path):
     two_tables(folder, time="soon")
     assert "interactions.tsv, line 3: 'soon' is no time: write Unix seconds" in words(folder)
     assert "there is no such folder" in words(tmp_path / "nowhere")
-    assert "SYSTEMS: tame is no system; choose from popularity" in words("planted", "--systems", "tema tame")
+    assert "system 'tame' is unknown: choose from popularity" in words("planted", "--systems", "tema tame")
     assert not (ROOT / "build" / "run" / "bad_tables").exists()
 
 

@@ -429,7 +429,7 @@ def encode_ids(raw: RawData) -> Items:
     images = (None, *(raw.folder / image if image else None for image in table["image"]))
     if missing := [image for image in dict.fromkeys(images) if image is not None and not image.is_file()]:
         more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
-        raise DataError(f"{raw.folder / 'items.tsv'}: {len(missing):,} pictures are missing ({', '.join(map(str, missing[:5]))}{more}): "
+        raise DataError(f"{raw.folder / 'items.tsv'}: missing pictures: {', '.join(map(str, missing[:5]))}{more}; "
                         "bring them, or leave the column empty for items without one.")
     return Items(names, ("", *table["title"]), ("", *table["description"]), images,
                  np.concatenate([[-1], table["domain"].map(DOMAINS.index)]).astype("int64"),
