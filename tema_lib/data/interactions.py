@@ -28,7 +28,7 @@ DOMAINS = ("A", "B")
 UNNAMED = ("domain A", "domain B")       # what the domains are called where nobody says more
 INTERACTION_COLUMNS = ("user_id", "item_id", "domain", "timestamp")
 ITEM_COLUMNS = ("item_id", "domain", "title")
-FAR = 10**12                             # seconds from 1970 that no time has
+FAR = 10**17                             # no time, in whatever unit
 REPEATS = ("first", "keep")              # of a user's events with one item: the first, or all
 
 
@@ -176,16 +176,14 @@ def moment(text: str) -> tuple[int, int]:
     """
     text = text.strip()
     whole, _, rest = text.partition(".")
-    if whole.isdigit() and (not rest or rest.isdigit()) and text.isascii() and len(whole) < 18:
+    if whole.isdigit() and (not rest or rest.isdigit()) and text.isascii() and len(whole) < 17:
         return int(whole), int(f"{rest:0<9.9}")
     try:
         time = Decimal(text.replace("_", "?"))
     except InvalidOperation:
         time = Decimal("nan")
-    if not time.is_finite():
+    if not time.is_finite() or abs(time) >= FAR:
         raise ValueError("is no time: write Unix seconds")
-    if abs(time) >= FAR:
-        return (FAR if time > 0 else -1), 0
     if "+" in text[1:] and time.as_tuple().exponent > 0:
         raise ValueError("has lost its last digits: write Unix seconds in full")
     whole = int(time) - (time < 0 and time != int(time))
@@ -195,7 +193,7 @@ def moment(text: str) -> tuple[int, int]:
 def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.ndarray]:
     """Times as (seconds int64, nanoseconds int32).  Raises `DataError`; row: that of the first text."""
     every = "".join(texts)
-    if every.isdigit() and every.isascii() and "" not in texts and max(map(len, texts)) < 18:
+    if every.isdigit() and every.isascii() and "" not in texts and max(map(len, texts)) < 17:
         seconds, rest = np.fromiter(map(int, texts), np.int64, len(texts)), np.zeros(len(texts), np.int32)
     else:
         pairs = []

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from tema_lib.data.amazon import Notes, lines_of, read_count, release
+from tema_lib.data.amazon import Notes, ends_with_return, lines_of, read_count, release
 from tema_lib.data.files import DataError, check_kind, sql_path, sql_text
 
 # Our column -> theirs.  2023: `asin` is one variant, `parent_asin` the product that the metadata knows; `title` is the REVIEW's headline.
@@ -27,6 +27,7 @@ REVIEW_COLUMNS = {
 RATINGS_ORDER = {2014: ("user_id", "item_id", "rating", "timestamp"), 2018: ("item_id", "user_id", "rating", "timestamp")}
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp")
 FIRST_TIME, LAST_TIME = 788_918_400, 2_051_222_400           # 1995, when the shop opened, to 2035: a time outside is a wrong unit
+FAR = 9_000_000_000_000                  # no time, in seconds or milliseconds
 SECOND = 1_000_000                      # microseconds, the unit of `moment`: an order inside a second is an order
 MEMORY = "1GB"                          # DuckDB's own limit; the process around it needs some 200 MB more
 
@@ -71,11 +72,14 @@ def read_events(connection, path: Path, year: int, table: str, columns=EVENT_COL
     """
     texts = ", ".join(column for column in columns if column != "timestamp")
     source = event_source(path, year, columns)
-    check_kind(path)
+    start = check_kind(path)
+    if ".csv" not in path.suffixes and ends_with_return(start):
+        raise DataError(f"{path}: its lines end with a carriage return alone, and DuckDB would read the first only; convert the line ends.")
     try:
         unit = _unit(connection, path, year, source)
         # A double tells microseconds in seconds and in milliseconds alike.
-        moment = f"TRY_CAST(round(TRY_CAST(timestamp AS DOUBLE) * {SECOND // unit}) AS BIGINT)"
+        time = "TRY_CAST(timestamp AS DOUBLE)"
+        moment = f"CASE WHEN isfinite({time}) THEN CAST(round(greatest(-{FAR}, least({FAR}, {time})) * {SECOND // unit}) AS BIGINT) END"
         select = f"SELECT row_number() OVER () AS line, {texts}, {moment} AS moment FROM ({source})"
         _keep(connection, select, f"{table}_read", kept and kept.with_suffix(".read"))
     except duckdb.Error as error:
