@@ -12,8 +12,9 @@ import duckdb
 import pytest
 
 from tema_lib.data.files import listed, numbered_lines, read_json, sql_path, table_blocks
-from tema_lib.data.interactions import DataError, encode_ids, first_purchases, moment, read_data
+from tema_lib.data.interactions import DataError, encode_ids, first_purchases, read_data
 from tema_lib.data.preparation import Limits, Source, code_of, prepare
+from tema_lib.data.purchases import moment
 from tema_lib.data.reviews import read_reviews
 from tema_lib.data.sequences import build_sequences
 from tema_lib.data.statistics import check_runnable, suspicions
@@ -420,7 +421,7 @@ def test_every_module_that_makes_a_stage_is_in_its_fingerprint(tmp_path):
     """The package copied, one module after the other changed: those that preparation imports count, directly or not; others do not."""
     shutil.copytree(ROOT / "tema_lib" / "data", tmp_path / "data")
     before = code_of(tmp_path / "data" / "preparation.py")
-    for name, counts in (("reviews", True), ("interactions", True), ("files", True), ("amazon", True), ("preparation", True), ("statistics", False), ("planted", False)):
+    for name, counts in (("reviews", True), ("interactions", True), ("purchases", True), ("files", True), ("amazon", True), ("preparation", True), ("statistics", False), ("planted", False)):
         module = tmp_path / "data" / f"{name}.py"
         plain = module.read_text()
         module.write_text(plain + "\n# mended\n")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import duckdb
 
+DOMAINS = ("A", "B")
 BLOCK = 1 << 19                          # characters of a text file, read at a time
 ROWS = 10_000                            # rows of a parquet file, read at a time
 COLUMNS = ("user_id", "item_id", "asin", "item_index", "domain", "timestamp", "title",
@@ -36,6 +37,11 @@ OTHER_KINDS = {
 
 class DataError(ValueError):
     """Something is wrong with a data folder: one sentence that names the file, the line, the remedy."""
+
+
+def shown(value: str) -> str:
+    """A value in quotes, for a message: its first 60 signs."""
+    return repr(value if len(value) <= 60 else value[:60] + "...")
 
 
 # -------------------------------------------------------------------------------- names

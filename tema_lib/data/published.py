@@ -16,7 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from tema_lib.data.files import DataError, has_table, listed, numbered_lines, read_json, table_path
-from tema_lib.data.interactions import RawData, check_items, clean_text, digest, event_table, lacking, moment, read_table
+from tema_lib.data.interactions import (RawData, check_items, clean_text, digest, lacking,
+                                        read_table)
+from tema_lib.data.purchases import event_table, moment
 
 TRAIN_PARTS = ("train_A", "train_B", "train_overlap")
 C2DSR_NAMES = (("Alist.txt", "Blist.txt", "traindata_new.txt", "validdata_new.txt", "testdata_new.txt"),
