@@ -34,13 +34,13 @@ REPEATS = ("first", "keep")              # of a user's events with one item: the
 class RawData:
     """What a folder says, checked but not yet filtered.
 
-    interactions: user_id, item_id, domain, timestamp (int64 Unix seconds) and `split` ("", "train", "valid" or
-    "test"); a user's rows of one second stand in the order of their full times, which the files may tell to the
-    nanosecond.  items: item_id, domain, title, description, image ("" where missing).
+    interactions: user_id, item_id, domain, timestamp (int64 Unix seconds) and `split` ("", "train",
+    "valid" or "test"); a user's rows of one second stand in the order of their full times, which the
+    files may tell to the nanosecond.  items: item_id, domain, title, description, image ("" where missing).
     `published` is True where the folder brings its own split.  `sha256` is over the files that were read.
     domains: what A and B are called in prompts and pictures, from `dataset.json`, which is no part of `sha256`.
-    repeats: "first" where a user's later events with the same item were dropped, "keep" where they are kept, so that
-    a target may be an item of the history.  dropped: how many rows were left out, by reason.
+    repeats: "first" where a user's later events with the same item were dropped, "keep" where they are
+    kept, so that a target may be an item of the history.  dropped: how many rows were left out, by reason.
     """
 
     name: str
@@ -97,8 +97,10 @@ def lacking(path: Path, header: list[str], required: tuple[str, ...]) -> str:
     names = plain_names(path, header)
     names = ["item_id" if name == "asin" and "item_id" not in names else name for name in names]
     missing = [column for column in required if column not in names]
-    return missing and (f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); it needs "
-                        f"{', '.join(required)}" + (", separated by tabs" if ".tsv" in path.suffixes else "")) or ""
+    if not missing:
+        return ""
+    return (f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); "
+            f"it needs {', '.join(required)}" + (", separated by tabs" if ".tsv" in path.suffixes else ""))
 
 
 CONTROL = {code: " " for code in (*range(32), 127, *range(128, 160))}
@@ -124,7 +126,8 @@ def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
     for column in ("item_id", "domain"):
         items[column] = items[column].str.strip().astype(object)
     _refuse(path, ~items["domain"].isin(DOMAINS), items["domain"], "is no domain: write A or B")
-    _refuse(path, items["item_id"] == "", items["item_id"], "is no item: fill in item_id or drop the line")
+    _refuse(path, items["item_id"] == "", items["item_id"],
+            "is no item: fill in item_id or drop the line")
     repeated = items["item_id"].duplicated()
     _refuse(path, repeated, "item " + items["item_id"], "stands there twice; keep one line an item", quote=False)
     for column in ("description", "image"):
@@ -146,9 +149,10 @@ def _refuse(path: Path, bad, values, complaint: str, quote: bool = True) -> None
 def read_data(folder: str | Path, repeats: str = "first") -> RawData:
     """Read a data folder: the two tables, or one of the published forms.
 
-    Rows that stand there twice, to the letter, are dropped, and of a user's events with one item all but the first;
-    repeats="keep" keeps these.  A published split is left as it is, whatever `repeats` says: its targets are part of
-    other people's protocol, and a dropped event would change them; where it repeats items, `RawData.repeats` is "keep".
+    Rows that stand there twice, to the letter, are dropped, and of a user's events with one item all
+    but the first; repeats="keep" keeps these.  A published split is left as it is, whatever `repeats`
+    says: its targets are part of other people's protocol, and a dropped event would change them; where
+    it repeats items, `RawData.repeats` is "keep".
     Raises `DataError`; all columns that are missing, in either table, stand in one message.
     """
     from tema_lib.data.published import form_of, read_published          # it builds on this module
@@ -214,9 +218,12 @@ def digest(folder: Path, names: list[str]) -> str:
 def without_repeats(raw: RawData, repeats: str = "first") -> RawData:
     """The data without rows that `distinct` drops; a row is known by user, item and second."""
     table = raw.interactions
-    user, item = (pd.factorize(table[column].to_numpy().astype(object))[0] for column in ("user_id", "item_id"))
-    kept, dropped = distinct(user, item, table["timestamp"].to_numpy(), np.zeros(len(table), np.int32), repeats)
-    return replace(raw, interactions=table if len(kept) == len(table) else table.iloc[kept], repeats=repeats, dropped=dropped)
+    codes = lambda column: pd.factorize(table[column].to_numpy().astype(object))[0]
+    kept, dropped = distinct(codes("user_id"), codes("item_id"), table["timestamp"].to_numpy(),
+                             np.zeros(len(table), np.int32), repeats)
+    if len(kept) < len(table):
+        table = table.iloc[kept]
+    return replace(raw, interactions=table, repeats=repeats, dropped=dropped)
 
 
 def first_purchases(raw: RawData) -> RawData:

@@ -22,7 +22,7 @@ FAR = 10**17                             # no time, in whatever unit
 
 
 class _Codes(dict):
-    """Text -> number, counted from 0 in the order of appearance; blanks around a text do not count."""
+    """Text -> number, from 0 in the order of appearance; blanks around a text do not count."""
 
     def __init__(self):
         self.names: list[str] = []
@@ -41,9 +41,10 @@ class _Codes(dict):
 
 
 def moment(text: str) -> tuple[int, int]:
-    """A time as (Unix seconds, nanoseconds after them); what is finer is cut.  Raises `ValueError` for no time.
+    """A time as (Unix seconds, nanoseconds after them).  Raises `ValueError` for no time.
 
-    An exponent may be written, as Java does (1.3749696E9); one that a spreadsheet or C wrote (1.37E+09) has cost digits.
+    An exponent may be written, as Java does (1.3749696E9); one that a spreadsheet or C wrote
+    (1.37E+09) has cost digits.
     """
     text = text.strip()
     whole, _, rest = text.partition(".")
@@ -62,10 +63,11 @@ def moment(text: str) -> tuple[int, int]:
 
 
 def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times as (seconds int64, nanoseconds int32).  Raises `DataError`; row: that of the first text."""
+    """Times as (seconds int64, nanoseconds int32).  row: of the first text.  Raises `DataError`."""
     every = "".join(texts)
     if every.isdigit() and every.isascii() and "" not in texts and max(map(len, texts)) < 17:
-        seconds, rest = np.fromiter(map(int, texts), np.int64, len(texts)), np.zeros(len(texts), np.int32)
+        seconds = np.fromiter(map(int, texts), np.int64, len(texts))
+        rest = np.zeros(len(texts), np.int32)
     else:
         pairs = []
         for number, text in enumerate(texts):
@@ -83,8 +85,9 @@ def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.nda
     return seconds, rest
 
 
-def read_purchases(path: Path, items: pd.DataFrame, repeats: str) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The table of purchases, checked against the items, without what `distinct` drops, and how much that was.
+def read_purchases(path: Path, items: pd.DataFrame,
+                   repeats: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The table, checked against the items, without what `distinct` drops, and how much that was.
 
     An id is held once: a row costs some numbers while it is read, and references in the table.
     Raises `DataError`; warns where a user's time goes backwards.
@@ -111,25 +114,28 @@ def read_purchases(path: Path, items: pd.DataFrame, repeats: str) -> tuple[pd.Da
     domain = number(home[name] for name in goods.names)[item]
     if (bad := domain != number(shops.names)[shop]).any():
         place = int(np.flatnonzero(bad)[0])
-        raise DataError(f"{place_of(path, place)}: {goods.names[item[place]]!r} stands in another domain than in "
-                        "items.tsv: an item has one domain.")
+        raise DataError(f"{place_of(path, place)}: {shown(goods.names[item[place]])} stands in another "
+                        "domain than in items.tsv: an item has one domain.")
     _warn_of_backward_times(path, users, user, seconds, rest)
     kept, dropped = distinct(user, item, seconds, rest, repeats)
     del shop, rest, bad
     named = lambda names, codes: np.array(names, dtype=object)[codes[kept]]
-    return event_table(named(users.names, user), named(goods.names, item), named(DOMAINS, domain), seconds[kept]), dropped
+    return event_table(named(users.names, user), named(goods.names, item), named(DOMAINS, domain),
+                       seconds[kept]), dropped
 
 
 def event_table(users, items, domains, seconds, splits="") -> pd.DataFrame:
     """The five columns of `RawData.interactions`."""
-    size = len(seconds)
-    text = lambda values: pd.Series(np.full(size, values, object) if isinstance(values, str) else values, dtype=object, copy=False)
+    if isinstance(splits, str):
+        splits = np.full(len(seconds), splits, object)
+    text = lambda values: pd.Series(values, dtype=object, copy=False)
     return pd.DataFrame({"user_id": text(users), "item_id": text(items), "domain": text(domains),
-                         "timestamp": np.asarray(seconds, dtype=np.int64), "split": text(splits)}, copy=False)
+                         "timestamp": np.asarray(seconds, dtype=np.int64),
+                         "split": text(splits)}, copy=False)
 
 
 def _stranger(name: str, home) -> str:
-    """What to say of an id that items.tsv lacks; an id that only looks otherwise is the usual cause."""
+    """What to say of an id that items.tsv lacks; often one that only looks otherwise is there."""
     number = lambda text: text.removesuffix(".0").lstrip("0").casefold()
     twin = next((other for other in home if name and number(other) == number(name)), None)
     return "is not in items.tsv: add the item or drop the line" if twin is None else (
@@ -143,16 +149,17 @@ def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> N
     step, finer = np.diff(seconds[order]), np.diff(rest[order])
     backwards = np.sort(order[1:][same & ((step < 0) | (step == 0) & (finer < 0))])
     if len(backwards):
-        warnings.warn(f"{place_of(path, int(backwards[0]))}: the time of user {users.names[user[backwards[0]]]} goes "
-                      f"backwards (lines like it: {len(backwards)}); each user's events are put into time order.",
-                      stacklevel=5)
+        first = int(backwards[0])
+        warnings.warn(f"{place_of(path, first)}: the time of user {users.names[user[first]]} goes "
+                      f"backwards (lines like it: {len(backwards)}); each user's events are put into "
+                      "time order.", stacklevel=5)
 
 
 def distinct(user, item, seconds, rest, repeats: str) -> tuple[np.ndarray, dict[str, int]]:
-    """Which rows stay, int64, and how many do not: those that repeat a row to the letter ("identical") and, for
-    repeats="first", a user's later events with the same item ("repeats").
+    """Which rows stay, int64, and how many do not: those that repeat a row to the letter ("identical")
+    and, for repeats="first", a user's later events with the same item ("repeats").
 
-    Rows keep their order; only where times are told below the second, a user's rows are put into time order.
+    Rows keep their order; only where times are told below the second, a user's are put into time order.
     """
     pair = user.astype(np.int64) * (int(item.max(initial=0)) + 1) + item
     order = np.lexsort((rest, seconds, pair) if rest.any() else (seconds, pair))
@@ -164,4 +171,5 @@ def distinct(user, item, seconds, rest, repeats: str) -> tuple[np.ndarray, dict[
     kept.sort()
     if rest.any():
         kept = kept[np.lexsort((rest[kept], seconds[kept], user[kept]))]
-    return kept, {"identical": int((~later).sum()), "repeats": int((later & ~other).sum()) * (repeats == "first")}
+    repeated = int((later & ~other).sum()) if repeats == "first" else 0
+    return kept, {"identical": int((~later).sum()), "repeats": repeated}

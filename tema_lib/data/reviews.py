@@ -74,16 +74,19 @@ def read_events(connection, path: Path, year: int, table: str, columns=EVENT_COL
     source = event_source(path, year, columns)
     start = check_kind(path)
     if ".csv" not in path.suffixes and ends_with_return(start):
-        raise DataError(f"{path}: its lines end with a carriage return alone, and DuckDB would read the first only; convert the line ends.")
+        raise DataError(f"{path}: its lines end with a carriage return alone, and only the first would be "
+                        "read; convert the line ends.")
     try:
         unit = _unit(connection, path, year, source)
         # A double tells microseconds in seconds and in milliseconds alike.
         time = "TRY_CAST(timestamp AS DOUBLE)"
-        moment = f"CASE WHEN isfinite({time}) THEN CAST(round(greatest(-{FAR}, least({FAR}, {time})) * {SECOND // unit}) AS BIGINT) END"
+        near = f"greatest(-{FAR}, least({FAR}, {time}))"
+        moment = f"CASE WHEN isfinite({time}) THEN CAST(round({near} * {SECOND // unit}) AS BIGINT) END"
         select = f"SELECT row_number() OVER () AS line, {texts}, {moment} AS moment FROM ({source})"
         _keep(connection, select, f"{table}_read", kept and kept.with_suffix(".read"))
     except duckdb.Error as error:
-        reason = "is cut off" if "GZIP" in str(error) else "is not UTF-8" if "utf-8" in str(error) else "cannot be read"
+        said = str(error)
+        reason = "is cut off" if "GZIP" in said else "is not UTF-8" if "utf-8" in said else "cannot be read"
         raise DataError(f"{path} {reason} ({str(error).splitlines()[0][:120]}): delete it and download it again.") from None
     usable = r"user_id <> '' AND item_id <> '' AND moment IS NOT NULL AND NOT regexp_matches(user_id || item_id, '[\t\r\n]')"
     notes = Notes(lines=connection.execute(f"SELECT count(*) FROM {table}_read").fetchone()[0])
@@ -116,7 +119,8 @@ def _keep(connection, select: str, table: str, kept: Path | None) -> None:
 
 def view(connection, table: str, kept: Path) -> None:
     """A parquet file under the name of a table."""
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM read_parquet({sql_path(kept)}, hive_partitioning=false)")
+    source = f"read_parquet({sql_path(kept)}, hive_partitioning=false)"
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {source}")
 
 
 def _second_look(connection, path: Path, year: int, columns, empty: set[int], notes: Notes, scale: int) -> None:
@@ -164,8 +168,9 @@ def _check_times(connection, path: Path, year: int, events: str, unit: int) -> N
     wrong = connection.execute(f"SELECT min(line), arg_min(moment, line) FROM ({events}) WHERE moment NOT BETWEEN {FIRST_TIME * SECOND} AND "
                                f"{LAST_TIME * SECOND}").fetchone()
     if wrong[0]:
-        name = "milliseconds" if unit == 1000 else "seconds"
-        raise DataError(f"{path}, line {wrong[0]}: the time {wrong[1] / (SECOND // unit):.15g} lies outside 1995 to 2035 when read as {name}, the unit of "
+        name, time = "milliseconds" if unit == 1000 else "seconds", wrong[1] / (SECOND // unit)
+        time = f"{time:.15g}" if abs(time) < FAR else f"of {FAR} or more"
+        raise DataError(f"{path}, line {wrong[0]}: the time {time} lies outside 1995 to 2035 when read as {name}, the unit of "
                         f"{year}; check the release, or put the file into one unit.")
 
 
