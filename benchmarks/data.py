@@ -133,10 +133,17 @@ def write_own_tables(folder, rows, seed):
             file.write(f"A{row // 16:012d}X\t{name(item)}\t{1_300_000_000 + row % 16 * 86_400 + dice.randrange(86_400)}\n")
 
 
+def peak():
+    """The most memory this process ever held, in MiB. Linux keeps it since the process began; ru_maxrss there begins with the parent's."""
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        return round(int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
+
+
 def read_own(folder):
     """What a child process does: read the tables, make sequences; the peak in MiB after importing, reading, and making."""
     from tema_lib.data.interactions import encode_ids, read_data
-    peak = lambda: round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
     before, cpu = peak(), time.process_time()
     raw = read_data(folder)
     found = {"rows": len(raw.interactions), "dropped": raw.dropped, "cpu": round(time.process_time() - cpu, 2), "import_mib": before, "read_mib": peak()}

@@ -99,16 +99,22 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path} is missing: download it again with `make data`.")
-    check_kind(path)
+    start = check_kind(path)
+    alone = ends_with_return(start) or ".csv" in path.suffixes         # in JSON, DuckDB ends a line with \n only, and so do we
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            file = (line for part in file for line in part.splitlines(keepends=True))
-            for number, line in enumerate(file, start=1):
+            lines = (line for part in file for line in part.splitlines(keepends=True)) if alone else file
+            for number, line in enumerate(lines, start=1):
                 yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise DataError(f"{path} is cut off or damaged: delete it and download it again.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def ends_with_return(start: bytes) -> bool:
+    """Whether a file that starts like this ends its lines with `\\r` alone, as old Macs did."""
+    return b"\r" in start.rstrip() and b"\n" not in start
 
 
 # ---------------------------------------------------------------------------------------------- metadata
@@ -227,15 +233,18 @@ def _list(value) -> list:
 def read_image_features(path: Path | str, wanted: Container[str] | None = None) -> dict[str, np.ndarray]:
     """{item: float32 [4096]} of a file `image_features_*.b`, read record by record; only the wanted items are kept.
 
-    Raises `DataError` where the last record is cut off.
+    Raises `DataError` where the file is missing or damaged, or its last record is cut off.
     """
     size, found, path = 10 + 4 * 4096, {}, Path(path)
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-        while record := file.read(size):
-            if len(record) < size:
-                raise DataError(f"{path}, record {len(found) + 1 if wanted is None else file.tell() // size + 1}: {len(record)} bytes where a record has "
-                                f"{size:,}; download the file again.")
-            item = record[:10].decode("ascii", "replace")
-            if wanted is None or item in wanted:
-                found[item] = np.frombuffer(record, dtype="<f4", offset=10).copy()
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            while record := file.read(size):
+                if len(record) < size:
+                    raise DataError(f"{path}, record {len(found) + 1 if wanted is None else file.tell() // size + 1}: {len(record)} bytes where a record "
+                                    f"has {size:,}; download the file again.")
+                item = record[:10].decode("ascii", "replace")
+                if wanted is None or item in wanted:
+                    found[item] = np.frombuffer(record, dtype="<f4", offset=10).copy()
+    except (EOFError, zlib.error, OSError):
+        raise DataError(f"{path} is missing, cut off or damaged: download it again.") from None
     return found

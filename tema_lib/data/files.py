@@ -1,12 +1,12 @@
-"""Files as people have them: text with any line ends, tables as TSV or parquet, JSON, and paths that SQL takes literally.
+"""Files as people have them: text with any line ends, tables as TSV or parquet, JSON, paths for SQL.
 
     table_blocks(path)      a table of any size as blocks of text columns
-    numbered_lines(path)    the lines of a text file that say something, with the numbers an editor shows
+    numbered_lines(path)    the lines of a text file that are not blank, numbered as in an editor
     read_json(path)         a JSON file
     sql_path(path)          a path for DuckDB: the file of this name, never a pattern
 
-A byte-order mark, empty lines, `\\r\\n` and a lone `\\r` change nothing.  What cannot be read is a `DataError`: one sentence.
-Status: ours.
+A byte-order mark, empty lines, `\\r\\n` and a lone `\\r` change nothing.  What cannot be read is a
+`DataError`: one sentence.  Status: ours.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import duckdb
 
+DOMAINS = ("A", "B")
 BLOCK = 1 << 19                          # characters of a text file, read at a time
 ROWS = 10_000                            # rows of a parquet file, read at a time
 COLUMNS = ("user_id", "item_id", "asin", "item_index", "domain", "timestamp", "title",
@@ -35,18 +36,23 @@ OTHER_KINDS = {
 
 
 class DataError(ValueError):
-    """Something is wrong with a data folder: one sentence that names the file, the line, the remedy."""
+    """Something is wrong with a data folder: one sentence with the file, the line and the remedy."""
+
+
+def shown(value: str) -> str:
+    """A value in quotes, for a message: its first 60 signs."""
+    return repr(value if len(value) <= 60 else value[:60] + "...")
 
 
 # -------------------------------------------------------------------------------- names
 
 def table_path(path: Path) -> Path:
-    """The file itself, its gzipped twin or its parquet form.  Raises `DataError` when there is none."""
+    """The file itself, its gzipped twin or its parquet form.  Raises `DataError` for none."""
     for candidate in spellings(path):
         if candidate.is_file():
             return candidate
-    raise DataError(f"{path} is missing: a data folder needs interactions.tsv and items.tsv, plain, "
-                    "with .gz, or as .parquet (see README, 'Your own data').")
+    raise DataError(f"{path} is missing: a data folder needs interactions.tsv and items.tsv, "
+                    "plain, with .gz, or as .parquet (see README, 'Your own data').")
 
 
 def spellings(path: Path) -> tuple[Path, ...]:
@@ -58,7 +64,7 @@ def has_table(path: Path) -> bool:
 
 
 def listed(folder: Path, pattern: str) -> list[Path]:
-    """The files of a pattern in order, without the `._` twins that macOS leaves beside each file."""
+    """The files of a pattern in order, without the `._` twins that macOS puts beside them."""
     return sorted(path for path in folder.glob(pattern)
                   if path.is_file() and not path.name.startswith("._"))
 
@@ -69,23 +75,24 @@ def sql_text(text: Path | str) -> str:
 
 
 def sql_path(path: Path | str) -> str:
-    """The path of a file to read as an SQL literal.  Raises `DataError` for a path that cannot be told.
+    """The path of a file to read as an SQL literal.  Raises `DataError` where it cannot be told.
 
-    DuckDB takes a path with `*`, `?` or `[` for a pattern, and one that begins with `~` for somebody's
-    home.  In a pattern a backslash cannot be told.
+    DuckDB takes a path with `*`, `?` or `[` for a pattern, and one that begins with `~` for
+    somebody's home.  In a pattern a backslash cannot be told.
     """
     whole = str(Path(path).absolute())
     if not set("*?[") & set(whole):
         return sql_text(whole)
     if os.sep == "/" and "\\" in whole:
-        raise DataError(f"{path}: a path with a backslash and one of * ? [ cannot be told to DuckDB: rename it.")
+        raise DataError(f"{path}: a path with a backslash and one of * ? [ cannot be told to DuckDB: "
+                        "rename it.")
     return sql_text("".join(f"[{sign}]" if sign in "*?[" else sign for sign in whole))
 
 
 # -------------------------------------------------------------------------------- text
 
 def check_kind(path: Path) -> bytes:
-    """The first bytes of a text file, unpacked.  Raises `DataError` where they are those of another kind.
+    """The first bytes of a text file, unpacked.  Raises `DataError` for those of another kind.
 
     Nothing is said of a damaged file here: whoever reads on meets the damage.
     """
@@ -100,7 +107,8 @@ def check_kind(path: Path) -> bytes:
         if start.startswith(first):
             raise DataError(f"{path} {words}.")
     if b"\0" in start[:200]:
-        raise DataError(f"{path} is no plain text, or UTF-16 (Excel's \"Unicode text\"): save it as UTF-8.")
+        raise DataError(f"{path} is no plain text, or UTF-16 (Excel's \"Unicode text\"): "
+                        "save it as UTF-8.")
     return start
 
 
@@ -109,7 +117,7 @@ def _opened(path: Path, mode: str, **how):
 
 
 def _line_blocks(path: Path) -> Iterator[list[str]]:
-    """All lines of a text file, plain or gzipped, each with one `\\n` at its end.  Raises `DataError`."""
+    """All lines of a text file, plain or gzipped, each ending in `\\n`.  Raises `DataError`."""
     check_kind(path)
     try:
         with _opened(path, "rt", encoding="utf-8-sig") as file:
@@ -126,7 +134,7 @@ def _line_blocks(path: Path) -> Iterator[list[str]]:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, line without its end) of the lines that are not blank.  Raises `DataError`."""
+    """(number from 1, line without its end) of lines that are not blank.  Raises `DataError`."""
     number = 0
     for block in _line_blocks(path):
         for number, line in enumerate(block, start=number + 1):
@@ -156,10 +164,15 @@ def header_of(path: Path) -> list[str]:
 
 
 def plain_names(path: Path, header: list[str]) -> list[str]:
-    """Column names as the readers know them: `User ID ` is user_id.  Raises `DataError` for a name that stands there twice."""
+    """Column names as the readers know them: `User ID ` is user_id.
+
+    Raises `DataError` for a name that stands there twice; DuckDB calls the second of a parquet file
+    name_1.
+    """
     names = ["_".join(name.replace("-", " ").lower().split()) for name in header]
     for name in names:
-        if name in COLUMNS and (names.count(name) > 1 or f"{name}_1" in names and path.suffix == ".parquet"):
+        second = path.suffix == ".parquet" and f"{name}_1" in names
+        if name in COLUMNS and (names.count(name) > 1 or second):
             raise DataError(f"{path}, line 1: column {name} stands there twice; keep one.")
     return names
 
@@ -167,7 +180,7 @@ def plain_names(path: Path, header: list[str]) -> list[str]:
 def table_blocks(path: Path) -> Iterator[dict[str, list[str]]]:
     """A table as blocks of text columns {name: values}, only those of `COLUMNS`.
 
-    Raises `DataError` for a broken file, a ragged line, a column that stands there twice, or no row.
+    Raises `DataError` for a broken file, a ragged line, a column twice, or no row.
     """
     names = plain_names(path, header_of(path))
     empty = True
@@ -186,15 +199,15 @@ def place_of(path: Path, row: int) -> str:
 
 
 def _tsv_blocks(path: Path, names: list[str]) -> Iterator[list[list[str]]]:
-    """Columns of some thousand rows at a time.  One text is cut once: a list a row would cost far more."""
+    """Columns of some thousand rows at a time.  A block is cut as one text, which is quick."""
     width, seen = len(names), 0          # seen: rows so far, the header among them
     for block in _line_blocks(path):
         lines = [line for line in block if not line.isspace()]
         tabs = list(map(str.count, lines, repeat("\t")))
         if set(tabs) - {width - 1}:
             bad = next(number for number, found in enumerate(tabs) if found != width - 1)
-            raise DataError(f"{place_of(path, seen + bad - 1)}: {tabs[bad] + 1} columns where the header has "
-                            f"{width}; remove tabs and line breaks inside the text.")
+            raise DataError(f"{place_of(path, seen + bad - 1)}: {tabs[bad] + 1} columns where the "
+                            f"header has {width}; remove tabs and line breaks inside the text.")
         rows, seen = lines[not seen:], seen + len(lines)
         if rows:
             cells = "".join(rows).removesuffix("\n").replace("\n", "\t").split("\t")
@@ -202,12 +215,16 @@ def _tsv_blocks(path: Path, names: list[str]) -> Iterator[list[list[str]]]:
 
 
 def _parquet_blocks(path: Path, names: list[str]) -> Iterator[list[list[str]]]:
-    """The columns of a parquet file as texts; a moment becomes Unix seconds, what is missing "", a whole number has no point."""
+    """The columns of a parquet file as texts.
+
+    A moment becomes Unix seconds, what is missing "", and a whole number has no point.
+    """
     asked, readers = [], []
     for (column, kind), name in zip(_parquet_columns(path), names):
         quoted = '"' + column.replace('"', '""') + '"'
         if name == "timestamp" and kind == "FLOAT":
-            raise DataError(f"{path}: the timestamps are 32-bit floats, which cannot hold seconds; write whole numbers.")
+            raise DataError(f"{path}: the timestamps are 32-bit floats, which cannot hold seconds; "
+                            "write whole numbers.")
         if name == "timestamp" and kind.startswith(("TIMESTAMP", "DATE")):
             finest = kind.startswith("TIMESTAMP_NS")
             asked.append(f"{'epoch_ns' if finest else 'epoch_us'}({quoted})")
@@ -244,13 +261,15 @@ def _number(value) -> str:
 
 
 def _parquet(path: Path) -> str:
-    return f"read_parquet({sql_path(path)}, hive_partitioning=false)"     # no column from a folder's name
+    """SQL that reads the file; no column comes from a folder's name."""
+    return f"read_parquet({sql_path(path)}, hive_partitioning=false)"
 
 
 def _parquet_columns(path: Path) -> list[tuple[str, str]]:
     with duckdb.connect() as connection:
         try:
-            return [row[:2] for row in connection.execute(f"DESCRIBE SELECT * FROM {_parquet(path)}").fetchall()]
+            found = connection.execute(f"DESCRIBE SELECT * FROM {_parquet(path)}")
+            return [row[:2] for row in found.fetchall()]
         except duckdb.Error as error:
             raise _unreadable(path, error) from None
 

@@ -14,21 +14,19 @@ from __future__ import annotations
 
 import hashlib
 import html
-import warnings
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tema_lib.data.files import DataError, header_of, place_of, plain_names, read_json, table_blocks, table_path
+from tema_lib.data.files import (DOMAINS, DataError, header_of, place_of, plain_names, read_json,
+                                 shown, table_blocks, table_path)
+from tema_lib.data.purchases import distinct, read_purchases
 
-DOMAINS = ("A", "B")
 UNNAMED = ("domain A", "domain B")       # what the domains are called where nobody says more
 INTERACTION_COLUMNS = ("user_id", "item_id", "domain", "timestamp")
 ITEM_COLUMNS = ("item_id", "domain", "title")
-FAR = 10**12                             # seconds from 1970 that no time has
 REPEATS = ("first", "keep")              # of a user's events with one item: the first, or all
 
 
@@ -36,13 +34,13 @@ REPEATS = ("first", "keep")              # of a user's events with one item: the
 class RawData:
     """What a folder says, checked but not yet filtered.
 
-    interactions: user_id, item_id, domain, timestamp (int64 Unix seconds) and `split` ("", "train", "valid" or
-    "test"); a user's rows of one second stand in the order of their full times, which the files may tell to the
-    nanosecond.  items: item_id, domain, title, description, image ("" where missing).
+    interactions: user_id, item_id, domain, timestamp (int64 Unix seconds) and `split` ("", "train",
+    "valid" or "test"); a user's rows of one second stand in the order of their full times, which the
+    files may tell to the nanosecond.  items: item_id, domain, title, description, image ("" where missing).
     `published` is True where the folder brings its own split.  `sha256` is over the files that were read.
     domains: what A and B are called in prompts and pictures, from `dataset.json`, which is no part of `sha256`.
-    repeats: "first" where a user's later events with the same item were dropped, "keep" where they are kept, so that
-    a target may be an item of the history.  dropped: how many rows were left out, by reason.
+    repeats: "first" where a user's later events with the same item were dropped, "keep" where they are
+    kept, so that a target may be an item of the history.  dropped: how many rows were left out, by reason.
     """
 
     name: str
@@ -99,8 +97,10 @@ def lacking(path: Path, header: list[str], required: tuple[str, ...]) -> str:
     names = plain_names(path, header)
     names = ["item_id" if name == "asin" and "item_id" not in names else name for name in names]
     missing = [column for column in required if column not in names]
-    return missing and (f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); it needs "
-                        f"{', '.join(required)}" + (", separated by tabs" if ".tsv" in path.suffixes else "")) or ""
+    if not missing:
+        return ""
+    return (f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); "
+            f"it needs {', '.join(required)}" + (", separated by tabs" if ".tsv" in path.suffixes else ""))
 
 
 CONTROL = {code: " " for code in (*range(32), 127, *range(128, 160))}
@@ -126,7 +126,8 @@ def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
     for column in ("item_id", "domain"):
         items[column] = items[column].str.strip().astype(object)
     _refuse(path, ~items["domain"].isin(DOMAINS), items["domain"], "is no domain: write A or B")
-    _refuse(path, items["item_id"] == "", items["item_id"], "is no item: fill in item_id or drop the line")
+    _refuse(path, items["item_id"] == "", items["item_id"],
+            "is no item: fill in item_id or drop the line")
     repeated = items["item_id"].duplicated()
     _refuse(path, repeated, "item " + items["item_id"], "stands there twice; keep one line an item", quote=False)
     for column in ("description", "image"):
@@ -137,173 +138,21 @@ def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
     return items[["item_id", "domain", "title", "description", "image"]].astype(object)
 
 
-def _shown(value) -> str:
-    """A value in quotes, for a message: its first 60 signs."""
-    return repr(value if len(value) <= 60 else value[:60] + "...")
-
-
 def _refuse(path: Path, bad, values, complaint: str, quote: bool = True) -> None:
     """Raise `DataError` for the first row where `bad` is true, with its line and value."""
     if (bad := np.asarray(bad)).any():
         row = int(np.flatnonzero(bad)[0])
         value = np.asarray(values, dtype=object)[row]
-        raise DataError(f"{place_of(path, row)}: {_shown(value) if quote else value} {complaint}.")
-
-
-class _Codes(dict):
-    """Text -> number, counted from 0 in the order of appearance; blanks around a text do not count."""
-
-    def __init__(self):
-        self.names: list[str] = []
-
-    def __missing__(self, text: str) -> int:
-        plain = text.strip()
-        if plain != text:
-            self[text] = self[plain]
-        else:
-            self[text] = len(self.names)
-            self.names.append(text)
-        return self[text]
-
-    def of(self, texts: list[str]) -> np.ndarray:
-        return np.fromiter(map(self.__getitem__, texts), np.int32, len(texts))
-
-
-def moment(text: str) -> tuple[int, int]:
-    """A time as (Unix seconds, nanoseconds after them); what is finer is cut.  Raises `ValueError` for no time.
-
-    An exponent may be written, as Java does (1.3749696E9); one that a spreadsheet or C wrote (1.37E+09) has cost digits.
-    """
-    text = text.strip()
-    whole, _, rest = text.partition(".")
-    if whole.isdigit() and (not rest or rest.isdigit()) and text.isascii() and len(whole) < 18:
-        return int(whole), int(f"{rest:0<9.9}")
-    try:
-        time = Decimal(text.replace("_", "?"))
-    except InvalidOperation:
-        time = Decimal("nan")
-    if not time.is_finite():
-        raise ValueError("is no time: write Unix seconds")
-    if abs(time) >= FAR:
-        return (FAR if time > 0 else -1), 0
-    if "+" in text[1:] and time.as_tuple().exponent > 0:
-        raise ValueError("has lost its last digits: write Unix seconds in full")
-    whole = int(time) - (time < 0 and time != int(time))
-    return whole, int((time - whole) * 10**9)
-
-
-def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times as (seconds int64, nanoseconds int32).  Raises `DataError`; row: that of the first text."""
-    every = "".join(texts)
-    if every.isdigit() and every.isascii() and "" not in texts and max(map(len, texts)) < 18:
-        seconds, rest = np.fromiter(map(int, texts), np.int64, len(texts)), np.zeros(len(texts), np.int32)
-    else:
-        pairs = []
-        for number, text in enumerate(texts):
-            try:
-                pairs.append(moment(text))
-            except ValueError as error:
-                raise DataError(f"{place_of(path, row + number)}: {_shown(text)} {error}.") from None
-        seconds = np.array([whole for whole, _ in pairs], np.int64)
-        rest = np.array([rest for _, rest in pairs], np.int32)
-    for bad, complaint in ((seconds > 10**11, "looks like milliseconds: divide by 1000"),
-                           (seconds < 0, "lies before 1970: write Unix seconds")):
-        if bad.any():
-            number = int(np.flatnonzero(bad)[0])
-            raise DataError(f"{place_of(path, row + number)}: {_shown(texts[number])} {complaint}.")
-    return seconds, rest
-
-
-def _read_events(path: Path, items: pd.DataFrame, repeats: str) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The table of purchases, checked against the items, without what `distinct` drops, and how much that was.
-
-    An id is held once: a row costs some numbers while it is read, and references in the table.
-    Raises `DataError`; warns where a user's time goes backwards.
-    """
-    users, goods, shops, parts, row = _Codes(), _Codes(), _Codes(), [], 0
-    for block in table_blocks(path):
-        listed = block["item_id"] if "item_id" in block else block["asin"]
-        parts.append((users.of(block["user_id"]), goods.of(listed), shops.of(block["domain"]),
-                      *_moments(path, block["timestamp"], row)))
-        row += len(listed)
-    columns = list(zip(*parts))
-    del parts
-    user, item, shop, seconds, rest = (np.concatenate(columns.pop(0)) for _ in range(5))
-    home = dict(zip(items["item_id"], items["domain"]))
-    for codes, column, right, complaint in (
-            (shops, shop, DOMAINS.__contains__, lambda name: "is no domain: write A or B"),
-            (users, user, bool, lambda name: "is no user: fill in user_id or drop the line"),
-            (goods, item, home.__contains__, lambda name: _stranger(name, home))):
-        if (bad := np.array([not right(name) for name in codes.names])).any():
-            place = int(np.flatnonzero(bad[column])[0])
-            name = codes.names[column[place]]
-            raise DataError(f"{place_of(path, place)}: {_shown(name)} {complaint(name)}.")
-    number = lambda domains: np.array([DOMAINS.index(domain) for domain in domains], np.int8)
-    domain = number(home[name] for name in goods.names)[item]
-    if (bad := domain != number(shops.names)[shop]).any():
-        place = int(np.flatnonzero(bad)[0])
-        raise DataError(f"{place_of(path, place)}: {goods.names[item[place]]!r} stands in another domain than in "
-                        "items.tsv: an item has one domain.")
-    _warn_of_backward_times(path, users, user, seconds, rest)
-    kept, dropped = distinct(user, item, seconds, rest, repeats)
-    del shop, rest, bad
-    named = lambda names, codes: np.array(names, dtype=object)[codes[kept]]
-    return event_table(named(users.names, user), named(goods.names, item), named(DOMAINS, domain), seconds[kept]), dropped
-
-
-def event_table(users, items, domains, seconds, splits="") -> pd.DataFrame:
-    """The five columns of `RawData.interactions`."""
-    size = len(seconds)
-    text = lambda values: pd.Series(np.full(size, values, object) if isinstance(values, str) else values, dtype=object, copy=False)
-    return pd.DataFrame({"user_id": text(users), "item_id": text(items), "domain": text(domains),
-                         "timestamp": np.asarray(seconds, dtype=np.int64), "split": text(splits)}, copy=False)
-
-
-def _stranger(name: str, home) -> str:
-    """What to say of an id that items.tsv lacks; an id that only looks otherwise is the usual cause."""
-    number = lambda text: text.removesuffix(".0").lstrip("0").casefold()
-    twin = next((other for other in home if name and number(other) == number(name)), None)
-    return "is not in items.tsv: add the item or drop the line" if twin is None else (
-        f"is not in items.tsv, which has {twin!r}: write ids alike in both tables, as text "
-        "(a program that took them for numbers adds .0 or drops leading zeros)")
-
-
-def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> None:
-    order = np.argsort(user, kind="stable")
-    same = user[order][1:] == user[order][:-1]
-    step, finer = np.diff(seconds[order]), np.diff(rest[order])
-    backwards = np.sort(order[1:][same & ((step < 0) | (step == 0) & (finer < 0))])
-    if len(backwards):
-        warnings.warn(f"{place_of(path, int(backwards[0]))}: the time of user {users.names[user[backwards[0]]]} goes "
-                      f"backwards (lines like it: {len(backwards)}); each user's events are put into time order.",
-                      stacklevel=5)
-
-
-def distinct(user, item, seconds, rest, repeats: str) -> tuple[np.ndarray, dict[str, int]]:
-    """Which rows stay, int64, and how many do not: those that repeat a row to the letter ("identical") and, for
-    repeats="first", a user's later events with the same item ("repeats").
-
-    Rows keep their order; only where times are told below the second, a user's rows are put into time order.
-    """
-    pair = user.astype(np.int64) * (int(item.max(initial=0)) + 1) + item
-    order = np.lexsort((rest, seconds, pair) if rest.any() else (seconds, pair))
-    changes = lambda values: np.concatenate([[True], values[1:] != values[:-1]])[:len(order)]
-    other = changes(pair[order])
-    later = other | changes(seconds[order]) | changes(rest[order])
-    del pair
-    kept = order[other if repeats == "first" else later]
-    kept.sort()
-    if rest.any():
-        kept = kept[np.lexsort((rest[kept], seconds[kept], user[kept]))]
-    return kept, {"identical": int((~later).sum()), "repeats": int((later & ~other).sum()) * (repeats == "first")}
+        raise DataError(f"{place_of(path, row)}: {shown(value) if quote else value} {complaint}.")
 
 
 def read_data(folder: str | Path, repeats: str = "first") -> RawData:
     """Read a data folder: the two tables, or one of the published forms.
 
-    Rows that stand there twice, to the letter, are dropped, and of a user's events with one item all but the first;
-    repeats="keep" keeps these.  A published split is left as it is, whatever `repeats` says: its targets are part of
-    other people's protocol, and a dropped event would change them; where it repeats items, `RawData.repeats` is "keep".
+    Rows that stand there twice, to the letter, are dropped, and of a user's events with one item all
+    but the first; repeats="keep" keeps these.  A published split is left as it is, whatever `repeats`
+    says: its targets are part of other people's protocol, and a dropped event would change them; where
+    it repeats items, `RawData.repeats` is "keep".
     Raises `DataError`; all columns that are missing, in either table, stand in one message.
     """
     from tema_lib.data.published import form_of, read_published          # it builds on this module
@@ -329,7 +178,7 @@ def _read_tables(folder: Path, repeats: str) -> RawData:
     if any(lack):
         raise DataError("; ".join(filter(None, lack)) + ".")
     items = check_items(paths["items.tsv"], read_table(folder / "items.tsv"))
-    interactions, dropped = _read_events(paths["interactions.tsv"], items, repeats)
+    interactions, dropped = read_purchases(paths["interactions.tsv"], items, repeats)
     return RawData(folder.resolve().name, folder, interactions, items, digest(folder, ["interactions.tsv", "items.tsv"]),
                    repeats=repeats, dropped=dropped)
 
@@ -369,9 +218,12 @@ def digest(folder: Path, names: list[str]) -> str:
 def without_repeats(raw: RawData, repeats: str = "first") -> RawData:
     """The data without rows that `distinct` drops; a row is known by user, item and second."""
     table = raw.interactions
-    user, item = (pd.factorize(table[column].to_numpy().astype(object))[0] for column in ("user_id", "item_id"))
-    kept, dropped = distinct(user, item, table["timestamp"].to_numpy(), np.zeros(len(table), np.int32), repeats)
-    return replace(raw, interactions=table if len(kept) == len(table) else table.iloc[kept], repeats=repeats, dropped=dropped)
+    codes = lambda column: pd.factorize(table[column].to_numpy().astype(object))[0]
+    kept, dropped = distinct(codes("user_id"), codes("item_id"), table["timestamp"].to_numpy(),
+                             np.zeros(len(table), np.int32), repeats)
+    if len(kept) < len(table):
+        table = table.iloc[kept]
+    return replace(raw, interactions=table, repeats=repeats, dropped=dropped)
 
 
 def first_purchases(raw: RawData) -> RawData:

@@ -115,8 +115,8 @@ def prepare(sources: dict[str, Source], out: Path | str, limits: Limits = Limits
     try:
         return _prepared(sources, Path(out), limits, fetch_pictures, memory, threads, say)
     except duckdb.Error as error:
-        raise DataError(f"{out}: the preparation stopped ({str(error).splitlines()[0][:120]}); free memory or disk space, or delete "
-                        f"{Path(out) / 'stages'}, and run it again.") from None
+        raise DataError(f"{out}: the preparation stopped ({str(error).splitlines()[0][:120]}); free memory or "
+                        f"disk space, or delete {Path(out) / 'stages'}, and run it again.") from None
 
 
 def _prepared(sources, out: Path, limits: Limits, fetch_pictures, memory: str, threads: int | None, say) -> dict:
@@ -262,15 +262,17 @@ def _mark(sources: dict[str, Source], limits: Limits, pictures: bool) -> dict:
 
 
 def code_of(module: Path) -> str:
-    """A hash of a module's source and of all modules beside it that it imports, and these in turn: the code that made a stage."""
+    """A hash of a module and of those beside it that it imports, and these in turn: what made a stage."""
     found, waiting = {}, [module]
     while waiting:
         path = waiting.pop()
         if path.name not in found and path.is_file():
             found[path.name] = path.read_bytes()
-            waiting += [path.with_name(f"{node.module.split('.')[-1]}.py") for node in ast.parse(found[path.name]).body
-                        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tema_lib.data.")]
-    return hashlib.sha256(b"\0".join(source for _, source in sorted(found.items()))).hexdigest()[:16]
+            imports = [node.module or "" for node in ast.parse(found[path.name]).body
+                       if isinstance(node, ast.ImportFrom)]
+            waiting += [path.with_name(f"{name.split('.')[-1]}.py") for name in imports
+                        if name.startswith("tema_lib.data.")]
+    return hashlib.sha256(b"\0".join(found[name] for name in sorted(found))).hexdigest()[:16]
 
 
 def _read_note(path: Path):

@@ -16,7 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from tema_lib.data.files import DataError, has_table, listed, numbered_lines, read_json, table_path
-from tema_lib.data.interactions import RawData, check_items, clean_text, digest, event_table, lacking, moment, read_table
+from tema_lib.data.interactions import (RawData, check_items, clean_text, digest, lacking,
+                                        read_table)
+from tema_lib.data.purchases import event_table, moment
 
 TRAIN_PARTS = ("train_A", "train_B", "train_overlap")
 C2DSR_NAMES = (("Alist.txt", "Blist.txt", "traindata_new.txt", "validdata_new.txt", "testdata_new.txt"),
@@ -102,7 +104,10 @@ def _pickled_items(folder: Path) -> pd.DataFrame:
 
 def _check_counts(path: Path, counted: list[int], what: str) -> None:
     """The counts that the authors publish beside the data, where they do."""
-    if path.is_file() and (said := [word for _, line in numbered_lines(path) for word in line.split()]) != [str(number) for number in counted]:
+    if not path.is_file():
+        return
+    said = [word for _, line in numbered_lines(path) for word in line.split()]
+    if said != [str(number) for number in counted]:
         raise DataError(f"{path} says {' '.join(said)}, but there are {' '.join(map(str, counted))} ({what}); restore the published files.")
 
 
@@ -167,8 +172,8 @@ def read_pickled_dict(path: Path) -> dict:
 def read_c2dsr(folder: Path) -> RawData:
     """Lines `user<TAB>serial<TAB>item|unix time|clock text|<TAB>...`, put into time order (stable), since many are not.
 
-    An id of B is its index plus the number of items of A; `Blist.txt` may number its items from 0, or go on from A's.
-    A list has three columns (old id, asin, number), or two of them.  The second column is no length, and the clock text is eight hours ahead: both are
+    An id of B is its index plus the number of items of A; `Blist.txt` may number its items from 0, or go
+    on from A's.  A list has three columns (old id, asin, number), or two of them.  The second column is no length, and the clock text is eight hours ahead: both are
     ignored.  Training, validation and test are separate lines; a user's lines are `part:user`, `part:user#2`, ...
     """
     names = next(names for names in C2DSR_NAMES if (folder / names[2]).is_file())
@@ -198,14 +203,16 @@ def read_c2dsr(folder: Path) -> RawData:
 
 
 def _listed_items(path: Path, before: int) -> list[str]:
-    """The items of a list.  Its last column counts them from 0, or from `before`, the number of items of A."""
+    """The items of a list.  Its last column counts from 0, or from `before`, the number of A's items."""
     lines = [(number, line.split("\t")) for number, line in numbered_lines(path)]
     width = max((len(fields) for _, fields in lines), default=3)
-    counted = width == 3 or all(fields[-1].isdigit() for _, fields in lines)       # else two columns: old id, asin
+    counted = width == 3 or all(fields[-1].isdigit() for _, fields in lines)   # else: old id, asin
     start = before if lines and lines[0][1][-1] == str(before) else 0
     for place, (number, fields) in enumerate(lines):
-        if width not in (2, 3) or len(fields) != width or counted and fields[-1] != str(start + place):
-            raise DataError(f"{path}, line {number}: not of the form old id<TAB>asin<TAB>{start + place}; restore the published file.")
+        in_turn = fields[-1] == str(start + place) or not counted
+        if width not in (2, 3) or len(fields) != width or not in_turn:
+            raise DataError(f"{path}, line {number}: not of the form old id<TAB>asin<TAB>{start + place}; "
+                            "restore the published file.")
     return [fields[-2 if counted else -1] for _, fields in lines]
 
 
@@ -263,7 +270,7 @@ def _lines(path: Path):
 
 
 def _owner(name: str, lines: Counter) -> str:
-    """The user of a line: a name that stands before several lines is several, since each line is a sequence of its own."""
+    """The user of a line: one name before several lines is several, since each line is a sequence."""
     lines[name] += 1
     return name if lines[name] == 1 else f"{name}#{lines[name]}"
 
@@ -281,7 +288,8 @@ def _with_texts(folder: Path, items: pd.DataFrame) -> pd.DataFrame:
         path, table = table_path(folder / "items.tsv"), read_table(folder / "items.tsv")
         if not {"item_id", "title"} <= set(table):
             raise DataError(f"{path}, line 1: beside a published form it needs item_id and title.")
-        texts = check_items(path, table.drop_duplicates("item_id").assign(domain="A")).set_index("item_id")     # the form says which domain
+        table = table.drop_duplicates("item_id").assign(domain="A")        # the form itself says which
+        texts = check_items(path, table).set_index("item_id")
     for column in ("title", "description", "image"):
         known = texts[column].to_dict() if len(texts) and column in texts else {}
         items[column] = [clean_text(known.get(item, "")) for item in items["item_id"]]

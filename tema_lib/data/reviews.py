@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from tema_lib.data.amazon import Notes, lines_of, read_count, release
+from tema_lib.data.amazon import Notes, ends_with_return, lines_of, read_count, release
 from tema_lib.data.files import DataError, check_kind, sql_path, sql_text
 
 # Our column -> theirs.  2023: `asin` is one variant, `parent_asin` the product that the metadata knows; `title` is the REVIEW's headline.
@@ -27,6 +27,7 @@ REVIEW_COLUMNS = {
 RATINGS_ORDER = {2014: ("user_id", "item_id", "rating", "timestamp"), 2018: ("item_id", "user_id", "rating", "timestamp")}
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp")
 FIRST_TIME, LAST_TIME = 788_918_400, 2_051_222_400           # 1995, when the shop opened, to 2035: a time outside is a wrong unit
+FAR = 9_000_000_000_000                  # no time, in seconds or milliseconds
 SECOND = 1_000_000                      # microseconds, the unit of `moment`: an order inside a second is an order
 MEMORY = "1GB"                          # DuckDB's own limit; the process around it needs some 200 MB more
 
@@ -71,15 +72,21 @@ def read_events(connection, path: Path, year: int, table: str, columns=EVENT_COL
     """
     texts = ", ".join(column for column in columns if column != "timestamp")
     source = event_source(path, year, columns)
-    check_kind(path)
+    start = check_kind(path)
+    if ".csv" not in path.suffixes and ends_with_return(start):
+        raise DataError(f"{path}: its lines end with a carriage return alone, and only the first would be "
+                        "read; convert the line ends.")
     try:
         unit = _unit(connection, path, year, source)
         # A double tells microseconds in seconds and in milliseconds alike.
-        moment = f"TRY_CAST(round(TRY_CAST(timestamp AS DOUBLE) * {SECOND // unit}) AS BIGINT)"
+        time = "TRY_CAST(timestamp AS DOUBLE)"
+        near = f"greatest(-{FAR}, least({FAR}, {time}))"
+        moment = f"CASE WHEN isfinite({time}) THEN CAST(round({near} * {SECOND // unit}) AS BIGINT) END"
         select = f"SELECT row_number() OVER () AS line, {texts}, {moment} AS moment FROM ({source})"
         _keep(connection, select, f"{table}_read", kept and kept.with_suffix(".read"))
     except duckdb.Error as error:
-        reason = "is cut off" if "GZIP" in str(error) else "is not UTF-8" if "utf-8" in str(error) else "cannot be read"
+        said = str(error)
+        reason = "is cut off" if "GZIP" in said else "is not UTF-8" if "utf-8" in said else "cannot be read"
         raise DataError(f"{path} {reason} ({str(error).splitlines()[0][:120]}): delete it and download it again.") from None
     usable = r"user_id <> '' AND item_id <> '' AND moment IS NOT NULL AND NOT regexp_matches(user_id || item_id, '[\t\r\n]')"
     notes = Notes(lines=connection.execute(f"SELECT count(*) FROM {table}_read").fetchone()[0])
@@ -112,7 +119,8 @@ def _keep(connection, select: str, table: str, kept: Path | None) -> None:
 
 def view(connection, table: str, kept: Path) -> None:
     """A parquet file under the name of a table."""
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM read_parquet({sql_path(kept)}, hive_partitioning=false)")
+    source = f"read_parquet({sql_path(kept)}, hive_partitioning=false)"
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {source}")
 
 
 def _second_look(connection, path: Path, year: int, columns, empty: set[int], notes: Notes, scale: int) -> None:
@@ -160,8 +168,9 @@ def _check_times(connection, path: Path, year: int, events: str, unit: int) -> N
     wrong = connection.execute(f"SELECT min(line), arg_min(moment, line) FROM ({events}) WHERE moment NOT BETWEEN {FIRST_TIME * SECOND} AND "
                                f"{LAST_TIME * SECOND}").fetchone()
     if wrong[0]:
-        name = "milliseconds" if unit == 1000 else "seconds"
-        raise DataError(f"{path}, line {wrong[0]}: the time {wrong[1] / (SECOND // unit):.15g} lies outside 1995 to 2035 when read as {name}, the unit of "
+        name, time = "milliseconds" if unit == 1000 else "seconds", wrong[1] / (SECOND // unit)
+        time = f"{time:.15g}" if abs(time) < FAR else f"of {FAR} or more"
+        raise DataError(f"{path}, line {wrong[0]}: the time {time} lies outside 1995 to 2035 when read as {name}, the unit of "
                         f"{year}; check the release, or put the file into one unit.")
 
 

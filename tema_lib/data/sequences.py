@@ -107,9 +107,11 @@ def build_sequences(raw: RawData, items: Items) -> Sequences:
     """One merged sequence per user, stable in time; the table's own order decides ties (`shuffle_ties` first if it should not)."""
     users, names = user_codes(raw.interactions)
     order = np.lexsort((raw.interactions["timestamp"].to_numpy(), users))          # stable
-    codes = np.fromiter(map(items.index.__getitem__, raw.interactions["item_id"]), np.int64, len(users))[order]
+    codes = map(items.index.__getitem__, raw.interactions["item_id"])
+    codes = np.fromiter(codes, np.int64, len(users))[order]
     offsets = np.concatenate([[0], np.bincount(users, minlength=len(names)).cumsum()])
-    return Sequences(tuple(map(str, names)), torch.from_numpy(codes), torch.from_numpy(offsets.astype("int64")))
+    return Sequences(tuple(map(str, names)), torch.from_numpy(codes),
+                     torch.from_numpy(offsets.astype("int64")))
 
 
 def leave_one_out(sequences: Sequences) -> Split:

@@ -68,14 +68,16 @@ def suspicions(raw: RawData) -> list[str]:
             found.append(f"within one time stamp A stands before B {order['a_before_b']} times and B before A {order['b_before_a']} times: the file's order "
                          "tells the shop; put the rows of equal time into random order")
         if order["same_time"] > 0.5:
-            found.append(f"{order['same_time']:.0%} of consecutive events have equal times: their order is that of the file")
+            found.append(f"{order['same_time']:.0%} of consecutive events have equal times: their order "
+                         "is that of the file")
     if order["switches"] > 1.2 * order["switches_by_chance"] + 10:
         found.append(f"{order['switches']} changes of shop where a random order has {order['switches_by_chance']:.0f}: the shops were interleaved artificially")
     titles = raw.items["title"][raw.items["title"] != ""]
     if len(titles) >= 20 and titles.nunique() < 0.5 * len(titles) and titles.str.split().str.len().median() <= 4:
         found.append(f"{len(titles)} items share {titles.nunique()} short titles: these look like headlines of reviews, not names of products")
     elif (shared := int(titles.duplicated(keep=False).sum())) > 0.05 * len(titles):
-        found.append(f"{shared} of {len(titles)} titled items share their title with another item: neither texts nor tags can tell them apart")
+        found.append(f"{shared} of {len(titles)} titled items share their title with another item: "
+                     "neither texts nor tags can tell them apart")
     if not len(titles):
         found.append("no item has a title: there is nothing to encode and nothing to tag")
     return found + _repeats_of(raw) + _scarce(raw)
@@ -84,11 +86,14 @@ def suspicions(raw: RawData) -> list[str]:
 def _repeats_of(raw: RawData) -> list[str]:
     found, dropped = [], raw.dropped
     if dropped.get("identical"):
-        found.append(f"{dropped['identical']} rows stood there again, to the letter, and were dropped: the export may have written rows twice")
+        found.append(f"{dropped['identical']} rows stood there again, to the letter, and were dropped: "
+                     "the export may have written rows twice")
     if dropped.get("repeats"):
-        found.append(f"{dropped['repeats']} later events of a user with the same item were dropped: the first of each is kept")
+        found.append(f"{dropped['repeats']} later events of a user with the same item were dropped: "
+                     "the first of each is kept")
     if repeated := int(raw.interactions.duplicated(["user_id", "item_id"]).sum()):
-        found.append(f"{repeated} events repeat a user's earlier purchase: a model that learns to repeat looks good here")
+        found.append(f"{repeated} events repeat a user's earlier purchase: a model that learns to "
+                     "repeat looks good here")
     return found
 
 
@@ -97,16 +102,19 @@ def _scarce(raw: RawData) -> list[str]:
     found, events = [], raw.interactions
     user, names = user_codes(events)
     in_b = (events["domain"] == "B").to_numpy()
-    both = (np.bincount(user[in_b], minlength=len(names)) > 0) & (np.bincount(user[~in_b], minlength=len(names)) > 0)
-    if not both.any():
-        found.append("no user has events in both domains: nothing can be carried over from one to the other")
+    seen = lambda rows: np.bincount(user[rows], minlength=len(names)) > 0
+    if not (seen(in_b) & seen(~in_b)).any():
+        found.append("no user has events in both domains: nothing can be carried over from one to "
+                     "the other")
     place = np.lexsort((events["timestamp"].to_numpy(), user))
     last = place[np.append(np.diff(user[place]) != 0, True)]
-    tested = (events["split"] == "test").to_numpy()[last] if raw.published else np.bincount(user)[user[last]] >= 3
+    tested = np.bincount(user)[user[last]] >= 3
+    if raw.published:
+        tested = (events["split"] == "test").to_numpy()[last]
     for number, domain in enumerate(DOMAINS):
         if (targets := int((tested & (in_b[last] == number)).sum())) < FEW:
-            found.append(f"{_named(raw, number)} has {targets or 'no'} test target{'s' * (targets != 1)}: "
-                         + ("it has no numbers" if not targets else "its numbers say next to nothing"))
+            found.append(f"{_named(raw, number)} has {targets or 'no'} test target{'s' * (targets != 1)}"
+                         ": " + ("its numbers say next to nothing" if targets else "it has no numbers"))
     return found
 
 
@@ -115,16 +123,19 @@ def _named(raw: RawData, number: int) -> str:
 
 
 def check_runnable(raw: RawData) -> None:
-    """Raise `DataError` where no run can come to an end: events of one domain only, or nobody to learn from or to test."""
+    """Raise `DataError` where no run can come to an end: one domain only, or nobody to test."""
     events = raw.interactions
     for number, domain in enumerate(DOMAINS):
         if not (events["domain"] == domain).any():
-            raise DataError(f"{raw.folder} has no event of {_named(raw, number)}: this course is about two domains; add its items and events.")
+            raise DataError(f"{raw.folder} has no event of {_named(raw, number)}: this course is about "
+                            "two domains; add its items and events.")
     sizes = events.groupby("user_id").size()
     if raw.published:
         part = events.drop_duplicates("user_id").set_index("user_id")["split"]
         for name in ("train", "valid", "test"):
             if not (sizes[part.index[part == name]] >= 2).any():
-                raise DataError(f"{raw.folder} has no {name} sequence of two events: restore the published files.")
+                raise DataError(f"{raw.folder} has no {name} sequence of two events: restore the "
+                                "published files.")
     elif not (sizes >= 3).any():
-        raise DataError(f"{raw.folder} has no user with three events, one each to learn from, to validate and to test: add users with longer histories.")
+        raise DataError(f"{raw.folder} has no user with three events, one each to learn from, to "
+                        "validate and to test: add users with longer histories.")
