@@ -118,3 +118,33 @@ def test_the_real_program_repeats_a_folder_that_is_not_there(project):
     folder = """no such $folder, 'x' and "y"; 100% #1"""
     done = make(project, "run", f"DATA={folder}")
     assert done.returncode == 2 and f"DATA={folder}: there is no such folder." in done.stderr
+
+
+# ---------------------------------------------------------------------------- the set-up, when something comes between
+
+
+@pytest.fixture
+def set_up(tmp_path):
+    """A copy of the set-up program beside a virtual environment whose Python is a script of ours."""
+    (tmp_path / "tools").mkdir()
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(ROOT / "tools" / "environment.py", tmp_path / "tools")
+
+    def run(script):
+        (tmp_path / ".venv" / "bin" / "python").write_text(script)
+        (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+        return subprocess.run([sys.executable, tmp_path / "tools" / "environment.py"], capture_output=True, text=True)
+
+    return run
+
+
+@pytest.mark.parametrize("script, words", [
+    ("#!/bin/sh\nkill -INT $PPID\nsleep 5\n", "Interrupted. What is installed stays"),
+    ("#!/nowhere/python\n", "No such file or directory). Make room"),
+    ("#!/bin/sh\nmkdir -p \"$(dirname \"$0\")/../ready\"\n", "Is a directory). Make room"),
+    ("#!/bin/sh\nexit 1\n", "what is installed stays"),
+])
+def test_a_set_up_that_breaks_off_says_so_in_one_sentence(set_up, script, words):
+    done = set_up(script)
+    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr and "Errno" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
