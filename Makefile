@@ -4,6 +4,11 @@ BIN    := .venv/bin
 DATA   ?= planted
 SEED   ?= 0
 YEAR   ?= 2014
+# What the user gives reaches the programs through the environment, letter by letter: written into a recipe, a dollar
+# would be make's and a quote the shell's. An override also takes the $ of a value from the command line as it stands.
+GIVEN  := PYTHON DATA SYSTEMS SEED PAIR YEAR OUT FROM CORE LLM DOMAINS TAGS REQUEST DTYPE ROUNDS LARGE TORCH_INDEX
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+export $(GIVEN)
 THREADS ?= $(or $(OMP_NUM_THREADS),1)
 export OMP_NUM_THREADS := $(THREADS)
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -22,13 +27,17 @@ help:  ## this list
 	@echo '  THREADS=n      processor threads (default 1: quiet, and the same numbers every time; two help with large catalogues)'
 	@echo '  PAIR=name      food-kitchen or movies-books; YEAR=2014, 2018 or 2023; OUT=folder; FROM=ratings, reviews or reviews_5;'
 	@echo '                 CORE=n fewest events of items and users (default 5); PICTURES=0 leaves the pictures out'
+	@echo '  DOMAINS="a,b"  what domains A and B are called, for instance DOMAINS="movies,books" (default: what dataset.json beside the tables says)'
+	@echo '  TAGS=road      where make run takes the tags from: live (default), export:<model> (made by make tags, in data/tags/), or a file'
 	@echo '  LLM=name       for make tags: a known name, a folder, a hub id, or the URL of an OpenAI-compatible server (#model behind it);'
-	@echo '                 SHOPS="movie book": how the prompt calls domains A and B; DTYPE=bfloat16: faster where the processor has matrix units; OUT=folder'
+	@echo '                 DTYPE=bfloat16: faster where the processor has matrix units; OUT=folder; AGAIN=1 asks refused items again;'
+	@echo '                 REQUEST="field=value field=value": what a server is sent beside the prompt'
 	@echo '  TORCH_INDEX=   where torch comes from; on Linux without a GPU, take the much smaller CPU build:'
 	@echo '                 TORCH_INDEX=https://download.pytorch.org/whl/cpu'
 
 run: .venv/ready  ## all notebooks in order, with real models; ends with the metric table and an HTML copy
-	@$(BIN)/python tools/chain.py --data "$(DATA)" --systems "$(SYSTEMS)" --seed "$(SEED)" $(if $(filter-out 0,$(FAST)),--fast)
+	@$(BIN)/python tools/chain.py --data="$$DATA" --systems="$$SYSTEMS" --seed="$$SEED" \
+	    $${DOMAINS:+"--domains=$$DOMAINS"} $${TAGS:+"--tags=$$TAGS"} $(if $(filter-out 0,$(FAST)),--fast)
 
 test: .venv/ready  ## weights, unit tests, the notebooks in a chain, and their committed outputs (nbval)
 	@$(BIN)/python tools/check.py
@@ -40,13 +49,17 @@ lab: .venv/ready  ## open the first notebook in JupyterLab
 	@$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
 
 data: .venv/ready  ## fetch two official Amazon categories and prepare them: PAIR=food-kitchen or movies-books
-	@$(BIN)/python tools/data.py --pair "$(PAIR)" --year "$(YEAR)" $(if $(OUT),--out "$(OUT)") $(if $(FROM),--events "$(FROM)") $(if $(CORE),--core "$(CORE)") $(if $(filter 0,$(PICTURES)),--no-pictures)
+	@$(BIN)/python tools/data.py --pair="$$PAIR" --year="$$YEAR" \
+	    $${OUT:+"--out=$$OUT"} $${FROM:+"--events=$$FROM"} $${CORE:+"--core=$$CORE"} $(if $(filter 0,$(PICTURES)),--no-pictures)
 
 tags: .venv/ready  ## tag every item of DATA with a language model, resumable; writes the compact export to data/tags/
-	@$(BIN)/python tools/tags.py --data "$(DATA)" $(if $(LLM),--llm "$(LLM)") $(if $(OUT),--out "$(OUT)") $(if $(SHOPS),--shops $(SHOPS)) $(if $(DTYPE),--dtype "$(DTYPE)")
+	@set -f; for field in $$REQUEST; do set -- "$$@" "--request=$$field"; done; \
+	$(BIN)/python tools/tags.py --data="$$DATA" \
+	    $${LLM:+"--llm=$$LLM"} $${OUT:+"--out=$$OUT"} $${DOMAINS:+"--domains=$$DOMAINS"} \
+	    $${DTYPE:+"--dtype=$$DTYPE"} $(if $(filter-out 0,$(AGAIN)),--again) "$$@"
 
 bench: .venv/ready  ## training and ranking against RecBole, RecTools and RePlay; writes results/bench_speed.json
-	@$(BIN)/python benchmarks/speed.py $(if $(ROUNDS),--rounds "$(ROUNDS)")
+	@$(BIN)/python benchmarks/speed.py $${ROUNDS:+"--rounds=$$ROUNDS"}
 
 bench-growth: .venv/ready  ## time and memory as items, users and sequences grow; writes results/bench_growth.json and .png
 	@$(BIN)/python benchmarks/growth.py
@@ -55,11 +68,11 @@ bench-tagging: .venv/ready  ## the fast tagging path against one greedy generati
 	@$(BIN)/python benchmarks/tagging.py
 
 bench-data: .venv/ready  ## data preparation against the pandas way; writes results/bench_data.json (LARGE=n: also n lines, for the memory)
-	@$(BIN)/python benchmarks/data.py $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(LARGE),--large "$(LARGE)")
+	@$(BIN)/python benchmarks/data.py $${ROUNDS:+"--rounds=$$ROUNDS"} $${LARGE:+"--large=$$LARGE"}
 
 report: .venv/ready  ## rewrite the README's result table from results/
 	@$(BIN)/python tools/report.py
 
 # Made again only when a dependency changes.
 .venv/ready: pyproject.toml constraints.txt
-	@$(PYTHON) tools/environment.py --torch-index "$(TORCH_INDEX)"
+	@"$$PYTHON" tools/environment.py --torch-index="$$TORCH_INDEX"

@@ -234,3 +234,15 @@ def test_pictures_that_are_here_are_not_fetched_again_and_a_busy_server_is_waite
     server.troubles = [("status", 429, {"Retry-After": "3"})]
     found, left_out = download_pictures({name: f"{server.address}{name}.png" for name in ("a", "b")}, tmp_path / "pictures", sleep=waits.append)
     assert found == {"a": "a.png", "b": "b.png"} and not left_out and waits == [3] and {path for _, path, _ in server.asked} == {"/b.png"}
+
+
+def test_pictures_have_names_that_every_system_can_keep_apart(server, tmp_path):
+    """Windows and macOS take `b01` for `B01`; Windows has devices where others have files."""
+    items, contents = ["B01", "b01", "NUL", "com1", "B 02", "B:02", "plain"], {}
+    for number, item in enumerate(items):
+        contents[item] = picture(size=(20 + number, 20))
+        (tmp_path / "web" / f"{number}.png").write_bytes(contents[item])
+    found, _ = download_pictures({item: f"{server.address}{number}.png" for number, item in enumerate(items)}, tmp_path / "pictures")
+    assert len({name.lower() for name in found.values()}) == len(items) and found["plain"] == "plain.png"
+    assert not {name.lower().partition(".")[0] for name in found.values()} & {"nul", "com1"} and not set(" :") & set("".join(found.values()))
+    assert all((tmp_path / "pictures" / found[item]).read_bytes() == contents[item] for item in items)

@@ -47,4 +47,10 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\n[set-up] Interrupted. What is installed stays; the same command goes on from here.")
+    except EnvironmentError as error:    # a full disk, a folder that cannot be written, a program that cannot be started
+        sys.exit("[set-up] failed: %s (%s). Make room, let the project's folder be written, or delete .venv; then run the command "
+                 "again." % (error.filename or VENV, error.strerror))

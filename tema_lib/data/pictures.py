@@ -39,13 +39,15 @@ def download_pictures(addresses: dict[str, str], folder: Path | str, *, threads:
     Raises `DataError` for a folder that cannot be written.
     """
     folder, pool = Path(folder), ThreadPoolExecutor(threads)
+    alike = Counter(item.lower() for item in addresses)
+    stem = {item: _stem(item, alike[item.lower()] == 1) for item in addresses}
     left_out = Counter()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         here = {path.stem: path.name for path in folder.iterdir() if path.suffix.lstrip(".") in PICTURE_FORMATS.values()}
-        found = {item: here[_stem(item)] for item in addresses if _stem(item) in here}
+        found = {item: here[stem[item]] for item in addresses if stem[item] in here}
         wanted = [item for item in addresses if item not in found]
-        come = pool.map(lambda item: _picture(addresses[item], folder / _stem(item), sleep), wanted)
+        come = pool.map(lambda item: _picture(addresses[item], folder / stem[item], sleep), wanted)
         for item, (name, reason) in zip(wanted, tqdm(come, total=len(wanted), desc="pictures", unit="", disable=None)):
             if name:
                 found[item] = name
@@ -58,9 +60,10 @@ def download_pictures(addresses: dict[str, str], folder: Path | str, *, threads:
     return found, dict(left_out)
 
 
-def _stem(item: str) -> str:
-    """A file name for an item id, whatever stands in it."""
-    return item if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", item) else hashlib.sha256(item.encode()).hexdigest()[:32]
+def _stem(item: str, alone: bool) -> str:
+    """A file name for an item id, whatever stands in it: `alone` says that no other id differs from it by capitals only."""
+    plain = re.fullmatch(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)$)[A-Za-z0-9_-]{1,64}", item)       # devices of Windows are no files
+    return item if plain and alone else hashlib.sha256(item.encode()).hexdigest()[:32]
 
 
 def _picture(address: str, path: Path, sleep) -> tuple[str, str]:
