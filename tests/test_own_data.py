@@ -1,0 +1,178 @@
+"""All notebooks, cell by cell, on small folders such as people bring: none stops on what their data lack or do not show.
+
+Eight kernels for each folder would load torch eight times over; here one process runs all of it, with the shell and the figures that
+a kernel has. One folder goes through the command itself.
+"""
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib import pyplot as plt
+from matplotlib.mathtext import MathTextParser
+from PIL import Image
+from traitlets.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+GOODS = [f"{flavour} {thing}" for thing in ("bread", "soup", "cheese", "juice", "jam") for flavour in ("rye", "pumpkin", "goat", "plum", "bitter", "smoked")]
+TOOLS = [f"{stuff} {thing}" for thing in ("ladle", "board", "jug", "grater", "tin") for stuff in ("beech", "copper", "slate", "enamel", "bamboo", "zinc")]
+
+
+def shelf(count):
+    """`count` items, the first half in A: ids, domains, telling titles."""
+    half = count // 2
+    names = [*(f"a{number}" for number in range(half)), *(f"b{number}" for number in range(count - half))]
+    titles = [GOODS[number % 30] for number in range(half)] + [TOOLS[number % 30] for number in range(count - half)]
+    return pd.DataFrame({"item_id": names, "domain": ["A"] * half + ["B"] * (count - half), "title": titles, "description": ""})
+
+
+def histories(items, users, shortest, longest, seed=0, shops=("AB",), last="AB"):
+    """`users` people who buy different things, each in one of `shops`; `last`: the domains in which a last purchase may lie."""
+    dice, rows = random.Random(seed), []
+    for user in range(users):
+        allowed = items[items["domain"].isin(list(shops[user % len(shops)]))]["item_id"].tolist()
+        bought = dice.sample(allowed, dice.randint(shortest, longest))
+        ends = [item for item in allowed if item[0].upper() in last and item not in bought[:-1]]
+        bought[-1] = dice.choice(ends)
+        rows += [(f"u{user}", item, item[0].upper(), 1_600_000_000 + 86_400 * (40 * user + 3 * place)) for place, item in enumerate(bought)]
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "domain", "timestamp"])
+
+
+def write(folder, items, events):
+    folder.mkdir()
+    for name, table in (("items", items), ("interactions", events)):
+        rows = [table.columns, *table.itertuples(index=False)]
+        (folder / f"{name}.tsv").write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+ODD = ["US$ 5 off, was $$9", "$x^2_1$ noodles", "C:\\new\\table \\frac{1}{2}", "\\$ard\\", "<script>alert(1)</script> & <b>tea</b>", "100 % rye_flour #1 ^top^ {x}", "🍜 ramen 👩‍🍳",
+       "خبز بالزعتر 250 غ", "שוקולד מריר", "海苔 のり 김", "very " * 600 + "long", "x" * 3000, "*bold* `code` [link](http://a.b)", "e\u0301clair a\u0308pfel", "-", "42"]
+
+
+def odd_titles(folder):
+    """24 items: strange titles, twice some of them, one picture, two descriptions; a domain with a dollar in its name."""
+    items = shelf(24)
+    items["title"] = (ODD + ODD)[:12] + (ODD[6:] + ODD[:2])
+    items.loc[[0, 13], "description"] = ["$$ nothing < something \\ else 🍜", "plain words about a jug"]
+    items["image"] = ["one.png", *[""] * 23]
+    write(folder, items, histories(items, 40, 3, 8))
+    Image.new("RGB", (30, 20), "#aa3377").save(folder / "one.png")
+    (folder / "dataset.json").write_text('{"domains": ["$tore_1", "wares <b>"]}', encoding="utf-8")
+    return folder
+
+
+def three_events_no_titles(folder):
+    """Ids alone, and users with three events each: the training parts have one event, so nothing can be learned."""
+    items = shelf(60).assign(title="")
+    return write(folder, items, histories(items, 30, 3, 3))
+
+
+def one_sided_targets(folder):
+    """No last purchase lies in B; some people have two events and no test case, most histories have two events."""
+    items = shelf(60)
+    return write(folder, items, histories(items, 40, 2, 4, last="A"))
+
+
+def nobody_in_both(folder):
+    """Two shops without a common customer."""
+    items = shelf(60)
+    return write(folder, items, histories(items, 60, 4, 7, shops=("A", "B")).drop_duplicates())
+
+
+# Builder -> the systems that are trained on its folder.
+FOLDERS = {odd_titles: "popularity co-occurrence sasrec tema llm-emf llm-rec man", three_events_no_titles: "popularity co-occurrence sasrec tema tema-no-tags llm4cdsr", one_sided_targets: "popularity co-occurrence sasrec tema",
+           nobody_in_both: "popularity co-occurrence tema tema-no-tags"}
+
+
+# --- cells ------------------------------------------------------------------------------------------------------------
+
+class Shell(InteractiveShell):
+    """A kernel without a browser. What fails while a figure is drawn stops no cell there; it would only show as a traceback."""
+
+    def enable_gui(self, gui=None):
+        pass
+
+    def showtraceback(self, *_, **__):
+        self.failed = sys.exc_info()[1] or getattr(sys, "last_value", None)
+
+
+@pytest.fixture(scope="module")
+def shell():
+    from tema_lib.models.systems import SYSTEMS
+
+    Shell.clear_instance()
+    made, known = Shell.instance(config=Config({"HistoryManager": {"enabled": False}})), dict(SYSTEMS)
+    made.run_line_magic("matplotlib", "inline")
+    yield made
+    plt.close("all"), plt.switch_backend("agg")
+    Shell.clear_instance()
+    SYSTEMS.clear(), SYSTEMS.update(known)                       # notebook 07 adds one of its own
+
+
+@pytest.fixture
+def formulas(monkeypatch):
+    """What matplotlib reads as a formula while a test runs; it goes on reading."""
+    read, parse = [], MathTextParser.parse
+    monkeypatch.setattr(MathTextParser, "parse", lambda self, text, *rest, **named: read.append(text) or parse(self, text, *rest, **named))
+    return read
+
+
+def run_cells(shell, path, **parameters):
+    """Run a notebook from top to bottom; a cell that fails, or draws a figure that fails, fails the test."""
+    shell.reset(new_session=True)
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code" and cell.source.strip()]
+    for number, cell in enumerate(cells, start=1):
+        shell.failed = None
+        done = shell.run_cell(cell.source)
+        error = done.error_before_exec or done.error_in_exec or shell.failed
+        if error is not None:
+            raise AssertionError(f"{path.stem}, cell {number}: {type(error).__name__}: {error}") from error
+        if "parameters" in cell.metadata.get("tags", []):
+            shell.user_ns.update({name: value for name, value in parameters.items() if name in shell.user_ns})
+
+
+@pytest.fixture(scope="module", params=FOLDERS, ids=lambda make: make.__name__)
+def own(request, tmp_path_factory):
+    """One folder as parameters of the notebooks, with artefacts and records; a notebook finds what those before it left."""
+    scratch = tmp_path_factory.mktemp(request.param.__name__)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEMA_ARTIFACTS", str(scratch / "artifacts"))
+        patch.setenv("TEMA_RESULTS", str(scratch / "results"))
+        yield {"data": str(request.param(scratch / "shop")), "systems": FOLDERS[request.param]}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_cell_runs_on_own_data(path, own, shell, formulas, recwarn):
+    """Titles are drawn as they are, and the page is not flooded with warnings about what the data lack."""
+    run_cells(shell, path, fast=True, seed=0, **own)
+    ours = re.compile(r"\$\\mathdefault\{.*\}\$|length of the share .*")
+    assert [text for text in formulas if not ours.fullmatch(text)] == []
+    flood = {str(warning.message) for warning in recwarn if issubclass(warning.category, RuntimeWarning) or "Glyph" in str(warning.message)}
+    assert flood == set()
+
+
+def test_the_command_goes_through_all_notebooks(tmp_path):
+    """The same with real kernels, on the folder from which nothing can be learned."""
+    name = f"own-data-{tmp_path.name}"
+    folder = three_events_no_titles(tmp_path / name)
+    try:
+        done = subprocess.run([sys.executable, "tools/chain.py", "--data", str(folder), "--fast", "--systems", "popularity co-occurrence tema"],
+                              cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        assert "07_other_systems" in done.stdout and "Traceback" not in done.stdout + done.stderr
+        assert len(list(ROOT.glob(f"build/html/{name}*/0*.html"))) == len(NOTEBOOKS)
+    finally:
+        for made in ROOT.glob(f"build/*/{name}*"):
+            shutil.rmtree(made)
