@@ -98,7 +98,8 @@ class Pipeline:
     @property
     def name(self) -> str:
         """"planted", or the folder's name and the beginning of its tables' hash: two folders of one name never share a file."""
-        return "planted" if self.planted else f"{self.raw.name}-{self.raw.sha256[:8]}"
+        kept = "-repeats" if self.raw.repeats == "keep" else ""          # the same tables, other sequences
+        return "planted" if self.planted else f"{self.raw.name}-{self.raw.sha256[:8]}{kept}"
 
     @property
     def domains(self) -> tuple[str, str]:
@@ -347,7 +348,7 @@ class Pipeline:
         config = {"model": asdict(model.config) if hasattr(model, "config") else {}, "training": asdict(self.training), "fast": self.fast,
                   "epochs_run": history.epochs, "best_epoch": history.best, "trained_on": history.trained_on,
                   "language_model": self.tags.model, "tags": read_card(self.export)["config"] if self.export else asdict(self.tag_config),
-                  "tags_source": self.tags_source}
+                  "tags_source": self.tags_source, "repeats": self.raw.repeats}
         spent = {"train": sum(history.seconds), "rank": self.seconds[f"rank {system}"]}
         return results.evaluation_record(system, ranks, data={"name": self.raw.name, "sha256": self.raw.sha256}, split=self.split.name,
                                          seed=self.seed, config=config, seconds=spent, command=command, slices=self.slices(ranks))

@@ -253,6 +253,12 @@ def test_repeats_are_dropped_and_counted_or_kept(tmp_path):
     assert order(kept) == {"mina": "k1 t1 t2 k2 k1"} and kept.dropped == {"identical": 1, "repeats": 0} and kept.repeats == "keep"
     assert "1 events repeat a user's earlier purchase" in " ".join(suspicions(kept))
     assert order(first_purchases(kept)) == RIGHT
+    (tmp_path / "dataset.json").write_text('{"repeats": "keep"}')
+    assert order(read_data(tmp_path)) == order(kept) and order(read_data(tmp_path, repeats="first")) == RIGHT
+    (tmp_path / "dataset.json").write_text('{"repeats": "all"}')
+    with pytest.raises(DataError, match="dataset.json: repeats is 'all': write first or keep"):
+        read_data(tmp_path)
+    (tmp_path / "dataset.json").unlink()
     with pytest.raises(DataError, match="repeats='last': choose first or keep"):
         read_data(tmp_path, repeats="last")
 

@@ -146,11 +146,12 @@ def _refuse(path: Path, bad, values, complaint: str, quote: bool = True) -> None
         raise DataError(f"{place_of(path, row)}: {shown(value) if quote else value} {complaint}.")
 
 
-def read_data(folder: str | Path, repeats: str = "first") -> RawData:
+def read_data(folder: str | Path, repeats: str = "") -> RawData:
     """Read a data folder: the two tables, or one of the published forms.
 
     Rows that stand there twice, to the letter, are dropped, and of a user's events with one item all
-    but the first; repeats="keep" keeps these.  A published split is left as it is, whatever `repeats`
+    but the first; repeats="keep" keeps these, and so does {"repeats": "keep"} in dataset.json, which is
+    asked where `repeats` is "".  A published split is left as it is, whatever `repeats`
     says: its targets are part of other people's protocol, and a dropped event would change them; where
     it repeats items, `RawData.repeats` is "keep".
     Raises `DataError`; all columns that are missing, in either table, stand in one message.
@@ -158,13 +159,15 @@ def read_data(folder: str | Path, repeats: str = "first") -> RawData:
     from tema_lib.data.published import form_of, read_published          # it builds on this module
 
     folder = Path(folder)
-    if repeats not in REPEATS:
+    if repeats and repeats not in REPEATS:
         raise DataError(f"repeats={repeats!r}: choose {' or '.join(REPEATS)}.")
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder: give DATA= a folder with interactions.tsv and items.tsv.")
+    domains, said = read_description(folder)
+    repeats = repeats or said
     if not form_of(folder):
-        return replace(_read_tables(folder, repeats), domains=read_domains(folder))
-    raw = replace(read_published(folder), domains=read_domains(folder))
+        return replace(_read_tables(folder, repeats), domains=domains)
+    raw = replace(read_published(folder), domains=domains)
     if raw.published:
         again = raw.interactions.duplicated(["user_id", "item_id"]).any()
         return replace(raw, repeats="keep" if again else repeats)
@@ -183,15 +186,22 @@ def _read_tables(folder: Path, repeats: str) -> RawData:
                    repeats=repeats, dropped=dropped)
 
 
-def read_domains(folder: Path) -> tuple[str, str]:
-    """The names of domains A and B from an optional `dataset.json`, {"domains": ["food", "kitchen"]}.  Raises `DataError`."""
+def read_description(folder: Path) -> tuple[tuple[str, str], str]:
+    """(names of domains A and B, what happens to repeats) from an optional `dataset.json`.
+
+    {"domains": ["food", "kitchen"], "repeats": "keep"}; either may be missing.  Raises `DataError`.
+    """
     path = folder / "dataset.json"
     if not path.is_file():
-        return UNNAMED
+        return UNNAMED, REPEATS[0]
     try:
-        return domain_names(read_json(path).get("domains", UNNAMED))
+        described = read_json(path)
+        names = domain_names(described.get("domains", UNNAMED))
     except (ValueError, AttributeError, TypeError):
         raise DataError(f'{path} does not name two domains: write {{"domains": ["food", "kitchen"]}}, or delete it.') from None
+    if (repeats := described.get("repeats", REPEATS[0])) not in REPEATS:
+        raise DataError(f"{path}: repeats is {repeats!r}: write {' or '.join(REPEATS)}.")
+    return names, repeats
 
 
 def domain_names(names) -> tuple[str, str]:
