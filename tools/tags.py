@@ -86,8 +86,8 @@ def why_no_tags(tags, items, name):
         shown = next((f' (the first: "{clean(reply, 120)}")' for reply in replies if clean(reply)), " (all are empty)")
         return (f"In none of the {len(replies):,} replies of {name} a list of tags could be read{shown}, so no export is written: "
                 "check the model and its settings, and run again; a server's replies of this kind are asked for anew.")
-    return (f"{read:,} of the {len(replies):,} replies of {name} are lists of tags, but no tag fits two items, "
-            "so no export is written: tag more items, or use a model that answers in common words.")
+    return (f"{read:,} of the {len(replies):,} replies of {name} are lists of tags, but none of these tags fits two items "
+            "or more and not too many, so no export is written: tag more items, or use a model that tells them apart in common words.")
 
 
 def report_refusals(refused, items):
