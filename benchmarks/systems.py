@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
+# Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -239,24 +239,27 @@ def _from_hub(hub_id: str) -> Path:
         offline = os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE")
         raise FileNotFoundError(
             f"There is no folder {hub_id!r}, and no hub model of this name could be downloaded"
-            f"{' (the variable HF_HUB_OFFLINE forbids to ask)' if offline else ''}: check the name and the network, or use one of {', '.join(PINNED)}."
+            f"{' (the variable HF_HUB_OFFLINE forbids to ask)' if offline else ''}: check the name and the network, "
+            f"or use one of {', '.join(PINNED)}."
         ) from error
 
 
 def _checked_folder(folder: Path) -> Path:
-    """``folder``, if it holds a model: a configuration, whole safetensors, and, where we converted them, those very weights."""
+    """``folder``, if it holds a model: configuration, whole safetensors and, where we converted them, those very weights."""
     weights = _weight_files(folder)
     if not (folder / "config.json").is_file() or not weights:
-        lacks = [name for name, there in (("config.json", (folder / "config.json").is_file()), ("*.safetensors", weights)) if not there]
+        here = {"config.json": (folder / "config.json").is_file(), "*.safetensors": weights}
+        lacks = [name for name, there in here.items() if not there]
         if pickled := sorted(path.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(kind)):
-            remedy = (f"{pickled[0]} is a pickle, which can run code when it is read: take a copy of the model that was published "
-                      "as safetensors, or convert it once where you trust it (model.save_pretrained of transformers writes them)")
+            remedy = (f"{pickled[0]} is a pickle, which can run code when it is read: take a copy of the model that was "
+                      "published as safetensors, or convert it once where you trust it (model.save_pretrained writes them)")
         else:
             remedy = _again(folder)
         raise ValueError(f"The folder {folder} is not a model: it needs config.json and *.safetensors, and {' and '.join(lacks)} "
                          f"{'are' if len(lacks) > 1 else 'is'} missing; {remedy}.")
     configuration(folder)
-    parts = {part for index in folder.glob("*.safetensors.index.json") for part in _json(index).get("weight_map", {}).values()}
+    indices = map(_json, folder.glob("*.safetensors.index.json"))
+    parts = {part for index in indices for part in index.get("weight_map", {}).values()}
     if missing := sorted(parts - {file.name for file in weights}):
         raise ValueError(f"The folder {folder} lacks {', '.join(missing)}, a part of its weights: {_again(folder)}.")
     for file in weights:
@@ -324,7 +327,9 @@ def from_folder(kind, folder: Path, **options):
     except Exception as error:  # whatever its readers meet in a broken file
         raise ValueError(f"The {what} in {folder} cannot be loaded ({reason(error)}): {_again(folder)}.") from error
     if lost:
-        raise ValueError(f"The weights in {folder} are not all there ({len(lost)} are missing, such as {min(lost)}): {_again(folder)}.")
+        raise ValueError(
+            f"The weights in {folder} are not all there ({len(lost)} are missing, such as {min(lost)}): {_again(folder)}."
+        )
     files = set(getattr(found, "vocab_files_names", {}).values()) if what == "tokenizer" else set()
     if files and not any((folder / name).is_file() for name in files):
         raise ValueError(f"The folder {folder} holds no tokenizer ({' or '.join(sorted(files))}): {_again(folder)}.")

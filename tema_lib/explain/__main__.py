@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-# Before torch: one thread repeats its numbers to the last digit, and several that wait shall sleep instead of spinning.
+# Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

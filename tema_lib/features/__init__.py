@@ -42,33 +42,42 @@ class ItemFeatures:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file; it gets its name only when it is complete.  Raises `DataError` if it cannot be written."""
+        """Write one safetensors file; it gets its name only when it is complete.
+
+        Raises `DataError` if it cannot be written.
+        """
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-                save_file(
-                    {"matrix": self.matrix.contiguous(), "present": self.present.contiguous()},
-                    Path(scratch) / path.name,
-                    metadata={"model": self.model, "fingerprint": self.fingerprint, "sha256": self._digest()},
-                )
-                os.replace(Path(scratch) / path.name, path)
+                unfinished = Path(scratch) / path.name
+                about = {"model": self.model, "fingerprint": self.fingerprint, "sha256": self._digest()}
+                tensors = {"matrix": self.matrix.contiguous(), "present": self.present.contiguous()}
+                save_file(tensors, unfinished, metadata=about)
+                os.replace(unfinished, path)
         except (OSError, SafetensorError) as error:
-            raise DataError(f"{path} cannot be written ({reason(error)}): make room, and let the folder be written.") from error
+            raise DataError(
+                f"{path} cannot be written ({reason(error)}): make room, and let the folder be written."
+            ) from error
 
     @classmethod
     def load(cls, path: str | Path) -> ItemFeatures:
-        """Read what ``save`` wrote; ``FileNotFoundError`` if there is no file, `DataError` if it is another kind of file or damaged."""
+        """Read what ``save`` wrote.
+
+        Raises ``FileNotFoundError`` if there is no file, `DataError` if it is another kind of file or damaged.
+        """
         if not Path(path).exists():
             raise FileNotFoundError(f"{path} is missing: encode the items.")
         try:
             with safe_open(str(path), framework="pt") as file:
                 about = file.metadata() or {}
-                found = cls(file.get_tensor("matrix"), file.get_tensor("present"), about["model"], about["fingerprint"])
+                matrix, present = file.get_tensor("matrix"), file.get_tensor("present")
+            found = cls(matrix, present, about["model"], about["fingerprint"])
+            whole = about.get("sha256") in (None, found._digest())  # older files have none
         except (OSError, SafetensorError, KeyError, ValueError):
-            raise DataError(f"{path} does not hold item features: delete it and encode the items again.") from None
-        if about.get("sha256", found._digest()) != found._digest():  # older files have none
-            raise DataError(f"{path} does not hold the item features that were written: delete it and encode the items again.")
+            whole = False
+        if not whole:
+            raise DataError(f"{path} does not hold item features: delete it and encode the items again.")
         return found
 
     def _digest(self) -> str:
@@ -78,9 +87,10 @@ class ItemFeatures:
 
 
 def remembered(path: Path, make: Callable[[], ItemFeatures]) -> ItemFeatures:
-    """The features in ``path``; where there are none, or damaged ones, they are made and kept for the next time.
+    """The features in ``path``; where there are none, or damaged ones, they are made and kept.
 
-    The file is ours and can be made again, so neither damage nor a folder that cannot be written stops anybody: a line says so.
+    The file is ours and can be made again, so neither damage nor a folder that cannot be written
+    stops anybody: a line says so.
     """
     try:
         return ItemFeatures.load(path)
@@ -111,7 +121,9 @@ def collect(rows: list[int], vectors: list[Tensor], present: Tensor, model: str 
     if vectors:
         matrix[rows] = torch.nn.functional.normalize(torch.cat(vectors).float(), dim=1)
         if not matrix.isfinite().all():
-            raise ValueError(f"The model in {folder} gives vectors that are not finite: its weights are damaged; take another copy.")
+            raise ValueError(
+                f"The model in {folder} gives vectors that are not finite: its weights are damaged; take another copy."
+            )
     # A path says where a folder lies on one machine; only its last part is a name.
     local = Path(model).expanduser()
     return ItemFeatures(matrix, present, local.resolve().name if local.is_dir() else str(model), fingerprint(folder))

@@ -62,10 +62,11 @@ def encode_images(
 
 
 def check_pictures(paths: Sequence[Path | None], progress: bool = False) -> None:
-    """Decode every picture once, as the encoder will.  Raises one `DataError` that tells of all that are missing or broken.
+    """Decode every picture once, as the encoder will, before anything that takes long.
 
-    A broken picture stops a run instead of counting as none (ours): which items have pictures is part of the data, and an
-    item that loses its own without a word changes every number after it.  Run it before anything that takes long.
+    Raises one `DataError` that tells of all that are missing or broken.  A broken picture stops a run
+    instead of counting as none (ours): which items have pictures is part of the data, and an item that
+    loses its own without a word changes every number after it.
     """
     faults, paths = [], dict.fromkeys(path for path in paths if path is not None)
     for path in tqdm(paths, desc="checking pictures", unit="picture", disable=None if progress else True, leave=False):
@@ -89,7 +90,9 @@ def read_picture(path: str | Path) -> Image.Image:
     try:
         return _decoded(Path(path))
     except Exception as error:
-        raise DataError(f"The picture {path} {_fault(error)}: replace it, or leave the item's image column empty.") from error
+        raise DataError(
+            f"The picture {path} {_fault(error)}: replace it, or leave the item's image column empty."
+        ) from error
 
 
 class _Unusable(ValueError):
@@ -99,7 +102,8 @@ class _Unusable(ValueError):
 def _decoded(path: Path) -> Image.Image:
     if not path.is_file():  # a pipe or a device would wait forever
         raise _Unusable(f"it is {'a folder' if path.is_dir() else 'no file'}") if path.exists() else FileNotFoundError
-    # Pillow gets the open file: given a path, it maps grey TIFF into memory and confuses height and width of a turned one.
+    # Pillow gets the open file: given a path, it maps grey TIFF into memory and confuses height and
+    # width of a turned one.
     with open(path, "rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about odd EXIF fields; the size is judged here
         with Image.open(file) as picture:
@@ -247,7 +251,10 @@ RENAMED = (
 
 
 def load_efficientnet(folder: str | Path = "efficientnet-lite0") -> EfficientNetLite0:
-    """The network with its ImageNet weights, ready for inference; every tensor must find its place, else ``ValueError``."""
+    """The network with its ImageNet weights, ready for inference.
+
+    Every tensor must find its place, else ``ValueError``.
+    """
     file, weights, network = resolve(folder) / "model.safetensors", {}, EfficientNetLite0()
     try:
         for name, tensor in load_file(file).items():

@@ -49,9 +49,9 @@ def encode_text(
 
 def _sentences(folder: Path):
     """A sentence encoder: the mean of its last hidden states over the real tokens (or the first one, if the folder says so)."""
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
-    tokenizer, network = _both(folder, from_folder(AutoTokenizer, folder), from_folder(AutoModel, folder, use_safetensors=True))
+    tokenizer, network = _tokenizer_and(AutoModel, folder)
     network = network.float().eval()
     pooling = folder / "1_Pooling"  # how sentence-transformers writes down the pooling
     first_token = (pooling / "config.json").is_file() and configuration(pooling).get("pooling_mode_cls_token")
@@ -67,22 +67,26 @@ def _sentences(folder: Path):
     return encode
 
 
-def _both(folder: Path, tokenizer, network):
-    """Tokenizer and network, if every word piece of the one has a vector in the other.  Raises ``ValueError``."""
-    rows = network.get_input_embeddings().weight.shape[0]
+def _tokenizer_and(kind, folder: Path):
+    """Tokenizer and network of a folder.  Raises ``ValueError``, also where a word piece of the one has no vector in the other."""
+    from transformers import AutoTokenizer
+
+    tokenizer, network = from_folder(AutoTokenizer, folder), from_folder(kind, folder, use_safetensors=True)
+    rows = getattr(network, "text_model", network).get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise ValueError(
-            f"The tokenizer in {folder} has {len(tokenizer):,} word pieces and the model {rows:,} vectors for them: they belong "
-            "to two models; copy or download the whole folder again."
+            f"The tokenizer in {folder} has {len(tokenizer):,} word pieces and the model {rows:,} vectors for "
+            "them: they belong to two models; copy or download the whole folder again."
         )
     return tokenizer, network
 
 
 def _clip_texts(folder: Path):
     """The text tower of CLIP: its vectors lie in the same space as those of its image tower."""
-    from transformers import AutoTokenizer, CLIPModel
+    from transformers import CLIPModel
 
-    tokenizer, network = from_folder(AutoTokenizer, folder), from_folder(CLIPModel, folder, use_safetensors=True).float().eval()
+    tokenizer, network = _tokenizer_and(CLIPModel, folder)
+    network = network.float().eval()
     longest = network.config.text_config.max_position_embeddings
 
     def encode(texts: list[str]) -> Tensor:
@@ -111,12 +115,12 @@ def title_tokens(titles: Sequence[str], model: str | Path = "minilm-l6-v2", leng
     ``titles[0]`` belongs to the padding item and is not read.  Any other title without a word piece becomes the encoder's
     token for the unknown, so that no real item is empty.  Raises ``ValueError`` for a model without a table of word pieces.
     """
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
     folder = resolve(model)
     if model_type(folder) in ("efficientnet-lite0", "clip"):
         raise ValueError(f"The model {model} has no word pieces for titles: take minilm-l6-v2 or another sentence encoder.")
-    tokenizer, network = _both(folder, from_folder(AutoTokenizer, folder), from_folder(AutoModel, folder, use_safetensors=True))
+    tokenizer, network = _tokenizer_and(AutoModel, folder)
     table = network.get_input_embeddings().weight.detach().float()
     with quiet_transformers():  # no note about titles longer than the encoder reads
         pieces = tokenizer(list(titles), add_special_tokens=False)["input_ids"]
