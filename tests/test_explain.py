@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -413,3 +414,13 @@ def test_the_planted_rule_is_found_by_who_looks_at_it_and_not_by_who_looks_at_ag
     assert not wrong["found"] and wrong["by chance"] == pytest.approx(np.mean(1 - right.mean(1)[right.mean(1) < 1]))
     ageing = planted_rule(looking_model(world, False), batch, right, agreeing).loc[("merged", 1, 1)]
     assert abs(ageing["beyond recency"]) < 1e-4 and abs(ageing["attention"] - ageing["by chance"]) > 0.02
+
+
+def test_a_head_that_was_never_asked_has_no_number_and_warns_nobody(world):
+    """Histories of one event, all in one shop: nothing crosses, nothing is earlier, and thread B is empty."""
+    batch = Batch(torch.tensor([[1], [2]]), None, torch.tensor([0, 0]), torch.arange(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = head_table(world.model, batch, world.tags)
+    assert table[["other shop", "other shop, recency alone", "same tag", "same tag, recency alone"]].isna().all(axis=None)
+    assert table.loc["B", "events back"].isna().all() and (table.loc[["A", "merged"], "events back"] == 0).all()

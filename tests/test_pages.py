@@ -23,6 +23,7 @@ from tema_lib.explain.composition import composition
 from tema_lib.explain.occlusion import FIRST, NEXT, explain, explanation_of
 from tema_lib.explain.pages import Pages, thumbnail
 from tema_lib.explain.reading import Purchase, Reader
+from tema_lib.explain.widgets import AttentionExplorer, ItemExplorer, WhatIfExplorer, item_labels
 from tema_lib.pipeline import Pipeline
 
 EVIL = '$\\x$ </script></p><!-- <x-evil onclick="a()"> \' " &amp; $ $'
@@ -328,8 +329,8 @@ def test_intervals_draw_what_they_are_given():
 
 # ---- the command
 
-def command(tmp_path, user):
-    return subprocess.run([sys.executable, "-m", "tema_lib.explain", "--user", user, "--html", tmp_path / "out" / "page.html", "--fast"], cwd=ROOT,
+def command(tmp_path, user, *more):
+    return subprocess.run([sys.executable, "-m", "tema_lib.explain", "--user", user, "--html", tmp_path / "out" / "page.html", "--fast", *more], cwd=ROOT,
                           env={**os.environ, "TEMA_ARTIFACTS": str(tmp_path / "artifacts")}, capture_output=True, text=True)
 
 
@@ -353,3 +354,29 @@ def test_the_command_explains_the_first_recommendation(tmp_path):
     assert "AB"[run.items.domain_of_item[target]] == domain and "User u0007:" in page.words and "short training, seed 0" in page.words
     assert all(run.items.title[item] in page.words for item in (*bought, target)) and len(page.every("img")) > len(bought)
     assert f"{len(source.encode()) / 1024:.0f} KiB" in done.stdout and all(view in done.stdout for view in ("Tags, log P", "Views, log P"))
+
+
+def test_a_data_set_without_names_has_domains_and_one_with_names_has_letters_too():
+    plain, named = Pages([None] * 3, ("domain A", "domain B")), Pages([None] * 3, ("movies", "<b>"))
+    assert [plain.shop(domain) for domain in "AB"] == ["domain A", "domain B"]
+    assert [named.shop(domain) for domain in "AB"] == ["A (movies)", "B (&lt;b&gt;)"]
+
+
+def test_titles_of_three_thousand_letters_are_cut_wherever_they_are_shown(world):
+    long = [f"{'very ' * 600}{number}" for number in range(COUNT + 1)]
+    items = replace(world.items, title=tuple(long), description=tuple(long))
+    reader, pages = Reader(world.model, items, world.tags, world.text), Pages(items.image)
+    explorers = [AttentionExplorer(reader, reader, world.sequences, [0], pages), ItemExplorer(reader, pages), WhatIfExplorer(reader, world.sequences, [0], pages)]
+    explorers[2].earlier.click()
+    for explorer in explorers:
+        assert "very very" in explorer.picture.value and "very " * 400 not in explorer.picture.value
+        for control in (getattr(explorer, name, None) for name in ("user", "event", "item", "swap")):
+            assert control is None or all(len(option if isinstance(option, str) else option[0]) < 200 for option in control.options)
+    assert len(item_labels(reader)) == COUNT                        # cut titles are alike; the items are still told apart
+    found = explain(reader, reader, world.sequences, 0)
+    assert "very " * 400 not in pages.page(found, "about")
+
+
+def test_the_command_calls_the_domains_as_it_is_told(tmp_path):
+    done = command(tmp_path, "u0007", "--domains", "movies,movies")
+    assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1 and "two different short names" in done.stderr
