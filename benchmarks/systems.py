@@ -41,8 +41,8 @@ def main():
     setup()
     found = {}
     for data in chosen.data:
-        os.environ["TEMA_ARTIFACTS"] = str(ROOT / "build" / "artifacts" / Path(data).name)
         run = Pipeline(data, fast=False)
+        os.environ["TEMA_ARTIFACTS"] = str(ROOT / "build" / "artifacts" / run.name)
         costs = {}
         for name in SYSTEMS:
             model, config = run.build(name), replace(run.training, epochs=chosen.epochs)

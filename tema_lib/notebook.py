@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def setup(seed: int = 0) -> None:
     """Seeds, threads and warnings: one thread unless OMP_NUM_THREADS says otherwise, so that a run can be repeated."""
     random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    given = os.environ.get("OMP_NUM_THREADS", "1")
+    if not given.isdigit() or int(given) < 1:
+        raise ValueError(f"OMP_NUM_THREADS is {given!r}: give a whole number of at least 1 (make run THREADS=2).")
+    torch.set_num_threads(int(given))
     warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from")         # titles in other scripts: a box is drawn, no cell is flooded
     warnings.filterwarnings("ignore", "Matplotlib currently does not support")
 

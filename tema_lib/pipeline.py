@@ -27,7 +27,7 @@ from tema_lib.data.interactions import Items, RawData, domain_names, encode_ids,
 from tema_lib.data.sequences import Sequences, Split, build_sequences, leave_one_out, published_split
 from tema_lib.data.statistics import check_runnable
 from tema_lib.evaluation import Protocol, Ranks, evaluate
-from tema_lib.features import ItemFeatures
+from tema_lib.features import ItemFeatures, remembered
 from tema_lib.features.image import check_pictures, encode_images
 from tema_lib.features.text import TitleTokens, encode_text, title_tokens
 from tema_lib.models.contract import Level0
@@ -148,21 +148,14 @@ class Pipeline:
         if not any(self.items.image):
             return None
         marks = [hashlib.sha256(path.read_bytes()).hexdigest() if path else "" for path in self.items.image]
-
-        def make():
-            check_pictures(self.items.image)             # all bad ones at once, before the first is encoded
-            return encode_images(self.items.image)
-
-        return self._encoded("image", "efficientnet-lite0", marks, make)
+        return self._encoded("image", "efficientnet-lite0", marks, lambda: encode_images(self.items.image))
 
     def _encoded(self, kind: str, model: str, content: list[str], make) -> ItemFeatures:
         """Encode once per content and weights; the file name is the hash of both, so a stale one cannot be read."""
         key = hashlib.sha256(json.dumps([fingerprint(resolve(model)), content]).encode()).hexdigest()[:16]
         path = ROOT / "build" / "cache" / f"{kind}-{key}.safetensors"
         with timed(self.seconds, kind):
-            if not path.is_file():
-                make().save(path)
-            return ItemFeatures.load(path)
+            return remembered(path, make)
 
     # ------------------------------------------------------------------------------------------ tags (notebook 02)
 

@@ -88,13 +88,15 @@ def read_records(folder: Path) -> list[dict]:
     """All checked records of kind `evaluation` below a folder, in file order."""
     records = []
     for path in sorted(folder.rglob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record.get("kind") == "evaluation":
-            try:
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record.get("kind") == "evaluation":
                 check_record(record)
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from None
-            records.append(record)
+                records.append(record)
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+            raise ValueError(f"{path} is no run record: delete it and run again.") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
     return records
 
 
@@ -138,4 +140,6 @@ def print_table(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("python -m tema_lib.results FOLDER: print the table of the run records in a folder.")
     print_table(Path(sys.argv[1]))

@@ -147,7 +147,8 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
         for name, total in sums.items():
             history.loss.setdefault(name, []).append(float(total) / count)
             if not math.isfinite(float(total)):
-                raise FloatingPointError(f"the loss became {float(total) / count} in epoch {epoch}: lower the learning rate.")
+                raise FloatingPointError(f"the loss is no longer a number in epoch {epoch}: look for damaged features (delete build/cache and run again), "
+                                         "or lower learning_rate in TrainConfig (tema_lib/training.py).")
         ranks = evaluate(model, split.valid, domain_of_item, protocol=Protocol(negatives=0))
         mrr = {domain: ranks.of_domain(index).metric("MRR") for index, domain in enumerate("AB")}
         there = [value for value in mrr.values() if not math.isnan(value)]       # a domain without validation cases has no say

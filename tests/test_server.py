@@ -226,7 +226,7 @@ def test_bad_urls_unnamed_models_and_useless_answers_are_errors(server, monkeypa
     found = ServerModel(server.url.removesuffix("v1"))
     assert (found.model, found.url) == ("toy", server.url) and ServerModel("https://host/api/", "toy").url == "https://host/api"
     server.models = ["b", "a"]
-    with pytest.raises(ValueError, match=f"{server.url} lists a, b: say which one"):
+    with pytest.raises(ValueError, match=f"{server.url} lists a, b: name one behind the address: {server.url}#a"):
         ServerModel(server.url)
     with pytest.raises(ValueError, match="concurrency is 0; give at least 1"):
         ServerModel(server.url, "toy", concurrency=0)

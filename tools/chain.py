@@ -80,6 +80,7 @@ def web_page(executed, page):
 def execute(path, executed, parameters):
     """Run one notebook; on an error say which cell failed and where the whole story stands, and stop."""
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     declared = papermill.inspect_notebook(str(path))         # papermill would only mumble about unknown names
     missing = {"fast", "data", "seed"} - set(declared)
@@ -90,9 +91,23 @@ def execute(path, executed, parameters):
                                    cwd=str(path.parent), progress_bar=sys.stderr.isatty(), log_output=False, start_timeout=120,
                                    extra_arguments=["--IPKernelApp.log_level=40"])           # no warning about unencrypted loopback sockets
     except papermill.PapermillExecutionError as error:
-        sys.exit(f"\n{path.name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}\n"
+        sys.exit(f"\n{path.name} stopped in cell {error.exec_count}: {said(error)}\n"
                  f"The notebook with the full traceback: {executed.relative_to(ROOT)}\n"
                  f"After the repair, the same command goes on with what is already made.")
+    except DeadKernelError:
+        sys.exit(f"\n{path.name}: the notebook's Python was ended, often for lack of memory. Close other programs or take fewer items.")
+    except OSError as error:
+        sys.exit(f"\n{executed} cannot be written ({error.strerror or error}): make room, and run the same command again.")
+
+
+def said(error):
+    """What a notebook's error says, for a reader who did not write it."""
+    first = (error.evalue.strip().splitlines() or [""])[0]
+    if first and error.ename in ("DataError", "ValueError", "FileNotFoundError", "ConnectionError", "OSError"):
+        return first
+    if error.ename == "AssertionError":
+        return "a check of the notebook failed" + (f": {first}" if first else "")
+    return f"an error that nobody foresaw, {error.ename}" + (f": {first}" if first else "")
 
 
 def passed_over(run, trained):
@@ -149,7 +164,7 @@ def main():
     run, pages, results = build / "run" / name, build / "html" / name, build / "results" / (name + "-fast" * chosen.fast)
     for folder in (run, pages, results):
         folder.mkdir(parents=True, exist_ok=True)
-    os.environ.update(TEMA_ARTIFACTS=str(build / "artifacts" / name), TEMA_RESULTS=str(results), TEMA_REPLIES=str(build / "replies.sqlite"),
+    os.environ.update(TEMA_ARTIFACTS=str(build / "artifacts" / name), TEMA_RESULTS=str(results),
                       PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
 
     start = time.time()

@@ -61,6 +61,8 @@ def main():
         seconds["prepare"] = time.time() - began
     except DataError as error:
         sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"{error.filename or out} cannot be written ({error.strerror or error}): make room, or give another OUT=.")
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. The same command goes on from here.")
 

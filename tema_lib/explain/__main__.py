@@ -16,7 +16,6 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tema_lib.data.interactions import DataError
 from tema_lib.explain.attention_records import shortened
 from tema_lib.explain.occlusion import FIRST, Explanation, explain
 from tema_lib.explain.pages import Pages
@@ -48,18 +47,20 @@ def main() -> int:
     parser.add_argument("--html", required=True, type=Path, help="the file to write")
     parser.add_argument("--data", default="planted", help="'planted', or a folder with interactions.tsv and items.tsv")
     parser.add_argument("--domains", default="", help="what A and B are called, such as movies,books; else the data set says")
+    parser.add_argument("--tags", default="live", help="as for make run: live, export:MODEL or a file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fast", action="store_true", help="the model of a fast run: short training, few live replies")
     chosen = parser.parse_args()
     data = chosen.data if chosen.data == "planted" else str(Path(chosen.data).expanduser().resolve())
-    os.environ.setdefault("TEMA_ARTIFACTS", str(ROOT / "build" / "artifacts" / Path(data).name))      # where `make run` leaves its models
     setup(chosen.seed)
     try:
-        run = Pipeline(data, chosen.fast, chosen.seed, chosen.domains)
+        run = Pipeline(data, chosen.fast, chosen.seed, chosen.domains, chosen.tags)
+        run.check()
         users = run.split.test.user_id
-    except DataError as error:
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    os.environ.setdefault("TEMA_ARTIFACTS", str(ROOT / "build" / "artifacts" / run.name))             # where `make run` leaves its models
     if chosen.user not in users:
         print(f"--user {chosen.user}: no test case of this user in {run.raw.name}; there are {len(users)}, such as {', '.join(users[:3])}.", file=sys.stderr)
         return 1

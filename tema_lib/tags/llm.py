@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import (AttentionInterface, AutoModelForCausalLM, AutoTokenizer, Cache, DynamicCache, LogitsProcessor,
                           LogitsProcessorList, StoppingCriteriaList)
 
-from ..pretrained import fingerprint, resolve
+from ..pretrained import fingerprint, from_folder, resolve
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,8 @@ class LocalModel:
         self.name = Path(name).name if Path(name).is_dir() else str(name)     # never a path of this machine
         self.fingerprint, self.batch, self.decoding = fingerprint(folder), batch, decoding
         self.settings = json.dumps({"decoding": "greedy", "dtype": dtype, **asdict(decoding)}, sort_keys=True)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True).eval()
+        self.tokenizer = from_folder(AutoTokenizer, folder)
+        self.model = from_folder(AutoModelForCausalLM, folder, dtype=getattr(torch, dtype), use_safetensors=True).eval()
         self.guard = TagGuard(self.tokenizer, decoding)
         text = self.model.config.get_text_config()
         self.shares_prefix = self.model._supports_attention_backend and not (

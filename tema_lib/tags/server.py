@@ -227,7 +227,7 @@ class ServerModel:
             except ODD:
                 raise self._no_reply("not a list of models") from None
         if len(listed) != 1:
-            raise ValueError(f"{self.url} lists {', '.join(listed) or 'no model'}: say which one with model=...")
+            raise ValueError(f"{self.url} lists {', '.join(listed) or 'no model'}: name one behind the address: {self.url}#{listed[0] if listed else 'name'}")
         return listed[0]
 
     def _client(self, kind: type):

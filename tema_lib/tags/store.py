@@ -249,7 +249,7 @@ class ReplyStore:
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing; give a file written by export_jsonl.")
+            raise FileNotFoundError(f"{path} is missing; give a file of replies (JSON lines), as `make tags` writes with --replies.")
         try:
             with open(path, encoding="utf-8-sig") as file:
                 replies = [_read_line(path, number, line) for number, line in enumerate(file, start=1)]
