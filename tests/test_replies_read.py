@@ -58,7 +58,7 @@ def test_explanations_tables_code_and_mark_up_hold_the_same_list():
                   "| # | Tag |\n|---|:--|\n| 1 | clay pot |\n| 2 | slow stew |\n| 3 | winter evening |", "| clay pot | slow stew | winter evening |",
                   f"```\n{LIST}\n```", f"```{LIST}```", "```text\nclay pot\nslow stew\nwinter evening\n```", "1. clay pot 2. slow stew 3. winter evening",
                   "① clay pot ② slow stew ③ winter evening", "<ul><li>clay pot</li><li>slow stew</li><li>winter evening</li></ul>", "clay pot<br>slow stew<br/>winter evening",
-                  '[{"tag": "Clay pot"}, {"tag": "slow stew"}, {"tag": "winter evening"}]', '{"first": "clay pot", "second": "slow stew", "third": "winter evening"}'):
+                  '[{"id": 1, "tag": "Clay pot"}, {"id": 2, "tag": "slow stew"}, {"id": 3, "tag": "winter evening"}]', '[{"tag": "Clay pot"}, {"tag": "slow stew"}, {"tag": "winter evening"}]', '{"first": "clay pot", "second": "slow stew", "third": "winter evening"}'):
         assert parse_tags(reply) == POTS, reply
 
 

@@ -1,7 +1,8 @@
-"""From the raw reply of a language model to tags: one normalising step, then the list in it, then each piece on its own.
+"""From the raw reply of a language model to tags: plain words, then the list, then its pieces.
 
-Models write the same list in many ways: behind their reasoning, in mark-up, with bullets, in the commas of their script, with a
-sentence before and after it. `plain` takes off what is not said, `_pieces` finds the list, `_tag` lets only real tags through.
+Models write the same list in many ways: behind their reasoning, in mark-up, with bullets, in the
+commas of their script, with a sentence before and after it. `plain` takes off what is not said,
+`_pieces` finds the list, `_tag` lets only real tags through.
 Status: ours.
 """
 
@@ -10,44 +11,51 @@ import json
 import re
 import unicodedata
 
-CUT = "…"                                   # ends a reply that was cut at its limit: its last piece is not read
+CUT = "…"                      # ends a reply that was cut at its limit: its last piece is not read
 
 # Commas and semicolons of the world's scripts.
 _COMMA = "[,;\t\n•" + "،؛՝߸፣፤᠂᠈、，；﹐﹑﹔︐︑︔､⁏⹁⹌‚꓾꘍" + "]"
 # Marks that separate where no comma does; inside a word, or alone, they are something else.
-_WEAK = (r"\s*[|｜]\s*", r"\s[/／]\s", r"\s*[·・･‧∙⋅]\s*", r"\s+[-–—−]\s+", r"\s*→\s*", r"(?:^|\s)#(?=\w)", r"\s\+\s", r"(?:^|\s)\(?\d{1,2}[.):]\s+")
+_WEAK = (r"\s*[|｜]\s*", r"\s[/／]\s", r"\s*[·・･‧∙⋅]\s*", r"\s+[-–—−]\s+", r"\s*→\s*",
+         r"(?:^|\s)#(?=\w)", r"\s\+\s", r"(?:^|\s)\(?\d{1,2}[.):]\s+")
 _INSIDE = frozenset(" &'’/+%-·・׳״")        # besides letters, marks and digits
 _AT_END = frozenset("&’/+%-")               # of these, what may end a tag: "c++", "100 %"
 _ODD_BREAK = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 
-_WORD = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|analysis|scratch[_ -]?pad|(?:inner|internal)[_ -]monologue|cot)"
+_WORD = (r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|analysis|"
+         r"scratch[_ -]?pad|(?:inner|internal)[_ -]monologue|cot)")
 _REASONING = re.compile(
-    rf"[<\[◁]\|?\s*(?P<closes>/)?\s*(?:\w+:)?{_WORD}(?:\s[^<>\[\]]*)?\|?[>\]▷]|<\|(?:begin_of_thought|start_thinking|inner_prefix)\|>|"
-    r"(?P<ends><\|(?:end_of_thought|end_thinking|inner_suffix)\|>|<channel\|>|<unused95>)|<\|channel>\s*thought|<unused94>", re.IGNORECASE)
+    rf"[<\[◁]\|?\s*(?P<closes>/)?\s*(?:\w+:)?{_WORD}(?:\s[^<>\[\]]*)?\|?[>\]▷]|"
+    r"<\|(?:begin_of_thought|start_thinking|inner_prefix)\|>|"
+    r"(?P<ends><\|(?:end_of_thought|end_thinking|inner_suffix)\|>|<channel\|>|<unused95>)|"
+    r"<\|channel>\s*thought|<unused94>", re.IGNORECASE)
 _TURN = re.compile(r"<\|[^<>]{1,30}\|>|</s>|<(?:end_of_turn|eos)>|\[/?INST\]", re.IGNORECASE)
-_INLINE = re.compile(r"</?(?:b|i|u|s|a|em|strong|code|mark|span|small|font|kbd|sub|sup)(?:\s[^<>]*)?>|\*\*|__|~~|`|"
+_INLINE = re.compile(r"</?(?:b|i|u|s|a|em|strong|code|mark|span|small|font|kbd|su[bp])(?:\s[^<>]*)?>|"
+                     r"\*\*|__|~~|`|"
                      r"\\(?:boxed|text)\{", re.IGNORECASE)
 _FENCE = re.compile(r"```(?:[a-z]+(?=\s*[\n\[{]))?|~~~", re.IGNORECASE)
 _BLOCK = re.compile(r"</?[a-z][^<>]*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _KEYCAP = re.compile(r"[#*\d]\ufe0f?\u20e3|[①-⑳❶-❿➀-➓⓪⓫-⓴]")
 
-_BULLET = re.compile(r"\s*(?:[-–—−*•◦▪▫‣·●○■□◆◇►▶▸➤➜➢→⇒✓✔✅☑»>+~※＊]+\s*|#{1,6}\s+|\(?\d{1,3}(?:[.):：．）](?!\d)|、)\s*|\(?(?:[a-z]|[ivx]{1,4})[.)]\s+|"
+_BULLET = re.compile(r"\s*(?:[-–—−*•◦▪▫‣·●○■□◆◇►▶▸➤➜➢→⇒✓✔✅☑»>+~※＊]+\s*|"
+                     r"#{1,6}\s+|\(?\d{1,3}(?:[.):：．）](?!\d)|、)\s*|\(?(?:[a-z]|[ivx]{1,4})[.)]\s+|"
                      r"(?:tag|keyword)\s*\d+\s*[:.)-]\s*)", re.IGNORECASE)
 _NUMBER = re.compile(r"\(?\d+[.)]\s+")
 _HEAD = re.compile(r"\s[-–—]\s|[:：]|\s?[(（]")
 _LABEL = re.compile(r"([^:：\n]{1,120})[:：]\s*(?=\S)")
-_OPENING = re.compile(r"\b(?:tags?|keywords?|sure|here|answer|list|certainly|okay|labels?|output)\b|标签|標籤|关键|關鍵|タグ|キーワード|태그", re.IGNORECASE)
-_REMARK = re.compile(r"(?<=\w)[.!]\s+(?=(?:Let|These|This|They|I|If|Feel|Note|Please|Hope|Each|All)\b)")
+_OPENING = re.compile(r"\b(?:tags?|keywords?|sure|here|answer|list|certainly|okay|labels?)\b|"
+                      r"标签|標籤|关键|關鍵|タグ|キーワード|태그", re.IGNORECASE)
+_REMARK = re.compile(r"(?<=\w)[.!]\s+(?=(?:Let|These|This|They|I|If|Feel|Note|Please|Hope|Each)\b)")
 
 
 def parse_tags(reply: str) -> tuple[str, ...] | None:
-    """The tags in a raw reply, in their order, or None when it is not a list of at least three different tags.
+    """The tags in a raw reply, in their order, or None when it is no list of three different tags.
 
-    Read are JSON, fenced or not; three or more bulleted or numbered lines, or lines that are a tag each; else the first line
-    of tags between commas (others are not read). Reasoning never counts, and of a reply that ends with CUT the last piece does not.
-    A tag has 1 to 4 words, at most 40 characters, and letters with their marks, digits, space and &'/+%-· only; everything is
-    lower case.
+    Read are JSON, fenced or not; three or more bulleted or numbered lines, or lines that are a tag
+    each; else the first line of tags between commas (others are not read). Reasoning never counts,
+    and of a reply that ends with CUT the last piece does not. A tag has 1 to 4 words, at most 40
+    characters, and letters with their marks, digits, space and &'/+%-· only, in lower case.
     """
     tags = []
     for piece in _pieces(plain(reply)):
@@ -58,27 +66,31 @@ def parse_tags(reply: str) -> tuple[str, ...] | None:
 
 
 def plain(reply: str) -> str:
-    """What a reply says: without reasoning, control tokens, invisible characters and mark-up; "" where the reasoning never ends."""
+    """What a reply says, without reasoning, control tokens, invisible characters and mark-up.
+
+    "" where the reasoning never ends.
+    """
     text = unicodedata.normalize("NFC", _ODD_BREAK.sub("\n", html.unescape(html.unescape(reply))))
     text = _without_reasoning(_final_channel(text)).lstrip()
-    while turn := _TURN.match(text):                                       # "<|im_start|>assistant": the answer begins behind it
+    while turn := _TURN.match(text):                  # "<|im_start|>assistant": the answer follows
         text = re.sub(r"\A\s*(?:assistant|model)\b", "", text[turn.end():]).lstrip()
-    text = _TURN.split(text, maxsplit=1)[0][:4000]                         # ... and ends where another turn begins
+    text = _TURN.split(text, maxsplit=1)[0][:4000]    # ... and ends where another turn begins
     text = _KEYCAP.sub("\n• ", text)
-    text = "".join(character for character in text if character == "\n" or character == "\t" or not _unseen(character))
+    text = "".join(one for one in text if one in "\n\t" or not _unseen(one))
     text = _LINK.sub(r"\1", _BLOCK.sub("\n", _INLINE.sub("", _FENCE.sub("\n", text))))
     if text.rstrip().endswith(CUT):
-        text = text[:max((place.start() for place in re.finditer(_COMMA, text.rstrip())), default=0)]
+        commas = [place.start() for place in re.finditer(_COMMA, text.rstrip())]
+        text = text[:max(commas, default=0)]
     return text.strip()
 
 
 def _unseen(character: str) -> bool:
-    """Control and format characters (zero-width, bidirectional), and the selectors that make an emoji of a sign."""
+    """Control and format characters (zero-width, bidirectional), and the selectors of emoji."""
     return unicodedata.category(character)[0] == "C" or "\ufe00" <= character <= "\ufe0f"
 
 
 def _final_channel(text: str) -> str:
-    """Some models answer in channels, "analysis" before "final"; a server may have dropped the marks between them."""
+    """Some models answer in channels, "analysis" before "final"; a server may drop the marks."""
     if "<|channel|>" in text:
         *_, last = text.split("<|channel|>")
         return last.partition("<|message|>")[2] if last.lstrip().startswith("final") else ""
@@ -88,7 +100,10 @@ def _final_channel(text: str) -> str:
 
 
 def _without_reasoning(text: str) -> str:
-    """What stands outside of reasoning; a closing mark alone ends what began with the reply, an opening one alone never ends."""
+    """What stands outside of reasoning.
+
+    A closing mark alone ends what began with the reply; an opening one alone never ends.
+    """
     kept, inside, start = [], False, 0
     for mark in _REASONING.finditer(text):
         if mark["closes"] or mark["ends"]:
@@ -106,7 +121,8 @@ def _pieces(text: str) -> list[str]:
         return found
     lines = _lines(text)
     bulleted = [_HEAD.split(line, maxsplit=1)[0] for bullet, line in lines if bullet]
-    if len(listed := [line for line in bulleted if line.strip() and not re.search(_COMMA, line)]) >= 3:
+    listed = [line for line in bulleted if line.strip() and not re.search(_COMMA, line)]
+    if len(listed) >= 3:
         return listed
     several = [line for _, line in lines if re.search(_COMMA, line)]
     if lists := [line for line in several if not _prose(line)]:
@@ -116,7 +132,8 @@ def _pieces(text: str) -> list[str]:
         return single
     if several:
         return re.split(_COMMA, several[0])
-    return next((pieces for _, line in lines for mark in _WEAK if len(pieces := re.split(mark, line)) >= 3), [])
+    split = (re.split(mark, line) for _, line in lines for mark in _WEAK)
+    return next((pieces for pieces in split if len(pieces) >= 3), [])
 
 
 def _from_json(text: str) -> list[str]:
@@ -127,19 +144,26 @@ def _from_json(text: str) -> list[str]:
         except (AttributeError, ValueError, RecursionError):
             continue
         found = list(found.values()) if isinstance(found, dict) else found
-        texts = [next((value for value in one.values() if isinstance(value, str)), None) if isinstance(one, dict) else one for one in found]
-        if pieces := [one for one in texts if isinstance(one, str)]:
+        texts = [[text for text in (one.values() if isinstance(one, dict) else [one])
+                  if isinstance(text, str)] for one in found]
+        if pieces := [some[0] for some in texts if some]:
             return pieces
     return []
 
 
 def _lines(text: str) -> list[tuple[bool, str]]:
-    """(whether it had a bullet, what stands behind bullet and label) of every line that may hold tags; of a table, its rows below the rule."""
+    """(whether it had a bullet, what stands behind it and a label) of each line that may hold tags.
+
+    Of a table these are the rows below the rule.
+    """
     rows = [line.strip() for line in text.split("\n")]
-    rule = next((place for place, row in enumerate(rows) if re.fullmatch(r"\|?(?:\s*:?-{2,}:?\s*\|)+[\s:-]*", row)), None)
+    is_rule = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|)+[\s:-]*").fullmatch
+    rule = next((place for place, row in enumerate(rows) if is_rule(row)), None)
     if rule is not None and (table := [row.strip("|") for row in rows[rule + 1:] if "|" in row]):
         cells = [[cell for cell in row.split("|") if re.search(r"[^\W\d_]", cell)] for row in table]
-        return [(True, row[0]) for row in cells if row] if len(cells) >= 3 else [(False, ",".join(row)) for row in cells]
+        if len(cells) >= 3:
+            return [(True, row[0]) for row in cells if row]
+        return [(False, ",".join(row)) for row in cells]
     found = []
     for row in rows:
         bullet = _BULLET.match(row)
@@ -151,7 +175,7 @@ def _lines(text: str) -> list[tuple[bool, str]]:
 
 
 def _without_label(line: str) -> str:
-    """A line without "Tags:", "Sure! Here are five tags for the product:" and the like before its list."""
+    """A line without "Tags:", "Sure! Here are five tags:" and the like before its list."""
     label = _LABEL.match(line)
     if label and len(re.findall(_COMMA, line[label.end():])) >= 2 and (
             not re.search(_COMMA, label[1]) or _OPENING.search(label[1]) or _prose(label[1])):
@@ -161,7 +185,8 @@ def _without_label(line: str) -> str:
 
 def _prose(line: str) -> bool:
     """True for a sentence: something in it is longer than a tag, or it calls or asks."""
-    return line.rstrip().endswith(("!", "！", "?", "？", ":", "：")) or any(len(piece.split()) > 4 for piece in re.split(_COMMA, line))
+    calls = line.rstrip().endswith(("!", "！", "?", "？", ":", "："))
+    return calls or any(len(piece.split()) > 4 for piece in re.split(_COMMA, line))
 
 
 def _tag(piece: str) -> str:
@@ -171,9 +196,9 @@ def _tag(piece: str) -> str:
     tag = piece.lstrip("".join(around)).rstrip("".join(around - _AT_END)).lower()
     tag = unicodedata.normalize("NFC", " ".join(re.sub(r"\Aand (?=[^\W\d])", "", tag).split()))
     fits = len(tag) <= 40 and 1 <= len(tag.split()) <= 4 and tag[0].isalnum()
-    return tag if fits and all(_letter(character) or character in _INSIDE for character in tag) else ""
+    return tag if fits and all(_letter(one) or one in _INSIDE for one in tag) else ""
 
 
 def _letter(character: str) -> bool:
-    """Letters and digits of any script, and the marks that combine with them: vowels of Hindi, Thai and Arabic among others."""
+    """Letters and digits of any script, and marks that combine with them: vowels of Hindi, say."""
     return character.isalnum() or unicodedata.category(character)[0] == "M"
