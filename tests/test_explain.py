@@ -67,7 +67,7 @@ def test_an_empty_history_has_no_weights(world):
 
 def test_records_agree_with_the_models_own_attention(world):
     """The events' weights by hand: last rows, mean over heads of the last layer, times the threads' shares."""
-    batch = case_batch(world.sequences, [0, 1, 2, 3], torch.from_numpy(world.items.domain_of_item))
+    batch = case_batch(world.model, world.sequences, [0, 1, 2, 3])
     looked, looks, together = world.model.attention(batch), newest_looks(world.model, batch), event_attention(world.model, batch)
     for row in range(4):
         record, by_hand = attention_record(world.reader, world.sequences, row), torch.zeros(6)

@@ -25,7 +25,7 @@ def heads(run, tags):
     model = Tema(run.inputs(tags=tags), TemaConfig(views=("tags",), hidden=run.hidden))
     train(model, run.split, run.domain_of_item, run.training)
     test, items = run.split.test, run.items
-    batch = case_batch(test, torch.arange(len(test)), run.domain_of_item)
+    batch = case_batch(model, test, torch.arange(len(test)))
     occasion = dict(zip(run.truth[0]["item_id"], run.truth[0]["occasion"]))
     names = np.array(["", *(occasion[name] for name in items.item_id[1:])])
     right = (names[batch.sequence.numpy()] == names[test.last.numpy()][:, None]) & (batch.sequence.numpy() > 0)

@@ -84,10 +84,10 @@ def event_of(reader: Reader, purchase: Purchase | int) -> Event:
     return Event(purchase.item, title_of(reader.items, purchase.item), "AB"[reader.shop_of(purchase)], tags)
 
 
-def case_batch(sequences: Sequences, rows: Sequence[int], domain_of_item: Tensor, max_length: int = 50) -> Batch:
-    """The given test cases as one batch: the input is everything before the last event."""
+def case_batch(model: Tema, sequences: Sequences, rows: Sequence[int]) -> Batch:
+    """The given test cases as one batch: the input is what the model reads of the history before the last event."""
     rows = torch.as_tensor(rows)
-    return Batch(padded(sequences, rows, max_length, held_out=1), None, domain_of_item[sequences.last[rows]], rows)
+    return Batch(padded(sequences, rows, model.max_length, held_out=1), None, model.domain_of_item.cpu()[sequences.last[rows]], rows)
 
 
 @torch.inference_mode()
