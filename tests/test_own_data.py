@@ -3,6 +3,7 @@
 Eight kernels for each folder would load torch eight times over; here one process runs all of it,
 with the shell and the figures that a kernel has.  One folder goes through the command itself.
 """
+import os
 import random
 import re
 import shutil
@@ -115,7 +116,7 @@ FOLDERS = {odd_titles: "popularity co-occurrence sasrec tema llm-emf llm-rec man
 class Shell(InteractiveShell):
     """A kernel without a browser.
 
-    What fails while a figure is drawn stops no cell there and only shows as a traceback: here it counts.
+    What fails while a figure is drawn stops no cell there, it shows as a traceback: here it counts.
     """
 
     def enable_gui(self, gui=None):
@@ -176,6 +177,7 @@ def own(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMA_ARTIFACTS", str(scratch / "artifacts"))
         patch.setenv("TEMA_RESULTS", str(scratch / "results"))
+        patch.setenv("TEMA_REPLIES", str(scratch.parent / "replies.sqlite"))
         yield {"data": str(request.param(scratch / "shop")), "systems": FOLDERS[request.param]}
 
 
@@ -197,7 +199,8 @@ def test_the_command_goes_through_all_notebooks(tmp_path):
     try:
         done = subprocess.run(
             [sys.executable, "tools/chain.py", "--data", str(folder), "--fast", "--systems",
-             "popularity co-occurrence tema"], cwd=ROOT, capture_output=True, text=True)
+             "popularity co-occurrence tema"], cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, "TEMA_REPLIES": str(tmp_path / "replies.sqlite")})
         said = done.stdout + done.stderr
         assert done.returncode == 0, said[-3000:]
         assert "07_other_systems" in done.stdout and "Traceback" not in said
@@ -205,3 +208,21 @@ def test_the_command_goes_through_all_notebooks(tmp_path):
     finally:
         for made in ROOT.glob(f"build/*/{name}*"):
             shutil.rmtree(made)
+
+
+def test_exported_tags_are_used_and_notebook_02_still_shows_how_they_are_made(
+        tmp_path, monkeypatch, shell):
+    for name in ("artifacts", "results"):
+        monkeypatch.setenv(f"TEMA_{name.upper()}", str(tmp_path / name))
+    monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
+    items = shelf(24)
+    folder = write(tmp_path / "shop", items, histories(items, 20, 4, 8))
+    tagged = subprocess.run([sys.executable, "tools/tags.py", "--data", str(folder), "--out",
+                             str(tmp_path / "export")], cwd=ROOT, capture_output=True, text=True)
+    assert tagged.returncode == 0, tagged.stdout + tagged.stderr
+    path, = (tmp_path / "export").glob("*.tsv.gz")
+    parameters = {"data": str(folder), "tags": str(path), "domains": "$food,tools",
+                  "systems": "popularity tema llm-emf"}
+    for notebook in NOTEBOOKS[2:]:
+        run_cells(shell, notebook, **parameters)
+        assert shell.user_ns["run"].export == path and shell.user_ns["run"].domains[0] == "$food"
