@@ -10,6 +10,7 @@ import time
 import pytest
 from PIL import Image
 
+from full_disk import full_disk
 from file_server import serving
 from tema_lib.data import download as subject
 from tema_lib.data import pictures
@@ -144,22 +145,10 @@ def test_a_file_that_is_here_is_kept_and_a_newer_one_is_announced(server, tmp_pa
         download(server.address + "x.gz", path)
 
 
-@pytest.fixture
-def no_room():
-    """Call it, and the system refuses to write files of more than so many bytes, as a full disk does."""
-    resource, signal = pytest.importorskip("resource"), pytest.importorskip("signal")
-    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda most=before[0]: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
-
-
-def test_a_full_disk_is_said_in_one_sentence_and_the_next_run_goes_on(server, tmp_path, no_room):
-    no_room(100_000)
-    with pytest.raises(DataError, match=r"x.gz cannot be written \(File too large\): make room.*goes on from here") as error:
+def test_a_full_disk_is_said_in_one_sentence_and_the_next_run_goes_on(server, tmp_path):
+    with full_disk(100_000), pytest.raises(DataError, match=r"x.gz cannot be written \(File too large\): make room.*goes on from here") as error:
         download(server.address + "x.gz", tmp_path / "x.gz")
     assert "Errno" not in str(error.value) and 0 < (tmp_path / "x.gz.part").stat().st_size <= 100_000
-    no_room()
     assert download(server.address + "x.gz", tmp_path / "x.gz").read_bytes() == CONTENT
     assert server.asked[-1][2] not in (None, "", "bytes=0-"), "it went on where it stopped"
 
@@ -191,11 +180,10 @@ def test_a_note_that_is_no_note_counts_as_none(server, tmp_path):
         assert download(server.address + "x.gz", path).read_bytes() == CONTENT
 
 
-def test_a_full_disk_stops_the_pictures_and_not_only_one(server, tmp_path, no_room):
+def test_a_full_disk_stops_the_pictures_and_not_only_one(server, tmp_path):
     """Two hundred are wanted; after the first that cannot be kept, the rest is not asked for."""
     (tmp_path / "web" / "large.png").write_bytes(picture(size=(400, 400)))
-    no_room(100_000)
-    with pytest.raises(DataError, match=r"pictures cannot be written \(File too large\)"):
+    with full_disk(100_000), pytest.raises(DataError, match=r"pictures cannot be written \(File too large\)"):
         download_pictures({f"item{number}": server.address + "large.png" for number in range(200)}, tmp_path / "pictures", threads=1)
     assert len(server.asked) < 200 and list((tmp_path / "pictures").iterdir()) == []
 

@@ -9,6 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
 
+from full_disk import full_disk
+
 from tema_lib.data.interactions import DataError
 from tema_lib.features import ItemFeatures, remembered
 from tema_lib.features.image import encode_images, load_efficientnet, read_picture, to_tensor
@@ -393,22 +395,12 @@ def test_features_of_an_earlier_version_are_read(tmp_path):
     assert torch.equal(ItemFeatures.load(tmp_path / "old.safetensors").matrix, FEATURES.matrix)
 
 
-@pytest.fixture
-def no_room():
-    """The system refuses to write files of more than 64 bytes, as a full disk does."""
-    resource, signal = pytest.importorskip("resource"), pytest.importorskip("signal")
-    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
-
-
-def test_a_full_disk_costs_the_memory_and_not_the_run(tmp_path, no_room, capfd):
-    with capfd.disabled():
+def test_a_full_disk_costs_the_memory_and_not_the_run(tmp_path, capsys):
+    with full_disk():
         found = remembered(tmp_path / "text.safetensors", lambda: FEATURES)
     assert torch.equal(found.matrix, FEATURES.matrix) and list(tmp_path.iterdir()) == []
-    with pytest.raises(DataError, match=r"text.safetensors cannot be written \(.*\): make room"):
+    assert "text.safetensors cannot be written" in capsys.readouterr().err
+    with full_disk(), pytest.raises(DataError, match=r"text.safetensors cannot be written \(.*\): make room"):
         FEATURES.save(tmp_path / "text.safetensors")
 
 

@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from full_disk import full_disk
+
 from tema_lib import pretrained
 from tema_lib.pretrained import PINNED, fingerprint, resolve
 
@@ -158,20 +160,15 @@ def test_a_cache_that_cannot_be_written_is_named_with_its_variable(small_wheel, 
 
 
 def test_a_full_disk_during_the_conversion_leaves_nothing(small_wheel, tmp_path, monkeypatch):
-    resource, signal = pytest.importorskip("resource"), pytest.importorskip("signal")
-    convert, before = pretrained.CONVERSIONS[small_wheel.name], resource.getrlimit(resource.RLIMIT_FSIZE)
+    convert = pretrained.CONVERSIONS[small_wheel.name]
 
-    def full(source, folder):  # the wheel is here; from now on the system refuses to write files of more than 64 bytes
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
-        convert(source, folder)
+    def full(source, folder):                              # the wheel is here; from now on there is no room
+        with full_disk():
+            convert(source, folder)
 
     with monkeypatch.context() as patch, pytest.raises(FileNotFoundError, match=r"could not be written to .* \(File too large\): make room"):
         patch.setitem(pretrained.CONVERSIONS, small_wheel.name, full)
-        try:
-            resolve(small_wheel.name)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == []
     assert resolve(small_wheel.name).is_dir()
 
