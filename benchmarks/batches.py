@@ -45,7 +45,7 @@ def main():
         for way, window in (("sorted", run.training.window), ("random", 1)):
             model = run.build(chosen.system)
             config = replace(run.training, window=window)
-            checkpoint = ROOT / "build" / "bench_batches" / f"{run.raw.name}-{chosen.system}-{way}-{seed}.pt"
+            checkpoint = ROOT / "build" / "bench_batches" / f"{run.name}-{chosen.system}-{way}-{seed}.pt"
             history = train(model, run.split, run.domain_of_item, config, checkpoint=checkpoint, progress=f"{way} {seed}")
             ranks[way, seed] = evaluate(model, run.split.test, run.domain_of_item, protocol=Protocol(negatives=0))
             rows.append({"seed": seed, "batches": way, "window": window, "epochs": history.epochs, "best_epoch": history.best,

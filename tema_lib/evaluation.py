@@ -8,6 +8,7 @@ that scores everything alike ranks mid-list.  Beside it, from the same scores, a
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,12 +56,17 @@ PROTOCOLS = {
 
 
 def metric_of_ranks(ranks: np.ndarray, name: str) -> np.ndarray:
-    """One metric per case from ranks (1 = best; halves where tied).  MRR is not cut; one target a case, so the ideal DCG is 1."""
+    """One metric per case from ranks (1 = best; halves where tied).  MRR is not cut; one target a case, so the ideal DCG is 1.
+
+    Raises ValueError for another name than MRR, HR@k or NDCG@k.
+    """
     if name == "MRR":
         return 1.0 / ranks
-    kind, k = name.split("@")
-    hit = ranks <= int(k)
-    return hit.astype(float) if kind == "HR" else np.where(hit, 1.0 / np.log2(1.0 + ranks), 0.0)
+    asked = re.fullmatch(r"(HR|NDCG)@([1-9]\d*)", name)
+    if not asked:
+        raise ValueError(f"metric {name!r} is unknown: write MRR, HR@k or NDCG@k.")
+    hit = ranks <= int(asked[2])
+    return hit.astype(float) if asked[1] == "HR" else np.where(hit, 1.0 / np.log2(1.0 + ranks), 0.0)
 
 
 @dataclass(frozen=True)

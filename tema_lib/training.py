@@ -71,8 +71,12 @@ class TrainingHistory:
 
 
 def best_device() -> torch.device:
-    """Where models are trained: $TEMA_DEVICE, else a GPU that torch can use, else the processor."""
-    return torch.device(os.environ.get("TEMA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """Where models are trained: $TEMA_DEVICE, else a GPU that torch can use, else the processor.  Raises ValueError for what is not there."""
+    asked = os.environ.get("TEMA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=asked).device
+    except (RuntimeError, AssertionError):                 # a word that torch does not know, or a device that it cannot reach
+        raise ValueError(f"TEMA_DEVICE is {asked!r}, which torch cannot use here: leave it out, or write cpu.") from None
 
 
 def training_step(model: Level0, batch: Batch, optimizer: torch.optim.Optimizer, *, clip: float = 0.0, precision: str = "float32") -> dict[str, torch.Tensor]:

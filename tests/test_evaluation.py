@@ -276,6 +276,13 @@ def test_slices_are_means_over_their_own_cases():
     assert ranks.of_domain(0).metric("HR@1") == 0.5 and ranks.of_domain(1).metric("MRR") == 0.75
 
 
+@pytest.mark.parametrize("name", ["ndcg@10", "Recall@10", "HR", "HR@0", "HR@ten", "mrr", "NDCG@10 ", "MRR@10"])
+def test_a_metric_of_another_name_is_refused(name):
+    """`Recall@10` must not come back as an NDCG."""
+    with pytest.raises(ValueError, match="is unknown: write MRR, HR@k or NDCG@k"):
+        ranks_of([1, 20]).metric(name)
+
+
 def test_an_empty_slice_has_no_number():
     """0.0 would be the worst of all models; that no case was ranked is something else."""
     ranks = ranks_of([1, 20], domain=[0, 0])

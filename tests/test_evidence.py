@@ -242,7 +242,15 @@ def exported(folder, model, sha256="beef", data="toy"):
     return export_tags(replace(small(), model=model), items, folder, data=data, sha256=sha256, settings="{}", config=TagConfig(tags_per_item=3))
 
 
-def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_path):
+def test_two_data_sets_of_one_name_keep_their_exports_apart(tmp_path):
+    first = exported(tmp_path, "tiny-1b", sha256="beef0123")
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    second = exported(tmp_path, "tiny-1b", sha256="f00d4567")
+    assert second.name == "toy-f00d4567.tiny-1b.tsv.gz" and kept.items() < {path.name: path.read_bytes() for path in tmp_path.iterdir()}.items()
+    assert exported(tmp_path, "tiny-1b", sha256="beef0123") == first and choose_export("export", tmp_path, "f00d4567") == second
+
+
+def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_path, monkeypatch):
     tiny, large, other = exported(tmp_path, "tiny-1b"), exported(tmp_path, "large (hosted), 2026", data="another name"), exported(tmp_path, "tiny-1b", sha256="f00d", data="toy2")
     (tmp_path / "._toy.tiny-1b.tsv.gz").write_bytes(b"\0\5\x16\7")
     (tmp_path / "broken.tsv.gz").write_bytes(b"")
@@ -252,6 +260,9 @@ def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_
     assert choose_export("export:tiny-1b", tmp_path, "beef") == choose_export("export:tiny", tmp_path, "beef") == choose_export("export:TINY", tmp_path, "beef") == tiny
     assert choose_export("export:large", tmp_path, "beef") == large and choose_export("export", tmp_path, "f00d") == other
     assert choose_export(str(tiny), tmp_path / "nowhere", "0") == tiny
+    aside = exported(tmp_path / "exports", "mine")                                     # a path may begin with the word
+    monkeypatch.chdir(tmp_path)
+    assert choose_export(str(aside.relative_to(tmp_path)), tmp_path, "beef") == aside.relative_to(tmp_path)
     with pytest.raises(ValueError, match="Several exports .* fit tags export: .*export:large .hosted., 2026 .*; export:tiny-1b .*"):
         choose_export("export", tmp_path, "beef")
     with pytest.raises(ValueError, match="is by a model called huge; there are export:large.*export:tiny-1b"):

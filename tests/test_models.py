@@ -704,6 +704,15 @@ def flat_of(rows):
     return torch.tensor([item for row in rows for item in row]), torch.tensor([0, *np.cumsum([len(row) for row in rows]).tolist()])
 
 
+def test_a_device_that_is_not_there_is_said_in_one_sentence(monkeypatch):
+    for wrong in ("gpu", "cuda:99", "tpu"):
+        monkeypatch.setenv("TEMA_DEVICE", wrong)
+        with pytest.raises(ValueError, match=f"TEMA_DEVICE is '{wrong}', which torch cannot use here"):
+            training.best_device()
+    monkeypatch.setenv("TEMA_DEVICE", "cpu")
+    assert training.best_device() == torch.device("cpu")
+
+
 def test_where_no_training_sequence_has_two_events_the_model_stays_as_it_was():
     """Users of three events: one is left to learn from, so there is no pair of an event and the next."""
     dice = np.random.default_rng(0)

@@ -324,6 +324,21 @@ def test_a_run_says_what_it_skipped(tmp_path):
     assert [word in text for word in ("descriptions", "pictures", "truth", "fast", "systems")] == [True, True, True, False, False]
 
 
+def test_a_run_says_what_should_be_known_of_its_data_before_a_number_is_believed(tmp_path):
+    """An export that wrote every row twice, a time that goes backwards: read, counted, and told by the command itself."""
+    from chain import check
+    folder = two_tables(tmp_path)
+    with open(folder / "interactions.tsv", "a") as file:
+        file.write("v\tb1\tB\t19\nv\ta1\tA\t18\nv\tb1\tB\t19\nv\ta1\tA\t25\nv\ta2\tA\t30\n")
+    with open(folder / "items.tsv", "a") as file:
+        file.write("a2\tA\tOats\n")
+    run, remarks = check(str(folder), ["haf-vt"], domains="books,films")
+    told = "\n".join(remarks)
+    assert "line 5: the time of user v goes backwards" in told and "1 rows stood there again, to the letter" in told
+    assert "1 later events of a user with the same item were dropped" in told and "domain A (books) has 1 test target" in told
+    assert run.raw.dropped == {"identical": 1, "repeats": 1} and run.domains == ("books", "films")
+
+
 def test_bad_tables_and_names_stop_the_run_before_anything_is_made(tmp_path):
     def words(folder, *more):
         done = subprocess.run([sys.executable, str(ROOT / "tools" / "chain.py"), "--data", str(folder), *more], capture_output=True, text=True, timeout=120)

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
@@ -46,7 +47,9 @@ def data_set(value):
     from tema_lib.pipeline import Pipeline
 
     try:
-        return str(folder), Pipeline(str(folder)).name
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")              # `check` tells them
+            return str(folder), Pipeline(str(folder)).name
     except DataError as error:
         sys.exit(str(error))
 
@@ -57,14 +60,23 @@ def check(data, systems, fast=True, seed=0, **choices):
     from tema_lib.models.systems import system_named
     from tema_lib.pipeline import Pipeline
 
-    try:
-        for name in systems:
-            system_named(name)
-        run = Pipeline(data, fast, seed, **choices)
-        run.check()
-    except (ValueError, OSError) as error:
-        sys.exit(str(error))
-    return run, suspicions(run.raw)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            for name in systems:
+                system_named(name)
+            run = Pipeline(data, fast, seed, **choices)
+            run.check()
+        except (ValueError, OSError) as error:
+            sys.exit(sentence(error))
+    return run, [*dict.fromkeys(str(warning.message) for warning in warned), *suspicions(run.raw)]
+
+
+def sentence(error):
+    """An error for the reader; what the system says about a file gets the name of the file."""
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        return f"{error.filename or 'A file'} cannot be read or written: {error.strerror.lower()}."
+    return str(error)
 
 
 def web_page(executed, page):
@@ -156,7 +168,8 @@ def main():
     data, name = data_set(chosen.data)
     systems = chosen.systems.split()
     experiment, remarks = check(data, systems, chosen.fast, chosen.seed, domains=chosen.domains, tags=chosen.tags)
-    parameters = {"fast": chosen.fast, "data": data, "seed": chosen.seed, "tags": chosen.tags, "domains": chosen.domains}
+    parameters = {"fast": chosen.fast, "data": data, "seed": chosen.seed, "domains": chosen.domains,
+                  "tags": str(experiment.export.resolve()) if experiment.export else "live"}             # kernels run elsewhere
     if systems:
         parameters["systems"] = " ".join(systems)
 

@@ -103,16 +103,9 @@ def report_refusals(refused, items):
         print(f"  ... and {len(refused) - LISTED:,} more")
 
 
-def sentence(error):
-    """An error for the reader; what the system says about a file gets the name of the file."""
-    if isinstance(error, OSError) and error.errno and error.strerror:
-        return f"{error.filename or 'A file'} cannot be read or written: {error.strerror.lower()}."
-    return str(error)
-
-
 def main():
     chosen = arguments()
-    from chain import check, data_set
+    from chain import check, data_set, sentence
 
     data, name = data_set(chosen.data)
     check(data, [])

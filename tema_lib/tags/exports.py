@@ -4,6 +4,7 @@ A catalogue of tens of thousands of items takes CPU hours to tag; a file of some
 Status: ours.
 """
 
+import contextlib
 import csv
 import datetime
 import gzip
@@ -52,8 +53,12 @@ def export_tags(tags: ItemTags, items, folder: str | Path, *, data: str, sha256:
     """Writes <folder>/<data>.<model>.tsv.gz and the card <data>.<model>.json; returns the first path.
 
     data, sha256: name and hash of the tagged tables; settings: the decoding settings of the model. Equal tags give equal bytes.
+    An export of other tables of that name stays: this one then has the beginning of its hash in its name.
     """
     stem = f"{file_name(data)}.{file_name(tags.model)}"
+    with contextlib.suppress(OSError, ValueError):                     # none there, or a broken one
+        if read_card(Path(folder) / f"{stem}.tsv.gz")["tables_sha256"] != sha256:
+            stem = f"{file_name(data)}-{sha256[:8]}.{file_name(tags.model)}"
     path, card = Path(folder) / f"{stem}.tsv.gz", Path(folder) / f"{stem}.json"
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n")
@@ -177,7 +182,7 @@ def choose_export(tags: str, folder: str | Path, sha256: str) -> Path | None:
     check_choice(tags)
     if tags == LIVE:
         return None
-    if not tags.startswith("export"):
+    if tags != "export" and not tags.startswith("export:"):
         read_card(Path(tags))
         return Path(tags)
     model, exports = tags.partition(":")[2].strip().casefold(), find_exports(folder, sha256)
