@@ -162,10 +162,10 @@ def say(title, lines):
 
 def main():
     chosen = arguments()
-    if not NOTEBOOKS:
-        sys.exit("There are no notebooks in notebooks/: is the checkout complete?")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     data, name = data_set(chosen.data)
+    if not NOTEBOOKS:
+        sys.exit("There are no notebooks in notebooks/: is the checkout complete?")
     systems = chosen.systems.split()
     experiment, remarks = check(data, systems, chosen.fast, chosen.seed, domains=chosen.domains, tags=chosen.tags)
     parameters = {"fast": chosen.fast, "data": data, "seed": chosen.seed, "domains": chosen.domains,
