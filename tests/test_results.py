@@ -214,6 +214,14 @@ def test_our_sasrec_is_level_with_rectools_or_a_named_difference_says_why():
         assert plain["standard_errors_apart"] <= 2 or switched["standard_errors_apart"] <= 2
 
 
+def test_ten_million_rows_are_read_within_a_gigabyte_and_a_half():
+    record = results.read_benchmark("bench_data.json")
+    large = record["large"]
+    assert not record["dirty"] and large["lines"] == 10_000_000
+    assert large["read_data"]["rows"] + sum(large["read_data"]["dropped"].values()) == 10_000_000
+    assert large["read_data"]["read_mib"] <= large["read_data"]["sequences_mib"] < 1.5 * 1024
+
+
 def test_the_cost_of_every_system_is_on_record():
     from tema_lib.models.systems import SYSTEMS
     record = results.read_benchmark("bench_systems.json")
