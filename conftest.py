@@ -1,4 +1,5 @@
 """Makes the bare `pytest --nbval notebooks/` right, from any folder: environment, options, and a tolerance for shown numbers."""
+
 import functools
 import os
 import pathlib
@@ -10,9 +11,14 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent
 for name, value in {
-    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",        # before torch is imported anywhere
-    "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_OFFLINE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",  # before torch is imported anywhere
+    "TQDM_DISABLE": "1",
+    "PYTHONHASHSEED": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }.items():
     os.environ.setdefault(name, value)
 # Kernels are processes of their own: they shall import this checkout, not an installed copy of another one.
@@ -25,14 +31,20 @@ def pytest_configure(config):
     option = config.option
     if not (getattr(option, "nbval", False) or getattr(option, "nbval_lax", False)):
         return
-    option.nbval_sanitize_with = option.nbval_sanitize_with or str(ROOT / "tests" / "nbval_sanitize.cfg")
+    option.nbval_sanitize_with = option.nbval_sanitize_with or str(
+        ROOT / "tests" / "nbval_sanitize.cfg"
+    )
     if option.nbval_kernel_name is None:
-        option.nbval_current_env = True              # the interpreter that runs pytest, whatever kernels are registered
-    if option.nbval_cell_timeout == 2000:            # nbval's own default: half an hour for a hanging cell
+        option.nbval_current_env = (
+            True  # the interpreter that runs pytest, whatever kernels are registered
+        )
+    if option.nbval_cell_timeout == 2000:  # nbval's own default: half an hour for a hanging cell
         option.nbval_cell_timeout = 300.0
-    if "TEMA_ARTIFACTS" not in os.environ:           # a test run leaves the student's build/artifacts/ alone
+    if "TEMA_ARTIFACTS" not in os.environ:  # a test run leaves the student's build/artifacts/ alone
         (ROOT / "build").mkdir(exist_ok=True)
-        os.environ["TEMA_ARTIFACTS"] = config.stash[OUR_ARTIFACTS] = tempfile.mkdtemp(prefix="nbval-", dir=ROOT / "build")
+        os.environ["TEMA_ARTIFACTS"] = config.stash[OUR_ARTIFACTS] = tempfile.mkdtemp(
+            prefix="nbval-", dir=ROOT / "build"
+        )
 
 
 def pytest_unconfigure(config):
@@ -55,14 +67,19 @@ def half_unit(number):
 
 
 def close(committed, fresh):
-    return abs(float(committed) - float(fresh)) <= SHARE * abs(float(committed)) + half_unit(committed)
+    return abs(float(committed) - float(fresh)) <= SHARE * abs(float(committed)) + half_unit(
+        committed
+    )
 
 
 def snap(committed, fresh):
     """`committed` if `fresh` says the same within tolerance; else `fresh` with its close numbers replaced by the committed ones."""
     if not (isinstance(committed, str) and isinstance(fresh, str)):
         return fresh
-    shape = lambda text: re.sub(r"\s+", " ", DECIMAL.sub("#", text))
+
+    def shape(text):
+        return re.sub(r"\s+", " ", DECIMAL.sub("#", text))
+
     if shape(committed) != shape(fresh):
         return fresh
     pairs = list(zip(DECIMAL.findall(committed), DECIMAL.findall(fresh)))
@@ -84,5 +101,7 @@ def compare_approximately(compare, fresh, committed, skip_compare=None):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if type(item).__name__ == "IPyNbCell" and "nbval-approx" in item.cell.metadata.get("tags", []):
+        if type(item).__name__ == "IPyNbCell" and "nbval-approx" in item.cell.metadata.get(
+            "tags", []
+        ):
             item.compare_outputs = functools.partial(compare_approximately, item.compare_outputs)

@@ -3,6 +3,7 @@
 The same batches, training step and evaluation that `tema_lib.training.train` and notebook 06 use, for SASRec without weight decay and
 clipping, as the peers. A target is a real position.
 """
+
 import contextlib
 import sys
 import time
@@ -24,7 +25,9 @@ def world_of(data):
 
     domain = torch.tensor([-1] + [0] * data.n_a + [1] * (data.n_items - data.n_a))
     users = len(data.offsets) - 1
-    return Sequences(tuple(map(str, range(users))), torch.from_numpy(data.items), torch.from_numpy(data.offsets)), domain
+    return Sequences(
+        tuple(map(str, range(users))), torch.from_numpy(data.items), torch.from_numpy(data.offsets)
+    ), domain
 
 
 def item_inputs(domain, seed, tags=4000, each=5, widths=(384, 1280)):
@@ -43,10 +46,14 @@ def item_inputs(domain, seed, tags=4000, each=5, widths=(384, 1280)):
     ids[0] = 0
     vectors = torch.randn(tags + 1, widths[0], generator=dice)
     vectors[0] = 0
-    return ItemInputs(domain, *features, ids, torch.full((count, each), 1 / each) * (ids > 0), vectors)
+    return ItemInputs(
+        domain, *features, ids, torch.full((count, each), 1 / each) * (ids > 0), vectors
+    )
 
 
-def training(model, sequences, domain, data, *, batch=None, window=16, clip=0.0, weight_decay=0.0, fused=True):
+def training(
+    model, sequences, domain, data, *, batch=None, window=16, clip=0.0, weight_decay=0.0, fused=True
+):
     """A task: so many CPU seconds of training steps."""
     import torch
 
@@ -54,11 +61,20 @@ def training(model, sequences, domain, data, *, batch=None, window=16, clip=0.0,
     from tema_lib.training import training_step
 
     batch, order = batch or data.batch, torch.Generator().manual_seed(data.seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=data.learning_rate, weight_decay=weight_decay, fused=fused)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=data.learning_rate, weight_decay=weight_decay, fused=fused
+    )
 
     def epochs():
         while True:
-            yield from training_batches(sequences, domain, max_length=data.max_length, batch_size=batch, generator=order, window=window)
+            yield from training_batches(
+                sequences,
+                domain,
+                max_length=data.max_length,
+                batch_size=batch,
+                generator=order,
+                window=window,
+            )
 
     batches = epochs()
 
@@ -80,12 +96,25 @@ def ranking(model, sequences, domain, data, protocol, users=4096):
 
     from tema_lib.evaluation import evaluate
 
-    parts = cycle([sequences.select(part) for part in torch.randperm(len(sequences), generator=torch.Generator().manual_seed(data.seed)).split(users)])
+    parts = cycle(
+        [
+            sequences.select(part)
+            for part in torch.randperm(
+                len(sequences), generator=torch.Generator().manual_seed(data.seed)
+            ).split(users)
+        ]
+    )
 
     def task(seconds):
-        ranked = [evaluate(model, part, domain, protocol=protocol) for part in peers.for_seconds(parts, seconds)]
+        ranked = [
+            evaluate(model, part, domain, protocol=protocol)
+            for part in peers.for_seconds(parts, seconds)
+        ]
         count = sum(map(len, ranked))
-        mean = {name: sum(ranks.values(metric).sum() for ranks in ranked) / count for name, metric in (("ndcg10", "NDCG@10"), ("mrr", "MRR"))}
+        mean = {
+            name: sum(ranks.values(metric).sum() for ranks in ranked) / count
+            for name, metric in (("ndcg10", "NDCG@10"), ("mrr", "MRR"))
+        }
         return {"users": count, "loss": None} | mean
 
     return task
@@ -93,12 +122,17 @@ def ranking(model, sequences, domain, data, protocol, users=4096):
 
 # ---------------------------------------------------------------------------------------------- techniques, one by one
 
+
 def dense_loss(model, batch):
     """Logits at every place, padding too: what most libraries do."""
     import torch.nn.functional as F
 
     states, table = model.joined(batch)
-    return {"next item": F.cross_entropy((states @ table[1:].T).flatten(0, 1), batch.targets.flatten() - 1, ignore_index=-1)}
+    return {
+        "next item": F.cross_entropy(
+            (states @ table[1:].T).flatten(0, 1), batch.targets.flatten() - 1, ignore_index=-1
+        )
+    }
 
 
 def plain_ranks(scores, target, first, early, sequences, rows, seed, protocol):
@@ -137,37 +171,87 @@ def techniques():
         return lambda batch: (model.score(part, candidates) for part in batch.split(rows))
 
     def torchs_chunked(hidden, vectors, target):
-        return F.linear_cross_entropy(hidden, vectors, target, reduction="sum", options=torch.nn.LinearCrossEntropyOptions(batch_chunk_size=128))
+        return F.linear_cross_entropy(
+            hidden,
+            vectors,
+            target,
+            reduction="sum",
+            options=torch.nn.LinearCrossEntropyOptions(batch_chunk_size=128),
+        )
 
     none = contextlib.nullcontext
     patch = mock.patch.object
     return {
-        "valid positions before the head": ("full_ce", lambda model: patch(type(model), "loss", dense_loss), {}),
-        "logits in chunks": ("full_ce", lambda model: patch(losses, "CHUNK", {"cpu": 10 ** 9}), {}),
-        "our cross-entropy, not torch's chunked one": ("full_ce", lambda model: patch(losses, "cross_entropy", torchs_chunked), {}),
+        "valid positions before the head": (
+            "full_ce",
+            lambda model: patch(type(model), "loss", dense_loss),
+            {},
+        ),
+        "logits in chunks": ("full_ce", lambda model: patch(losses, "CHUNK", {"cpu": 10**9}), {}),
+        "our cross-entropy, not torch's chunked one": (
+            "full_ce",
+            lambda model: patch(losses, "cross_entropy", torchs_chunked),
+            {},
+        ),
         "sequences of similar length together": ("bce", lambda model: none(), {"window": 1}),
         "fused optimiser": ("bce", lambda model: none(), {"fused": False}),
-        "eight dropout draws at a time": ("bce", lambda model: patch(attention.Dropout, "forward", lambda self, x: F.dropout(x, 1 - self.kept / 256, self.training)), {}),
-        "causal attention kernel": ("bce", lambda model: patch(F, "scaled_dot_product_attention", masked), {}),
-        "tags summed by embedding_bag": ("tema", lambda model: patch(item_representation.F, "embedding_bag", gathered), {}),
-        "features reduced to 128": ("tema", lambda model: none(), {"feature_width": 10 ** 6}),
-        "item table made once, not for each batch": ("tema_ranking", lambda model: patch(contract.Level1, "scorer", scored_anew), {}),
-        "only the last state": ("ranking", lambda model: patch(type(model), "last_states", contract.Level1.last_states), {}),
-        "counting by signs": ("ranking", lambda model: patch(evaluation, "_ranks", plain_ranks), {}),
+        "eight dropout draws at a time": (
+            "bce",
+            lambda model: patch(
+                attention.Dropout,
+                "forward",
+                lambda self, x: F.dropout(x, 1 - self.kept / 256, self.training),
+            ),
+            {},
+        ),
+        "causal attention kernel": (
+            "bce",
+            lambda model: patch(F, "scaled_dot_product_attention", masked),
+            {},
+        ),
+        "tags summed by embedding_bag": (
+            "tema",
+            lambda model: patch(item_representation.F, "embedding_bag", gathered),
+            {},
+        ),
+        "features reduced to 128": ("tema", lambda model: none(), {"feature_width": 10**6}),
+        "item table made once, not for each batch": (
+            "tema_ranking",
+            lambda model: patch(contract.Level1, "scorer", scored_anew),
+            {},
+        ),
+        "only the last state": (
+            "ranking",
+            lambda model: patch(type(model), "last_states", contract.Level1.last_states),
+            {},
+        ),
+        "counting by signs": (
+            "ranking",
+            lambda model: patch(evaluation, "_ranks", plain_ranks),
+            {},
+        ),
     }
 
 
 # ---------------------------------------------------------------------------------------------- limits
+
 
 def limits(seconds):
     """What one thread of this machine can do: GFLOP/s of a large product, G/s of exp, of counting, and of copying bytes; best of many."""
     import torch
 
     a, b, c = (torch.randn(2048, 2048) for _ in range(3))
-    row, out = torch.randn(64, 25_000), torch.empty(64, 25_000)            # as many logits as are at hand at once
+    row, out = (
+        torch.randn(64, 25_000),
+        torch.empty(64, 25_000),
+    )  # as many logits as are at hand at once
     big, copy = torch.randn(4_000_000), torch.empty(4_000_000)
-    rates = {"gemm_gflops": (2 * 2048 ** 3, lambda: torch.mm(a, b, out=c)), "exp_g": (row.numel(), lambda: torch.exp(row, out=out)),
-             "count_g": (row.numel(), lambda: out.gt_(0.5).sum(1)), "copy_gbytes": (8 * big.numel(), lambda: copy.copy_(big))}
+    rates = {
+        "gemm_gflops": (2 * 2048**3, lambda: torch.mm(a, b, out=c)),
+        "exp_g": (row.numel(), lambda: torch.exp(row, out=out)),
+        "count_g": (row.numel(), lambda: out.gt_(0.5).sum(1)),
+        "copy_gbytes": (8 * big.numel(), lambda: copy.copy_(big)),
+    }
     best, end = dict.fromkeys(rates, 0.0), time.process_time() + seconds
     while True:
         for name, (work, do) in rates.items():
@@ -180,7 +264,6 @@ def limits(seconds):
 
 
 def prepare(path):
-    import tema_lib                                   # threads that wait quietly: set before torch is there
     import torch
 
     from tema_lib.evaluation import PROTOCOLS, Protocol
@@ -194,27 +277,57 @@ def prepare(path):
 
     def sasrec(loss):
         torch.manual_seed(data.seed)
-        return SASRec(domain, SASRecConfig(hidden=data.hidden, heads=data.heads, layers=data.layers, max_length=data.max_length,
-                                           dropout=data.dropout, similarity="dot", loss=loss))
+        return SASRec(
+            domain,
+            SASRecConfig(
+                hidden=data.hidden,
+                heads=data.heads,
+                layers=data.layers,
+                max_length=data.max_length,
+                dropout=data.dropout,
+                similarity="dot",
+                loss=loss,
+            ),
+        )
 
     inputs = item_inputs(domain, data.seed)
 
     def tema(feature_width=128):
         torch.manual_seed(data.seed)
-        return Tema(inputs, TemaConfig(hidden=data.hidden, heads=data.heads, max_length=data.max_length, dropout=data.dropout, feature_width=feature_width))
+        return Tema(
+            inputs,
+            TemaConfig(
+                hidden=data.hidden,
+                heads=data.heads,
+                max_length=data.max_length,
+                dropout=data.dropout,
+                feature_width=feature_width,
+            ),
+        )
 
     everything = Protocol(within="catalogue", negatives=0)
-    fit = lambda model, **options: training(model, train, domain, data, **options)
-    fit_tema = lambda model, **options: fit(model, **{"batch": 256, "clip": 5.0, "weight_decay": 0.01} | options)
+
+    def fit(model, **options):
+        return training(model, train, domain, data, **options)
+
+    def fit_tema(model, **options):
+        return fit(model, **{"batch": 256, "clip": 5.0, "weight_decay": 0.01} | options)
+
     ranked, ranked_tema = sasrec("catalogue softmax"), tema()
     tasks = {
-        "full_ce": fit(ranked), "domain_ce": fit(sasrec("domain softmax")), "sampled": fit(sasrec("sampled softmax")), "bce": fit(sasrec("binary")),
+        "full_ce": fit(ranked),
+        "domain_ce": fit(sasrec("domain softmax")),
+        "sampled": fit(sasrec("sampled softmax")),
+        "bce": fit(sasrec("binary")),
         "tema": fit_tema(ranked_tema),
         "ranking": ranking(ranked, sequences, domain, data, everything),
-        "ranking_999": ranking(ranked, sequences, domain, data, replace(PROTOCOLS["ours"], within="catalogue")),
+        "ranking_999": ranking(
+            ranked, sequences, domain, data, replace(PROTOCOLS["ours"], within="catalogue")
+        ),
         "tema_ranking": ranking(ranked_tema, sequences, domain, data, Protocol(negatives=0)),
         "limits": limits,
     }
+
     def task_without(task, without, options):
         """The same task with one technique taken out; learning starts from a model of its own."""
         if task == "tema":

@@ -9,6 +9,7 @@ Further systems switch one named difference each.  RecTools runs in its own envi
 benchmarks/parity_rectools.py.  Finished runs lie in build/parity/ and are not made again; delete it after a change of the library.
 Writes results/bench_parity.json (kind `benchmark`).
 """
+
 import argparse
 import contextlib
 import hashlib
@@ -34,18 +35,27 @@ RATES = (1e-3, 3e-3)
 SHAPE = {"hidden": 64, "heads": 2, "layers": 2, "max_length": 50, "dropout": 0.2}
 TRAINING = {"batch_size": 64, "patience": 10}
 OURS = {"model": {"similarity": "dot", "loss": "catalogue softmax"}, "training": {"epochs": 100}}
-SWITCHES = ("schedule", "start", "block", "positions", "input")             # see parity_switches.py
+SWITCHES = ("schedule", "start", "block", "positions", "input")  # see parity_switches.py
 PEERS = ("rectools", "rectools, padding masked")
 # What each system is; the first two are compared, the others say what the difference is made of.
 SYSTEMS = {
     "ours": OURS,
     "rectools": {"training": {"epochs": 100}},
-    "rectools, padding masked": {"model": {"key_padding": True}, "training": {"epochs": 100}},           # an option of theirs, off unless asked for
+    "rectools, padding masked": {
+        "model": {"key_padding": True},
+        "training": {"epochs": 100},
+    },  # an option of theirs, off unless asked for
     "ours, all as theirs": {**OURS, "switches": list(SWITCHES)},
     **{f"ours, {switch} as theirs": {**OURS, "switches": [switch]} for switch in SWITCHES},
-    "ours, 30 epochs": {**OURS, "training": {"epochs": 30}},                                              # TrainConfig's own number
-    "ours, cosine and domain softmax": {"model": {"similarity": "cosine", "loss": "domain softmax"}, "training": {"epochs": 30}},
-    "rectools, padding masked, pre-norm blocks": {"model": {"key_padding": True, "layers_type": "PreLN"}, "training": {"epochs": 100}},
+    "ours, 30 epochs": {**OURS, "training": {"epochs": 30}},  # TrainConfig's own number
+    "ours, cosine and domain softmax": {
+        "model": {"similarity": "cosine", "loss": "domain softmax"},
+        "training": {"epochs": 30},
+    },
+    "rectools, padding masked, pre-norm blocks": {
+        "model": {"key_padding": True, "layers_type": "PreLN"},
+        "training": {"epochs": 100},
+    },
 }
 
 
@@ -58,7 +68,11 @@ def train_ours(run, settings, seed):
     from tema_lib.training import TrainConfig, train
 
     torch.manual_seed(seed)
-    config, switches, training = SASRecConfig(**settings["shape"], **settings["model"]), settings.get("switches", ()), settings["training"]
+    config, switches, training = (
+        SASRecConfig(**settings["shape"], **settings["model"]),
+        settings.get("switches", ()),
+        settings["training"],
+    )
     model, optimizer = SASRec(run.domain_of_item, config), contextlib.nullcontext()
     if switches:
         import parity_switches
@@ -66,15 +80,25 @@ def train_ours(run, settings, seed):
         model = parity_switches.Switched(run.domain_of_item, config, switches)
     if "schedule" in switches:
         training = training | parity_switches.SCHEDULE
-        optimizer = mock.patch.object(torch.optim, "AdamW", partial(torch.optim.AdamW, betas=(0.9, 0.98)))
+        optimizer = mock.patch.object(
+            torch.optim, "AdamW", partial(torch.optim.AdamW, betas=(0.9, 0.98))
+        )
     began, spent = time.perf_counter(), time.process_time()
     with optimizer:
         history = train(model, run.split, run.domain_of_item, TrainConfig(seed=seed, **training))
     seconds, spent = time.perf_counter() - began, time.process_time() - spent
-    rank = lambda part: evaluate(model, part, run.domain_of_item, protocol=Protocol(negatives=0))
+
+    def rank(part):
+        return evaluate(model, part, run.domain_of_item, protocol=Protocol(negatives=0))
+
     return {"valid": rank(run.split.valid), "test": rank(run.split.test)}, {
-        "valid_MRR": history.valid_mrr[history.best]["mean"], "best_epoch": history.best, "epochs": history.epochs, "seconds": round(seconds, 1),
-        "cpu_seconds": round(spent, 1), "parameters": sum(weights.numel() for weights in model.parameters())}
+        "valid_MRR": history.valid_mrr[history.best]["mean"],
+        "best_epoch": history.best,
+        "epochs": history.epochs,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(spent, 1),
+        "parameters": sum(weights.numel() for weights in model.parameters()),
+    }
 
 
 def train_rectools(run, settings, seed, path):
@@ -85,10 +109,26 @@ def train_rectools(run, settings, seed, path):
     if not world.exists():
         a = int((run.domain_of_item == 0).sum())
         assert run.domain_of_item.tolist() == [-1] + [0] * a + [1] * (run.items.count - a)
-        np.savez(world, items=run.split.test.items.numpy(), offsets=run.split.test.offsets.numpy(), n_items=run.items.count, n_a=a)
+        np.savez(
+            world,
+            items=run.split.test.items.numpy(),
+            offsets=run.split.test.offsets.numpy(),
+            n_items=run.items.count,
+            n_a=a,
+        )
     given = settings["shape"] | settings["training"] | settings.get("model", {}) | {"seed": seed}
-    done = subprocess.run([str(peers.environment("rectools")), str(ROOT / "benchmarks" / "parity_rectools.py"), str(world), str(path), json.dumps(given)],
-                          env={**os.environ, **peers.KEEP_MEMORY, "PYTHONPATH": ""}, capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            str(peers.environment("rectools")),
+            str(ROOT / "benchmarks" / "parity_rectools.py"),
+            str(world),
+            str(path),
+            json.dumps(given),
+        ],
+        env={**os.environ, **peers.KEEP_MEMORY, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         sys.exit(f"RecTools: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}")
 
@@ -99,8 +139,14 @@ def one_run(run, system, rate, seed):
 
     from tema_lib.evaluation import Ranks
 
-    settings = {"shape": SHAPE, **SYSTEMS[system], "training": TRAINING | SYSTEMS[system]["training"] | {"learning_rate": rate}}
-    mark = hashlib.sha256(json.dumps([settings, run.raw.sha256, seed], sort_keys=True).encode()).hexdigest()[:10]
+    settings = {
+        "shape": SHAPE,
+        **SYSTEMS[system],
+        "training": TRAINING | SYSTEMS[system]["training"] | {"learning_rate": rate},
+    }
+    mark = hashlib.sha256(
+        json.dumps([settings, run.raw.sha256, seed], sort_keys=True).encode()
+    ).hexdigest()[:10]
     path = KEPT / f"{run.raw.name}-{system.replace(' ', '_')}-{rate}-{seed}-{mark}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -109,13 +155,29 @@ def one_run(run, system, rate, seed):
             train_rectools(run, settings, seed, half)
         else:
             found, about = train_ours(run, settings, seed)
-            np.savez(half, about=json.dumps(about), **{f"{part}_{name}": getattr(ranks, name) for part, ranks in found.items() for name in ranks.__dataclass_fields__})
+            np.savez(
+                half,
+                about=json.dumps(about),
+                **{
+                    f"{part}_{name}": getattr(ranks, name)
+                    for part, ranks in found.items()
+                    for name in ranks.__dataclass_fields__
+                },
+            )
         os.replace(half, path)
     with np.load(path) as file:
-        found = {part: Ranks(*(file[f"{part}_{name}"] for name in Ranks.__dataclass_fields__)) for part in ("valid", "test")}
+        found = {
+            part: Ranks(*(file[f"{part}_{name}"] for name in Ranks.__dataclass_fields__))
+            for part in ("valid", "test")
+        }
         about = json.loads(str(file["about"]))
     shown = {name: about[name] for name in ("best_epoch", "epochs", "cpu_seconds")} | {
-        "valid_MRR": round(about["valid_MRR"], 5), "NDCG@10": {name: round(found["test"].of_domain(shop).metric("NDCG@10"), 5) for shop, name in enumerate("AB")}}
+        "valid_MRR": round(about["valid_MRR"], 5),
+        "NDCG@10": {
+            name: round(found["test"].of_domain(shop).metric("NDCG@10"), 5)
+            for shop, name in enumerate("AB")
+        },
+    }
     print(f"{run.raw.name:9s}{system:44s}lr {rate:<6} seed {seed}  {json.dumps(shown)}", flush=True)
     return found, about
 
@@ -124,14 +186,24 @@ def compare(one, other):
     """Paired difference of NDCG@10, `one` minus `other`, seeds averaged per case: overall and per shop."""
     import numpy as np
 
-    mean = lambda several: np.mean([ranks.values("NDCG@10") for ranks in several], axis=0)
-    assert all(np.array_equal(ranks.target, one[0].target) and np.array_equal(ranks.candidates, one[0].candidates) for ranks in (*one, *other))
+    def mean(several):
+        return np.mean([ranks.values("NDCG@10") for ranks in several], axis=0)
+
+    assert all(
+        np.array_equal(ranks.target, one[0].target)
+        and np.array_equal(ranks.candidates, one[0].candidates)
+        for ranks in (*one, *other)
+    )
     difference, shop = mean(one) - mean(other), one[0].domain
     found = {}
     for name, mask in {"all": shop >= 0, "A": shop == 0, "B": shop == 1}.items():
         error = float(difference[mask].std(ddof=1) / mask.sum() ** 0.5)
-        found[name] = {"cases": int(mask.sum()), "difference": round(float(difference[mask].mean()), 5), "standard_error": round(error, 5),
-                       "standard_errors_apart": round(abs(float(difference[mask].mean())) / error, 2)}
+        found[name] = {
+            "cases": int(mask.sum()),
+            "difference": round(float(difference[mask].mean()), 5),
+            "standard_error": round(error, 5),
+            "standard_errors_apart": round(abs(float(difference[mask].mean())) / error, 2),
+        }
     return found
 
 
@@ -146,33 +218,83 @@ def on(data, systems, seeds):
     for system in systems:
         made = {(rate, seeds[0]): one_run(run, system, rate, seeds[0]) for rate in RATES}
         rates[system] = max(RATES, key=lambda rate: made[rate, seeds[0]][1]["valid_MRR"])
-        made |= {(rates[system], seed): one_run(run, system, rates[system], seed) for seed in seeds[1:]}
+        made |= {
+            (rates[system], seed): one_run(run, system, rates[system], seed) for seed in seeds[1:]
+        }
         ranks[system] = [made[rates[system], seed][0]["test"] for seed in seeds]
         for (rate, seed), (found, about) in made.items():
             versions |= about.pop("versions", {})
-            rows.append({"system": system, "learning_rate": rate, "seed": seed, "NDCG@10": ndcg([found["test"]]), **about, "valid_MRR": round(about["valid_MRR"], 6)})
-    differences = {f"{system} - {peer}": compare(ranks[system], ranks[peer]) for peer in PEERS for system in systems if peer in ranks and system not in PEERS}
+            rows.append(
+                {
+                    "system": system,
+                    "learning_rate": rate,
+                    "seed": seed,
+                    "NDCG@10": ndcg([found["test"]]),
+                    **about,
+                    "valid_MRR": round(about["valid_MRR"], 6),
+                }
+            )
+    differences = {
+        f"{system} - {peer}": compare(ranks[system], ranks[peer])
+        for peer in PEERS
+        for system in systems
+        if peer in ranks and system not in PEERS
+    }
     if set(PEERS) <= set(ranks):
         differences[" - ".join(PEERS)] = compare(*(ranks[peer] for peer in PEERS))
     for name, parts in differences.items():
-        print(f"{run.raw.name:9s}{name:58s}" + "   ".join(f"{part} {found['difference']:+.5f} +- {found['standard_error']:.5f} ({found['standard_errors_apart']:.2f})"
-                                                        for part, found in parts.items()), flush=True)
-    return versions, {"sha256": run.raw.sha256, "items": run.items.count, "users": len(run.split.test), "training_events": len(run.split.train.items),
-                      "NDCG@10": {system: ndcg(several) for system, several in ranks.items()}, "learning_rate": rates, "differences": differences, "runs": rows}
+        print(
+            f"{run.raw.name:9s}{name:58s}"
+            + "   ".join(
+                f"{part} {found['difference']:+.5f} +- {found['standard_error']:.5f} ({found['standard_errors_apart']:.2f})"
+                for part, found in parts.items()
+            ),
+            flush=True,
+        )
+    return versions, {
+        "sha256": run.raw.sha256,
+        "items": run.items.count,
+        "users": len(run.split.test),
+        "training_events": len(run.split.train.items),
+        "NDCG@10": {system: ndcg(several) for system, several in ranks.items()},
+        "learning_rate": rates,
+        "differences": differences,
+        "runs": rows,
+    }
 
 
 def ndcg(several):
     """Mean over the cases and seeds: overall and per shop."""
-    mean = lambda shops: round(sum(ranks.select((ranks.domain >= shops[0]) & (ranks.domain <= shops[1])).metric("NDCG@10") for ranks in several) / len(several), 5)
+
+    def mean(shops):
+        return round(
+            sum(
+                ranks.select((ranks.domain >= shops[0]) & (ranks.domain <= shops[1])).metric(
+                    "NDCG@10"
+                )
+                for ranks in several
+            )
+            / len(several),
+            5,
+        )
+
     return {"all": mean((0, 1)), "A": mean((0, 0)), "B": mean((1, 1))}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", nargs="+", default=["planted"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS)[:4], choices=list(SYSTEMS), metavar="SYSTEM",
-                        help=f"the first four unless said otherwise, of: {'; '.join(SYSTEMS)}")
+    parser.add_argument(
+        "--systems",
+        nargs="+",
+        default=list(SYSTEMS)[:4],
+        choices=list(SYSTEMS),
+        metavar="SYSTEM",
+        help=f"the first four unless said otherwise, of: {'; '.join(SYSTEMS)}",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_parity.json")
     chosen = parser.parse_args()
     from importlib.metadata import version
@@ -184,16 +306,43 @@ def main():
     found, versions = {}, {}
     for data in chosen.data:
         theirs, about = on(data, chosen.systems, chosen.seeds)
-        found[Path(data).name], versions = about, versions | {f"{name} (rectools)" if name != "rectools" else name: value for name, value in theirs.items()}
+        found[Path(data).name], versions = (
+            about,
+            versions
+            | {
+                f"{name} (rectools)" if name != "rectools" else name: value
+                for name, value in theirs.items()
+            },
+        )
     usual = chosen.systems == parser.get_default("systems")
     systems = "" if usual else " --systems " + " ".join(f"'{name}'" for name in chosen.systems)
     commit, dirty = results.commit_and_state()
-    results.write_json(chosen.out, {
-        "kind": "benchmark", "name": "parity", "data": found, "seeds": chosen.seeds,
-        "config": {"shape": SHAPE, "training": TRAINING, "learning_rates": list(RATES), "systems": {name: SYSTEMS[name] for name in chosen.systems}},
-        "versions": {"torch": version("torch"), "numpy": version("numpy"), "python": platform.python_version(), **versions},
-        "hardware": {"machine": platform.machine(), "cores": os.cpu_count()}, "threads": 1, "commit": commit, "dirty": dirty,
-        "command": f"python benchmarks/parity.py --data {' '.join(name if name == 'planted' else f'FOLDER/{name}' for name in found)} --seeds {' '.join(map(str, chosen.seeds))}{systems}"})
+    results.write_json(
+        chosen.out,
+        {
+            "kind": "benchmark",
+            "name": "parity",
+            "data": found,
+            "seeds": chosen.seeds,
+            "config": {
+                "shape": SHAPE,
+                "training": TRAINING,
+                "learning_rates": list(RATES),
+                "systems": {name: SYSTEMS[name] for name in chosen.systems},
+            },
+            "versions": {
+                "torch": version("torch"),
+                "numpy": version("numpy"),
+                "python": platform.python_version(),
+                **versions,
+            },
+            "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
+            "threads": 1,
+            "commit": commit,
+            "dirty": dirty,
+            "command": f"python benchmarks/parity.py --data {' '.join(name if name == 'planted' else f'FOLDER/{name}' for name in found)} --seeds {' '.join(map(str, chosen.seeds))}{systems}",
+        },
+    )
     print(f"{chosen.out.name} written")
 
 

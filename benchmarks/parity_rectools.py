@@ -7,6 +7,7 @@ left-padded histories that go through the library's torch module.  The best epoc
 items have to be those that the library's own recommend() gives.  Items that never occur in training come as users whose events
 weigh nothing: they are in the catalogue and in the softmax, and no target.
 """
+
 import json
 import logging
 import sys
@@ -42,14 +43,21 @@ def main(world, out, settings):
 
     def table(user, item, place, weight=1.0):
         when = pd.Timestamp("2020-01-01") + pd.to_timedelta(place, unit="s")
-        return pd.DataFrame({Columns.User: user, Columns.Item: item, Columns.Weight: weight, Columns.Datetime: when})
+        return pd.DataFrame(
+            {Columns.User: user, Columns.Item: item, Columns.Weight: weight, Columns.Datetime: when}
+        )
 
     events = table(data.user, data.items, data.place)
     train, history = events[data.following > 1], events[data.following > 0]
-    absent = np.setdiff1d(np.arange(1, data.n_items + 1), data.items[(data.following >= 2) & (data.following < 2 + width + 1)])
+    absent = np.setdiff1d(
+        np.arange(1, data.n_items + 1),
+        data.items[(data.following >= 2) & (data.following < 2 + width + 1)],
+    )
     if len(absent) == 1:
-        absent = np.repeat(absent, 2)               # one event alone would be filtered out
-    number = np.minimum(np.arange(len(absent)) // (width // 2), max(len(absent) // (width // 2) - 1, 0))     # no user with a few, none with too many
+        absent = np.repeat(absent, 2)  # one event alone would be filtered out
+    number = np.minimum(
+        np.arange(len(absent)) // (width // 2), max(len(absent) // (width // 2) - 1, 0)
+    )  # no user with a few, none with too many
     filler = table(len(data.offsets) + number, absent, np.arange(len(absent)), 0.0)
     dataset, ranked = Dataset.construct(pd.concat([train, filler])), Dataset.construct(history)
 
@@ -61,14 +69,19 @@ def main(world, out, settings):
         def __init__(self, module):
             super().__init__()
             self.module, known = module.torch_model, module.data_preparator.item_id_map
-            self.internal = torch.from_numpy(np.append(0, known.convert_to_internal(np.arange(1, data.n_items + 1)))).long()
+            self.internal = torch.from_numpy(
+                np.append(0, known.convert_to_internal(np.arange(1, data.n_items + 1)))
+            ).long()
             assert len(self.internal.unique()) == data.n_items + 1 == known.size
 
         def score(self, batch, candidates):
             place = torch.arange(width) - (width - batch.length[:, None])
             left = self.internal[batch.sequence].gather(1, place.clamp(min=0)) * (place >= 0)
             vectors = self.module.item_model.get_all_embeddings()
-            return self.module.encode_sessions({"x": left}, vectors)[:, -1] @ vectors[self.internal[candidates]].T
+            return (
+                self.module.encode_sessions({"x": left}, vectors)[:, -1]
+                @ vectors[self.internal[candidates]].T
+            )
 
     class BestEpoch(pytorch_lightning.Callback):
         """The rule of tema_lib.training: the best mean of both domains' validation MRR, `patience` epochs without a better one."""
@@ -80,48 +93,109 @@ def main(world, out, settings):
             ranks = evaluate(Peer(module), valid, domain, protocol=protocol)
             self.mrr.append(sum(ranks.of_domain(shop).metric("MRR") for shop in (0, 1)) / 2)
             if self.best < 0 or self.mrr[-1] > self.mrr[self.best]:
-                self.best, self.state = len(self.mrr) - 1, {name: value.clone() for name, value in module.torch_model.state_dict().items()}
+                self.best, self.state = (
+                    len(self.mrr) - 1,
+                    {
+                        name: value.clone()
+                        for name, value in module.torch_model.state_dict().items()
+                    },
+                )
             trainer.should_stop = len(self.mrr) - 1 - self.best >= given["patience"]
 
     def trainer():
-        return pytorch_lightning.Trainer(max_epochs=given["epochs"], accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
-                                         enable_progress_bar=False, enable_model_summary=False, callbacks=[BestEpoch()])
+        return pytorch_lightning.Trainer(
+            max_epochs=given["epochs"],
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[BestEpoch()],
+        )
 
     pytorch_lightning.seed_everything(given["seed"])
-    changed = {"transformer_layers_type": PreLNTransformerLayers} if given.get("layers_type") == "PreLN" else {}
-    model = SASRecModel(n_blocks=given["layers"], n_heads=given["heads"], n_factors=given["hidden"], dropout_rate=given["dropout"],
-                        session_max_len=width, loss="softmax", lr=given["learning_rate"], batch_size=given["batch_size"],
-                        use_key_padding_mask=given.get("key_padding", False), recommend_torch_device="cpu", get_trainer_func=trainer, **changed)
+    changed = (
+        {"transformer_layers_type": PreLNTransformerLayers}
+        if given.get("layers_type") == "PreLN"
+        else {}
+    )
+    model = SASRecModel(
+        n_blocks=given["layers"],
+        n_heads=given["heads"],
+        n_factors=given["hidden"],
+        dropout_rate=given["dropout"],
+        session_max_len=width,
+        loss="softmax",
+        lr=given["learning_rate"],
+        batch_size=given["batch_size"],
+        use_key_padding_mask=given.get("key_padding", False),
+        recommend_torch_device="cpu",
+        get_trainer_func=trainer,
+        **changed,
+    )
     began, spent = time.perf_counter(), time.process_time()
     model.fit(dataset)
     seconds, spent = time.perf_counter() - began, time.process_time() - spent
-    kept = next(callback for callback in model.fit_trainer.callbacks if isinstance(callback, BestEpoch))
+    kept = next(
+        callback for callback in model.fit_trainer.callbacks if isinstance(callback, BestEpoch)
+    )
     model.torch_model.load_state_dict(kept.state)
     peer = Peer(model.lightning_model)
-    found = {"valid": evaluate(peer, valid, domain, protocol=protocol), "test": evaluate(peer, test, domain, protocol=protocol)}
+    found = {
+        "valid": evaluate(peer, valid, domain, protocol=protocol),
+        "test": evaluate(peer, test, domain, protocol=protocol),
+    }
 
     # The library's own way to ten items, against ours.
     some = np.arange(0, len(test), 4)
-    theirs = model.recommend(users=some, dataset=ranked, k=10, filter_viewed=True).sort_values([Columns.User, Columns.Rank])
+    theirs = model.recommend(users=some, dataset=ranked, k=10, filter_viewed=True).sort_values(
+        [Columns.User, Columns.Rank]
+    )
     theirs = theirs[Columns.Item].to_numpy().reshape(len(some), 10)
 
     from tema_lib.data.sequences import Batch, padded
 
     rows = torch.from_numpy(some)
     with torch.no_grad():
-        scores = peer.eval().score(Batch(padded(test, rows, width, 1), None, domain[test.last[rows]], rows), torch.arange(1, data.n_items + 1))
+        scores = peer.eval().score(
+            Batch(padded(test, rows, width, 1), None, domain[test.last[rows]], rows),
+            torch.arange(1, data.n_items + 1),
+        )
     line, bought = test.before_last(rows)
     scores[line, bought - 1] = -torch.inf
     agreement = float((scores.topk(10).indices.numpy() + 1 == theirs).mean())
     if agreement < 0.995:
-        raise SystemExit(f"recommend() agrees with our reading of the model on {agreement:.1%} of the places only.")
+        raise SystemExit(
+            f"recommend() agrees with our reading of the model on {agreement:.1%} of the places only."
+        )
 
-    about = {"valid_MRR": kept.mrr[kept.best], "best_epoch": kept.best, "epochs": len(kept.mrr), "seconds": round(seconds, 1), "cpu_seconds": round(spent, 1),
-             "parameters": sum(weights.numel() for weights in model.torch_model.parameters()), "recommend_agrees": round(agreement, 5),
-             "items_without_training": int(len(np.unique(absent))),
-             "versions": {"rectools": rectools.__version__, "torch": torch.__version__.split("+")[0], "numpy": np.__version__,
-                          "pytorch-lightning": pytorch_lightning.__version__, "python": sys.version.split()[0]}}
-    np.savez(out, about=json.dumps(about), **{f"{part}_{name}": column for part, ranks in found.items() for name, column in asdict(ranks).items()})
+    about = {
+        "valid_MRR": kept.mrr[kept.best],
+        "best_epoch": kept.best,
+        "epochs": len(kept.mrr),
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(spent, 1),
+        "parameters": sum(weights.numel() for weights in model.torch_model.parameters()),
+        "recommend_agrees": round(agreement, 5),
+        "items_without_training": len(np.unique(absent)),
+        "versions": {
+            "rectools": rectools.__version__,
+            "torch": torch.__version__.split("+")[0],
+            "numpy": np.__version__,
+            "pytorch-lightning": pytorch_lightning.__version__,
+            "python": sys.version.split()[0],
+        },
+    }
+    np.savez(
+        out,
+        about=json.dumps(about),
+        **{
+            f"{part}_{name}": column
+            for part, ranks in found.items()
+            for name, column in asdict(ranks).items()
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """What RecTools' SASRecModel does otherwise, each as a switch on our SASRec; for benchmarks/parity.py.
 
-    schedule     constant rate, Adam's second beta .98, neither weight decay nor clipping; batches of users drawn without sorting
-    start        every matrix from Xavier's normal distribution (ours: item and position vectors 0.02, torch's own start for the rest)
-    block        only the query is normalised, the normalised vector is what is added to; a network of width d with ReLU (ours: pre-norm, 4 d, GELU)
-    positions    count from the end of the sequence (ours: from its start)
-    input        dropout once on the input (ours: on the item vectors and again on their sum with the positions)
+schedule     constant rate, Adam's second beta .98, neither weight decay nor clipping; batches of users drawn without sorting
+start        every matrix from Xavier's normal distribution (ours: item and position vectors 0.02, torch's own start for the rest)
+block        only the query is normalised, the normalised vector is what is added to; a network of width d with ReLU (ours: pre-norm, 4 d, GELU)
+positions    count from the end of the sequence (ours: from its start)
+input        dropout once on the input (ours: on the item vectors and again on their sum with the positions)
 """
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -25,16 +26,32 @@ class Block(nn.Module):
         super().__init__()
         self.query_norm, self.network_norm = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
         self.attention = MultiHeadAttention(hidden, heads, dropout)
-        self.network = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, hidden), Dropout(dropout))
+        self.network = nn.Sequential(
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            Dropout(dropout),
+        )
 
     def forward(self, x, need_weights=False, at=None, *_):
         batch, length, hidden = x.shape
         asking, own = self.query_norm(x), self.attention
         weight, bias = own.query_key_value.weight, own.query_key_value.bias
-        several = lambda y: y.view(batch, length, -1, own.heads, hidden // own.heads).permute(2, 0, 3, 1, 4)
-        (query,), (key, value) = several(F.linear(asking, weight[:hidden], bias[:hidden])), several(F.linear(x, weight[hidden:], bias[hidden:]))
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=own.dropout if self.training else 0.0)
-        x = self.network_norm(asking + own.output(mixed.transpose(1, 2).reshape(batch, length, hidden)))
+
+        def several(y):
+            return y.view(batch, length, -1, own.heads, hidden // own.heads).permute(2, 0, 3, 1, 4)
+
+        (query,), (key, value) = (
+            several(F.linear(asking, weight[:hidden], bias[:hidden])),
+            several(F.linear(x, weight[hidden:], bias[hidden:])),
+        )
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True, dropout_p=own.dropout if self.training else 0.0
+        )
+        x = self.network_norm(
+            asking + own.output(mixed.transpose(1, 2).reshape(batch, length, hidden))
+        )
         x = x + self.network(x)
         return (x if at is None else x[torch.arange(batch), at][:, None]), None
 
@@ -44,9 +61,11 @@ class Switched(SASRec):
 
     def __init__(self, domain_of_item, config, switches):
         super().__init__(domain_of_item, config)
-        encoder, = self.encoders
+        (encoder,) = self.encoders
         if "block" in switches:
-            encoder.blocks = nn.ModuleList(Block(config.hidden, config.heads, config.dropout) for _ in range(config.layers))
+            encoder.blocks = nn.ModuleList(
+                Block(config.hidden, config.heads, config.dropout) for _ in range(config.layers)
+            )
         if "input" in switches:
             self.dropout = nn.Identity()
         self.from_end = None

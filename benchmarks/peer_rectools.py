@@ -5,6 +5,7 @@ driven by hand, as Lightning does it but without Lightning's own work. A target 
 Ranking is recommend(k=10, filter_viewed=True) and calc_metrics, with its own batches of 256 and 128 users.
 Where it differs: the feed-forward layer of its SASRec has width d, which no parameter changes (ours: 4 d).
 """
+
 import logging
 import sys
 import warnings
@@ -12,7 +13,7 @@ from itertools import cycle
 
 import peers
 
-CHUNK = 4096    # users of one recommend() call: every call goes through all interactions, so small ones would slow it
+CHUNK = 4096  # users of one recommend() call: every call goes through all interactions, so small ones would slow it
 
 
 def prepare(path):
@@ -34,10 +35,16 @@ def prepare(path):
 
     def table(user, item, place):
         time = pd.Timestamp("2020-01-01") + pd.to_timedelta(place, unit="s")
-        return pd.DataFrame({Columns.User: user, Columns.Item: item, Columns.Weight: 1.0, Columns.Datetime: time})
+        return pd.DataFrame(
+            {Columns.User: user, Columns.Item: item, Columns.Weight: 1.0, Columns.Datetime: time}
+        )
 
     events = table(data.user, data.items, data.place)
-    train, history, truth = events[data.following > 1], events[data.following > 0], events[data.following == 0]
+    train, history, truth = (
+        events[data.following > 1],
+        events[data.following > 0],
+        events[data.following == 0],
+    )
     # Its catalogue is what occurs in the training windows. Other items come as a few users of full length: all compete.
     window = data.max_length + 1
     known = data.items[(data.following >= 2) & (data.following < 2 + window)]
@@ -47,24 +54,44 @@ def prepare(path):
     dataset, ranked = Dataset.construct(pd.concat([train, filler])), Dataset.construct(history)
 
     def one_step():
-        return pytorch_lightning.Trainer(max_steps=1, accelerator="cpu", devices=1, logger=False,
-                                         enable_checkpointing=False, enable_progress_bar=False,
-                                         enable_model_summary=False)
+        return pytorch_lightning.Trainer(
+            max_steps=1,
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
 
     def fitted(loss):
-        model = SASRecModel(n_blocks=data.layers, n_heads=data.heads, n_factors=data.hidden, dropout_rate=data.dropout,
-                            session_max_len=data.max_length, loss=loss, n_negatives=1, lr=data.learning_rate,
-                            batch_size=data.batch, recommend_torch_device="cpu", get_trainer_func=one_step)
+        model = SASRecModel(
+            n_blocks=data.layers,
+            n_heads=data.heads,
+            n_factors=data.hidden,
+            dropout_rate=data.dropout,
+            session_max_len=data.max_length,
+            loss=loss,
+            n_negatives=1,
+            lr=data.learning_rate,
+            batch_size=data.batch,
+            recommend_torch_device="cpu",
+            get_trainer_func=one_step,
+        )
         return model.fit(dataset)
 
     def training(model):
         module = model.lightning_model
         optimizer = module.configure_optimizers()
-        module.log = lambda *_, **__: None          # no trainer listens any more
+        module.log = lambda *_, **__: None  # no trainer listens any more
         batches = peers.endless(model.data_preparator.get_dataloader_train())
         size = sum(weights.numel() for weights in module.parameters())
-        detail = {"items": model.data_preparator.item_id_map.size - 1, "parameters": size, "batch": data.batch,
-                  "filler_users": fillers}
+        detail = {
+            "items": model.data_preparator.item_id_map.size - 1,
+            "parameters": size,
+            "batch": data.batch,
+            "filler_users": fillers,
+        }
 
         def task(seconds):
             module.train()
@@ -77,14 +104,18 @@ def prepare(path):
                 losses.append(loss.item())
                 sequences += len(batch["y"])
                 targets += int((batch["y"] != 0).sum())
-            return {"sequences": sequences, "targets": targets, "loss": sum(losses) / len(losses),
-                    "detail": detail | {"steps": len(losses)}}
+            return {
+                "sequences": sequences,
+                "targets": targets,
+                "loss": sum(losses) / len(losses),
+                "detail": detail | {"steps": len(losses)},
+            }
 
         return task
 
     softmax, bce = fitted("softmax"), fitted("BCE")
     users = truth[Columns.User].to_numpy()
-    chunks = cycle([users[start:start + CHUNK] for start in range(0, len(users), CHUNK)])
+    chunks = cycle([users[start : start + CHUNK] for start in range(0, len(users), CHUNK)])
     metrics = {"ndcg": NDCG(k=10, divide_by_achievable=True), "mrr": MRR(k=10)}
 
     def ranking(seconds):
@@ -93,12 +124,25 @@ def prepare(path):
             found = softmax.recommend(users=chunk, dataset=ranked, k=10, filter_viewed=True)
             values.append(calc_metrics(metrics, found, truth[truth[Columns.User].isin(chunk)]))
             sizes.append(len(chunk))
-        mean = {name: sum(size * value[name] for size, value in zip(sizes, values)) / sum(sizes) for name in metrics}
-        return {"users": sum(sizes), "loss": None, "ndcg10": float(mean["ndcg"]), "mrr10": float(mean["mrr"]),
-                "detail": {"history_masked": True, "calls": len(sizes)}}
+        mean = {
+            name: sum(size * value[name] for size, value in zip(sizes, values)) / sum(sizes)
+            for name in metrics
+        }
+        return {
+            "users": sum(sizes),
+            "loss": None,
+            "ndcg10": float(mean["ndcg"]),
+            "mrr10": float(mean["mrr"]),
+            "detail": {"history_masked": True, "calls": len(sizes)},
+        }
 
-    versions = {"rectools": rectools.__version__, "torch": torch.__version__, "numpy": np.__version__,
-                "pytorch-lightning": pytorch_lightning.__version__, "python": sys.version.split()[0]}
+    versions = {
+        "rectools": rectools.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "pytorch-lightning": pytorch_lightning.__version__,
+        "python": sys.version.split()[0],
+    }
     return versions, {"full_ce": training(softmax), "bce": training(bce), "ranking": ranking}
 
 

@@ -6,6 +6,7 @@ in sequences shorter than the window that includes the first event, predicted fr
 taken: batches trimmed to their longest sequence (AdaptiveTrimTransform and its target-aware form), and an encoder
 that works on rows of similar length together while training (LengthBucketedQueryEncoder).
 """
+
 import atexit
 import math
 import os
@@ -18,7 +19,7 @@ from types import SimpleNamespace
 
 import peers
 
-BUCKET = 32     # rows that go through its encoder together, sorted by length
+BUCKET = 32  # rows that go through its encoder together, sorted by length
 
 
 def prepare(path):
@@ -41,34 +42,65 @@ def prepare(path):
     torch.manual_seed(data.seed)
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    items, padding = data.items - 1, data.n_items   # its ids are 0 to N - 1, padding is N
+    items, padding = data.items - 1, data.n_items  # its ids are 0 to N - 1, padding is N
     sequences = np.split(items, data.offsets[1:-1])
     train, test = os.path.join(folder, "train.parquet"), os.path.join(folder, "test.parquet")
     pd.DataFrame({"item_id": [sequence[:-2] for sequence in sequences]}).to_parquet(train)
     history = [sequence[:-1] for sequence in sequences]
     truth = [sequence[-1:] for sequence in sequences]
     pd.DataFrame({"item_id": history, "seen_ids": history, "ground_truth": truth}).to_parquet(test)
-    schema = TensorSchema([TensorFeatureInfo(
-        "item_id", feature_type=FeatureType.CATEGORICAL, is_seq=True, cardinality=data.n_items, padding_value=padding,
-        embedding_dim=data.hidden, feature_hint=FeatureHint.ITEM_ID,
-        feature_sources=[TensorFeatureSource(FeatureSource.INTERACTIONS, "item_id")])])
+    schema = TensorSchema(
+        [
+            TensorFeatureInfo(
+                "item_id",
+                feature_type=FeatureType.CATEGORICAL,
+                is_seq=True,
+                cardinality=data.n_items,
+                padding_value=padding,
+                embedding_dim=data.hidden,
+                feature_hint=FeatureHint.ITEM_ID,
+                feature_sources=[TensorFeatureSource(FeatureSource.INTERACTIONS, "item_id")],
+            )
+        ]
+    )
     transforms = make_default_sasrec_transforms(schema)
     # Each trim comes once the masks have got their names (the second step in training, the first in validation).
     transforms["train"].insert(2, TargetAwareAdaptiveTrimTransform(["item_id", "positive_labels"]))
     transforms["validate"].insert(1, AdaptiveTrimTransform("item_id"))
-    shapes = {"train": {"item_id": {"shape": data.max_length + 1, "padding": padding}},
-              "validate": {"item_id": {"shape": data.max_length, "padding": padding},
-                           "ground_truth": {"shape": 1, "padding": -1},
-                           "seen_ids": {"shape": max(map(len, history)), "padding": -2}}}
-    loaders = ParquetModule(batch_size=data.batch, metadata=shapes, transforms=transforms,
-                            train_path=train, validate_path=test)
+    shapes = {
+        "train": {"item_id": {"shape": data.max_length + 1, "padding": padding}},
+        "validate": {
+            "item_id": {"shape": data.max_length, "padding": padding},
+            "ground_truth": {"shape": 1, "padding": -1},
+            "seen_ids": {"shape": max(map(len, history)), "padding": -2},
+        },
+    }
+    loaders = ParquetModule(
+        batch_size=data.batch,
+        metadata=shapes,
+        transforms=transforms,
+        train_path=train,
+        validate_path=test,
+    )
     loaders.setup("fit")
-    model = SasRec.from_params(schema, embedding_dim=data.hidden, num_heads=data.heads, num_blocks=data.layers,
-                               max_sequence_length=data.max_length, dropout=data.dropout, hidden_dim=4 * data.hidden)
+    model = SasRec.from_params(
+        schema,
+        embedding_dim=data.hidden,
+        num_heads=data.heads,
+        num_blocks=data.layers,
+        max_sequence_length=data.max_length,
+        dropout=data.dropout,
+        hidden_dim=4 * data.hidden,
+    )
     model.body.encoder = LengthBucketedQueryEncoder(model.body.encoder, bucket_size=BUCKET)
-    module = LightningModule(model, optimizer_factory=OptimizerFactory("adam", learning_rate=data.learning_rate))
+    module = LightningModule(
+        model, optimizer_factory=OptimizerFactory("adam", learning_rate=data.learning_rate)
+    )
     optimizer = module.configure_optimizers()
-    train_batches, test_batches = peers.endless(loaders.train_dataloader()), peers.endless(loaders.val_dataloader())
+    train_batches, test_batches = (
+        peers.endless(loaders.train_dataloader()),
+        peers.endless(loaders.val_dataloader()),
+    )
     size = sum(weights.numel() for weights in module.parameters())
     detail = {"items": data.n_items, "parameters": size, "batch": data.batch}
 
@@ -84,27 +116,50 @@ def prepare(path):
             losses.append(loss.item())
             sequences += len(batch["positive_labels"])
             targets += int(batch["target_padding_mask"].sum())
-        return {"sequences": sequences, "targets": targets, "loss": sum(losses) / len(losses),
-                "detail": detail | {"steps": len(losses)}}
+        return {
+            "sequences": sequences,
+            "targets": targets,
+            "loss": sum(losses) / len(losses),
+            "detail": detail | {"steps": len(losses)},
+        }
 
     @torch.inference_mode()
     def ranking(seconds):
         module.eval()
-        trainer = SimpleNamespace(num_val_batches=[math.inf], sanity_checking=False)    # all the callback asks
-        callback = ComputeMetricsCallback(metrics=["ndcg", "mrr", "recall"], ks=[10], item_count=data.n_items,
-                                          verbose=False, postprocessors=[SeenItemsFilter(data.n_items)])
+        trainer = SimpleNamespace(
+            num_val_batches=[math.inf], sanity_checking=False
+        )  # all the callback asks
+        callback = ComputeMetricsCallback(
+            metrics=["ndcg", "mrr", "recall"],
+            ks=[10],
+            item_count=data.n_items,
+            verbose=False,
+            postprocessors=[SeenItemsFilter(data.n_items)],
+        )
         callback.on_validation_epoch_start(trainer, module)
         users = 0
         for number, batch in enumerate(peers.for_seconds(test_batches, seconds)):
             batch = loaders.compiled_transforms["validate"](batch)
-            callback.on_validation_batch_end(trainer, module, module.validation_step(batch, number), batch, number)
+            callback.on_validation_batch_end(
+                trainer, module, module.validation_step(batch, number), batch, number
+            )
             users += len(batch["ground_truth"])
         values = callback._metrics_builders[0].get_metrics()
-        return {"users": users, "loss": None, "ndcg10": float(values["ndcg@10"]), "mrr10": float(values["mrr@10"]),
-                "detail": detail | {"history_masked": True, "hit10": float(values["recall@10"])}}
+        return {
+            "users": users,
+            "loss": None,
+            "ndcg10": float(values["ndcg@10"]),
+            "mrr10": float(values["mrr@10"]),
+            "detail": detail | {"history_masked": True, "hit10": float(values["recall@10"])},
+        }
 
-    versions = {"replay": version("replay-rec"), "torch": torch.__version__, "numpy": np.__version__,
-                "lightning": version("lightning"), "python": sys.version.split()[0]}
+    versions = {
+        "replay": version("replay-rec"),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "lightning": version("lightning"),
+        "python": sys.version.split()[0],
+    }
     return versions, {"full_ce": full_ce, "ranking": ranking}
 
 

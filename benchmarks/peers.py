@@ -6,6 +6,7 @@
 peer_replay.py) run under that Python, so this file needs the standard library alone, and `load` numpy. A worker takes
 the path of an .npz file and speaks JSON lines: one {"ready": true, ...}, then one answer for every line `TASK SECONDS`.
 """
+
 import json
 import os
 import shutil
@@ -19,12 +20,30 @@ FOLDER = Path(__file__).resolve().parents[1] / "build" / "peers"
 TORCH = "torch==2.13.0"
 # RecBole imports ray; ray 2.6 asks for pkg_resources, which setuptools 82 dropped, and has no wheel for Python 3.12.
 PINS = {
-    "recbole": ["recbole==1.2.1", "setuptools==79.0.1", "numpy==1.26.4", "pandas==2.1.4", "scipy==1.13.1",
-                "ray==2.6.3"],
-    "rectools": ["rectools[torch]==0.19.0", "numpy==1.26.4", "pandas==2.3.3", "scipy==1.17.1",
-                 "pytorch-lightning==2.5.2"],
-    "replay": ["replay-rec[torch]==0.22.0", "numpy==2.4.6", "pandas==2.3.3", "polars==1.44.2", "pyarrow==23.0.1",
-               "scikit-learn==1.8.0", "lightning==2.6.6"],
+    "recbole": [
+        "recbole==1.2.1",
+        "setuptools==79.0.1",
+        "numpy==1.26.4",
+        "pandas==2.1.4",
+        "scipy==1.13.1",
+        "ray==2.6.3",
+    ],
+    "rectools": [
+        "rectools[torch]==0.19.0",
+        "numpy==1.26.4",
+        "pandas==2.3.3",
+        "scipy==1.17.1",
+        "pytorch-lightning==2.5.2",
+    ],
+    "replay": [
+        "replay-rec[torch]==0.22.0",
+        "numpy==2.4.6",
+        "pandas==2.3.3",
+        "polars==1.44.2",
+        "pyarrow==23.0.1",
+        "scikit-learn==1.8.0",
+        "lightning==2.6.6",
+    ],
 }
 # For the process environment of every worker, ours too: glibc then keeps freed memory and hands none back. Without
 # it, logits of batch x length x items (640 MB) take fresh pages from the kernel in every step, up to half the CPU time.
@@ -52,7 +71,7 @@ def environment(name, folder=FOLDER):
     else:
         print(f"{name}: a new environment with {' '.join(pins)}", flush=True)
         shutil.rmtree(home, ignore_errors=True)
-        torch_index = os.environ.get("TORCH_INDEX")     # as in the Makefile
+        torch_index = os.environ.get("TORCH_INDEX")  # as in the Makefile
         index = ["--index-url", torch_index] if torch_index else []
         pip = [python, "-m", "pip", "install", "--quiet"]
         # torch comes first and alone, so that its own index serves it alone; named again, the second step keeps it.
@@ -60,19 +79,27 @@ def environment(name, folder=FOLDER):
             done = subprocess.run([str(word) for word in step], capture_output=True, text=True)
             if done.returncode:
                 lines = (done.stderr + done.stdout).splitlines()
-                why = next((line for line in lines if line.lower().startswith("error")), "no reason given")
-                raise RuntimeError(f"The environment of {name} could not be made with Python {sys.version.split()[0]} "
-                                   f"(3.11 is known to work): {why}")
+                why = next(
+                    (line for line in lines if line.lower().startswith("error")), "no reason given"
+                )
+                raise RuntimeError(
+                    f"The environment of {name} could not be made with Python {sys.version.split()[0]} "
+                    f"(3.11 is known to work): {why}"
+                )
         if not complete(python, pins):
-            raise RuntimeError(f"The packages of {name} were installed but do not fit together (see `pip check`).")
+            raise RuntimeError(
+                f"The packages of {name} were installed but do not fit together (see `pip check`)."
+            )
     ready.write_text(wanted)
     return python
 
 
 def complete(python, pins):
     """Whether every pin is installed in exactly that version and nothing is missing."""
-    return all(subprocess.run([str(python), *words], capture_output=True).returncode == 0
-               for words in (["-c", CHECK, *pins], ["-m", "pip", "check"]))
+    return all(
+        subprocess.run([str(python), *words], capture_output=True).returncode == 0
+        for words in (["-c", CHECK, *pins], ["-m", "pip", "check"])
+    )
 
 
 def load(path):
@@ -83,7 +110,9 @@ def load(path):
     import numpy as np
 
     with np.load(path, allow_pickle=False) as file:
-        data = SimpleNamespace(**{name: file[name] if file[name].ndim else file[name].item() for name in file.files})
+        data = SimpleNamespace(
+            **{name: file[name] if file[name].ndim else file[name].item() for name in file.files}
+        )
     length = np.diff(data.offsets)
     data.user = np.repeat(np.arange(len(length)), length)
     data.place = np.arange(len(data.items)) - np.repeat(data.offsets[:-1], length)
@@ -109,9 +138,11 @@ def for_seconds(batches, seconds):
 def serve(prepare):
     """The life of a worker. `prepare(path)` gives the versions and {task: function of seconds that returns a dict}."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)                                   # whatever the library prints goes to stderr
+    os.dup2(2, 1)  # whatever the library prints goes to stderr
     for name in ("OMP", "MKL", "OPENBLAS", "ARROW"):
-        os.environ[f"{name}_NUM_THREADS"] = "1"     # read when torch, numpy and arrow are imported, in `prepare`
+        os.environ[f"{name}_NUM_THREADS"] = (
+            "1"  # read when torch, numpy and arrow are imported, in `prepare`
+        )
 
     def answer(**fields):
         print(json.dumps(fields), file=answers, flush=True)
@@ -119,7 +150,7 @@ def serve(prepare):
     versions, tasks = prepare(sys.argv.pop(1))
     prepared = time.process_time()
     for work in (*tasks.values(),) * 3:
-        work(0)                                     # a batch each, not counted: memory is dear until once touched
+        work(0)  # a batch each, not counted: memory is dear until once touched
     answer(ready=True, versions=versions, prepare_cpu_seconds=round(prepared, 3))
     for line in sys.stdin:
         task, _, seconds = line.strip().rpartition(" ")
@@ -127,7 +158,9 @@ def serve(prepare):
             seconds = float(seconds)
             work = tasks[task]
         except (KeyError, ValueError):
-            answer(error=f"expected `TASK SECONDS` with one of {', '.join(tasks)}, got {line.strip()!r}")
+            answer(
+                error=f"expected `TASK SECONDS` with one of {', '.join(tasks)}, got {line.strip()!r}"
+            )
             continue
         start = time.process_time()
         done = work(seconds)

@@ -26,17 +26,37 @@ def measures(tags, run, form):
 
     row = {"list": len(tags.vocabulary) - 1, **evidence.coverage(tags, run.domains, form)}
     if run.truth is not None:
-        occasion = run.truth[0].set_index("item_id")["occasion"].loc[list(run.items.item_id[1:])].to_numpy()
-        row |= {f"{name} ({where})": value for where, across in (("all", None), ("across", True))
-                for name, value in evidence.joined_pairs(tags, occasion, across).items()}
-    alike = evidence.likeness(evidence.weight_table(tags), run.split.train, run.items.domain_of_item)
-    return {name: round(value, 4) for name, value in (row | {f"AUC {name}": value for name, value in alike.items()}).items()}
+        occasion = (
+            run.truth[0]
+            .set_index("item_id")["occasion"]
+            .loc[list(run.items.item_id[1:])]
+            .to_numpy()
+        )
+        row |= {
+            f"{name} ({where})": value
+            for where, across in (("all", None), ("across", True))
+            for name, value in evidence.joined_pairs(tags, occasion, across).items()
+        }
+    alike = evidence.likeness(
+        evidence.weight_table(tags), run.split.train, run.items.domain_of_item
+    )
+    return {
+        name: round(value, 4)
+        for name, value in (row | {f"AUC {name}": value for name, value in alike.items()}).items()
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", nargs="+", default=["planted"], help="'planted' or folders")
-    parser.add_argument("--llm", nargs="+", default=["smollm2-135m-instruct"], help="known names, folders or hub ids")
+    parser.add_argument(
+        "--llm",
+        nargs="+",
+        default=["smollm2-135m-instruct"],
+        help="known names, folders or hub ids",
+    )
     parser.add_argument("--forms", nargs="+")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_prompts.json")
     chosen = parser.parse_args()
@@ -61,24 +81,65 @@ def main():
             for form in chosen.forms or FORMS:
                 config = replace(run.tag_config, form=form)
                 with ReplyStore(ROOT / "build" / "prompts.sqlite") as store:
-                    refinement = refine(catalogue, draft(catalogue, sample(run.items, config), llm, store, config), llm, store, config)
-                    tags = taggings[run.raw.name, llm.name, form] = assign(catalogue, refinement, llm, store, config)
-                kinds = {"": tags} | {kind: control_tags(tags, kind, catalogue, config) for kind in ("shuffled", "encoder only")}
+                    refinement = refine(
+                        catalogue,
+                        draft(catalogue, sample(run.items, config), llm, store, config),
+                        llm,
+                        store,
+                        config,
+                    )
+                    tags = taggings[run.raw.name, llm.name, form] = assign(
+                        catalogue, refinement, llm, store, config
+                    )
+                kinds = {"": tags} | {
+                    kind: control_tags(tags, kind, catalogue, config)
+                    for kind in ("shuffled", "encoder only")
+                }
                 if form == "thing" and name == chosen.llm[0]:
                     kinds["title words"] = control_tags(tags, "title words", catalogue, config)
                 for kind, some in kinds.items():
-                    rows.append({"data": run.raw.name, "model": llm.name, "form": form, "control": kind, **measures(some, run, form)})
+                    rows.append(
+                        {
+                            "data": run.raw.name,
+                            "model": llm.name,
+                            "form": form,
+                            "control": kind,
+                            **measures(some, run, form),
+                        }
+                    )
                     print(rows[-1], flush=True)
     agreement = []
     first = next(iter(taggings))[1], "mixed"
-    for (data, *one), tags in taggings.items():                # each form with the first model's mixed one, each model with the first
+    for (
+        (data, *one),
+        tags,
+    ) in taggings.items():  # each form with the first model's mixed one, each model with the first
         against = first if one[0] == first[0] else (first[0], one[1])
         if tuple(one) != against and (data, *against) in taggings:
             share = evidence.agreement(tags, taggings[(data, *against)])
-            agreement.append({"data": data, "one": " ".join(one), "other": " ".join(against), "agreement": round(share, 4)})
+            agreement.append(
+                {
+                    "data": data,
+                    "one": " ".join(one),
+                    "other": " ".join(against),
+                    "agreement": round(share, 4),
+                }
+            )
     commit, dirty = results.commit_and_state()
-    results.write_json(chosen.out, {"kind": "benchmark", "name": "prompts", "rows": rows, "agreement": agreement, "dtype": "bfloat16", "python": platform.python_version(), "commit": commit, "dirty": dirty,
-                                    "command": "python benchmarks/prompts.py"})
+    results.write_json(
+        chosen.out,
+        {
+            "kind": "benchmark",
+            "name": "prompts",
+            "rows": rows,
+            "agreement": agreement,
+            "dtype": "bfloat16",
+            "python": platform.python_version(),
+            "commit": commit,
+            "dirty": dirty,
+            "command": "python benchmarks/prompts.py",
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ All train and rank the same synthetic world (20,000 users, 25,000 items, the sha
 environment of its own (made under build/peers/ when absent); they work in turn, slice by slice, so that a busy machine slows all.
 CPU time counts. Round 0 is dropped; a ratio is the median of the rounds' ratios. Writes results/bench_speed.json (kind `benchmark`).
 """
+
 import argparse
 import json
 import os
@@ -20,15 +21,27 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-import peers                                                     # noqa: E402
-from world import SHAPE, synthetic                               # noqa: E402
+import peers  # noqa: E402
+from world import SHAPE, synthetic  # noqa: E402
 
 # Who takes part in what; the unit is what a task answers with.
-TASKS = {"full_ce": ("ours", "recbole", "rectools", "replay"), "bce": ("ours", "rectools"), "ranking": ("ours", "recbole", "rectools", "replay"),
-         "ranking_small_batches": ("recbole",),
-         "domain_ce": ("ours",), "sampled": ("ours",), "ranking_999": ("ours",), "tema": ("ours",), "tema_ranking": ("ours",), "limits": ("ours",)}
-RATIOS = {f"{task}_vs_{peer}": (task, task, peer) for task in ("full_ce", "bce", "ranking") for peer in TASKS[task][1:]} | {
-    "ranking_vs_recbole_small_batches": ("ranking", "ranking_small_batches", "recbole")}
+TASKS = {
+    "full_ce": ("ours", "recbole", "rectools", "replay"),
+    "bce": ("ours", "rectools"),
+    "ranking": ("ours", "recbole", "rectools", "replay"),
+    "ranking_small_batches": ("recbole",),
+    "domain_ce": ("ours",),
+    "sampled": ("ours",),
+    "ranking_999": ("ours",),
+    "tema": ("ours",),
+    "tema_ranking": ("ours",),
+    "limits": ("ours",),
+}
+RATIOS = {
+    f"{task}_vs_{peer}": (task, task, peer)
+    for task in ("full_ce", "bce", "ranking")
+    for peer in TASKS[task][1:]
+} | {"ranking_vs_recbole_small_batches": ("ranking", "ranking_small_batches", "recbole")}
 
 
 class Contender:
@@ -39,8 +52,19 @@ class Contender:
         script = ROOT / "benchmarks" / ("ours.py" if name == "ours" else f"peer_{name}.py")
         self.name, self.log = name, path.parent / f"{name}.log"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen([str(python), str(script), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-                                            env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **environment})
+            self.process = subprocess.Popen(
+                [str(python), str(script), str(path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": "1",
+                    "OMP_WAIT_POLICY": "PASSIVE",
+                    **environment,
+                },
+            )
         self.versions = self.answer()["versions"]
 
     def answer(self):
@@ -69,14 +93,27 @@ def work(path, tasks, rounds, seconds, plain={}, environment={}):
     for number in range(rounds + 1):
         one = {}
         for task, names in tasks.items():
-            for name in (names if number % 2 else names[::-1]):                   # nobody always goes first
-                one.setdefault(task, {})[name] = contenders[name](task, seconds if len(names) > 1 else seconds / 2)
+            for name in names if number % 2 else names[::-1]:  # nobody always goes first
+                one.setdefault(task, {})[name] = contenders[name](
+                    task, seconds if len(names) > 1 else seconds / 2
+                )
         if 0 < number <= 3:
             for task, fast in plain.items():
                 pair = [("without", task), ("with", fast)]
-                one[task] = {side: contenders["ours"](which, seconds / 2) for side, which in (pair if number % 2 else pair[::-1])}
+                one[task] = {
+                    side: contenders["ours"](which, seconds / 2)
+                    for side, which in (pair if number % 2 else pair[::-1])
+                }
         for task, by in one.items():
-            print(f"round {number}  {task:56s}" + "  ".join(f"{name} {speed(answer):8.0f}" for name, answer in by.items() if task != "limits"), flush=True)
+            print(
+                f"round {number}  {task:56s}"
+                + "  ".join(
+                    f"{name} {speed(answer):8.0f}"
+                    for name, answer in by.items()
+                    if task != "limits"
+                ),
+                flush=True,
+            )
         if number:
             done.append(one)
     versions = {name: contender.versions for name, contender in contenders.items()}
@@ -86,8 +123,14 @@ def work(path, tasks, rounds, seconds, plain={}, environment={}):
 
 
 def ratios_of(rounds):
-    return {name: round(statistics.median(speed(one[task]["ours"]) / speed(one[other][peer]) for one in rounds), 2)
-            for name, (task, other, peer) in RATIOS.items() if other in rounds[0]}
+    return {
+        name: round(
+            statistics.median(speed(one[task]["ours"]) / speed(one[other][peer]) for one in rounds),
+            2,
+        )
+        for name, (task, other, peer) in RATIOS.items()
+        if other in rounds[0]
+    }
 
 
 def speed(done):
@@ -104,17 +147,31 @@ def floors(machine, data):
     nobody needs: of the last layer only keys, values and one position.
     """
     items, width, layers = data["n_items"], data["hidden"], data["layers"]
-    token = 2 * 12 * width ** 2                                  # FLOP of one layer for one token: 4 maps of attention, 8 of the network
-    gemm, exp, count, copy = (machine[name] * 1e9 for name in ("gemm_gflops", "exp_g", "count_g", "copy_gbytes"))
-    ce = 3 * 2 * items * width / gemm + items / exp + 3 * layers * token / gemm + 7 * 4 * items * width / data["targets_a_step"] / copy
+    token = (
+        2 * 12 * width**2
+    )  # FLOP of one layer for one token: 4 maps of attention, 8 of the network
+    gemm, exp, count, copy = (
+        machine[name] * 1e9 for name in ("gemm_gflops", "exp_g", "count_g", "copy_gbytes")
+    )
+    ce = (
+        3 * 2 * items * width / gemm
+        + items / exp
+        + 3 * layers * token / gemm
+        + 7 * 4 * items * width / data["targets_a_step"] / copy
+    )
     whole = data["mean_length"] * layers * token
-    least = data["mean_length"] * ((layers - 1) * token + 2 * 2 * width ** 2) + token
-    ranking = {name: (2 * items * width + encoder) / gemm + items / count for name, encoder in (("ranking", whole), ("ranking, least work", least))}
+    least = data["mean_length"] * ((layers - 1) * token + 2 * 2 * width**2) + token
+    ranking = {
+        name: (2 * items * width + encoder) / gemm + items / count
+        for name, encoder in (("ranking", whole), ("ranking, least work", least))
+    }
     return {"full_ce": ce, **ranking}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0, help="CPU seconds of one slice")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_speed.json")
@@ -128,35 +185,93 @@ def main():
 
     plain = {f"without {name}": task for name, (task, *_) in techniques().items()}
     rounds, versions = work(path, TASKS, chosen.rounds, chosen.seconds, plain)
-    print("the same, with memory that the C library keeps instead of giving it back: a favour to whoever allocates much", flush=True)
-    kept, _ = work(path, {task: TASKS[task] for task in ("full_ce", "bce", "ranking")}, 2, chosen.seconds, environment=peers.KEEP_MEMORY)
+    print(
+        "the same, with memory that the C library keeps instead of giving it back: a favour to whoever allocates much",
+        flush=True,
+    )
+    kept, _ = work(
+        path,
+        {task: TASKS[task] for task in ("full_ce", "bce", "ranking")},
+        2,
+        chosen.seconds,
+        environment=peers.KEEP_MEMORY,
+    )
     middle, ratios, few = statistics.median, ratios_of(rounds), rounds[:3]
-    effects = {task.removeprefix("without "): {
-        "task": fast, **{side: round(middle(speed(one[task][side]) for one in few), 1) for side in ("without", "with")},
-        "ratio": round(middle(speed(one[task]["with"]) / speed(one[task]["without"]) for one in few), 2)} for task, fast in plain.items()}
+    effects = {
+        task.removeprefix("without "): {
+            "task": fast,
+            **{
+                side: round(middle(speed(one[task][side]) for one in few), 1)
+                for side in ("without", "with")
+            },
+            "ratio": round(
+                middle(speed(one[task]["with"]) / speed(one[task]["without"]) for one in few), 2
+            ),
+        }
+        for task, fast in plain.items()
+    }
     train = [one["full_ce"]["ours"] for one in rounds]
     world = peers.load(path)
     lengths = (world.offsets[1:] - world.offsets[:-1] - 1).clip(max=world.max_length)
     data = {name: getattr(world, name) for name in (*SHAPE, "n_items", "n_a")} | {
-        "users": len(lengths), "events": len(world.items), "mean_length": round(float(lengths.mean()), 2),
-        "targets_a_step": round(sum(one["targets"] for one in train) / sum(one["sequences"] for one in train) * world.batch)}
+        "users": len(lengths),
+        "events": len(world.items),
+        "mean_length": round(float(lengths.mean()), 2),
+        "targets_a_step": round(
+            sum(one["targets"] for one in train)
+            / sum(one["sequences"] for one in train)
+            * world.batch
+        ),
+    }
     share, floor = {}, {}
     for name in ("full_ce", "ranking", "ranking, least work"):
         limit = [floors(one["limits"]["ours"]["detail"], data)[name] for one in rounds]
         floor[name] = round(1e6 * middle(limit), 2)
-        share[name] = round(middle(seconds * speed(one[name.split(",")[0]]["ours"]) for seconds, one in zip(limit, rounds)), 3)
+        share[name] = round(
+            middle(
+                seconds * speed(one[name.split(",")[0]]["ours"])
+                for seconds, one in zip(limit, rounds)
+            ),
+            3,
+        )
     commit, dirty = results.commit_and_state()
     record = {
-        "kind": "benchmark", "name": "speed", "ratios": ratios, "ratios_memory_kept": ratios_of(kept), "share_of_limit": share, "limit_microseconds": floor,
-        "per_cpu_second": {task: {name: round(middle(speed(one[task][name]) for one in rounds), 1) for name in names} for task, names in TASKS.items() if task != "limits"},
-        "tema_targets_per_cpu_second": round(middle(speed(one["tema"]["ours"]) for one in rounds)), "effects": effects,
-        "rounds": rounds, "rounds_memory_kept": kept, "shape": data, "seed": 0, "versions": versions,
-        "hardware": {"machine": platform.machine(), "cores": os.cpu_count()}, "threads": 1, "commit": commit, "dirty": dirty,
-        "command": f"python benchmarks/speed.py --rounds {chosen.rounds} --seconds {chosen.seconds:g}"}
+        "kind": "benchmark",
+        "name": "speed",
+        "ratios": ratios,
+        "ratios_memory_kept": ratios_of(kept),
+        "share_of_limit": share,
+        "limit_microseconds": floor,
+        "per_cpu_second": {
+            task: {
+                name: round(middle(speed(one[task][name]) for one in rounds), 1) for name in names
+            }
+            for task, names in TASKS.items()
+            if task != "limits"
+        },
+        "tema_targets_per_cpu_second": round(middle(speed(one["tema"]["ours"]) for one in rounds)),
+        "effects": effects,
+        "rounds": rounds,
+        "rounds_memory_kept": kept,
+        "shape": data,
+        "seed": 0,
+        "versions": versions,
+        "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
+        "threads": 1,
+        "commit": commit,
+        "dirty": dirty,
+        "command": f"python benchmarks/speed.py --rounds {chosen.rounds} --seconds {chosen.seconds:g}",
+    }
     results.write_json(chosen.out, record)
-    print("\n".join([f"{name:24s}{value:8.2f} x" for name, value in ratios.items()] + [f"share of limit, {name:10s}{value:6.1%}" for name, value in share.items()]
-                    + [f"TEMA-LLM {record['tema_targets_per_cpu_second']} targets per CPU-second"] + [f"{name:40s}{one['ratio']:6.2f} x" for name, one in effects.items()]
-                    + [f"{chosen.out.name} written"]))
+    print(
+        "\n".join(
+            [f"{name:24s}{value:8.2f} x" for name, value in ratios.items()]
+            + [f"share of limit, {name:10s}{value:6.1%}" for name, value in share.items()]
+            + [f"TEMA-LLM {record['tema_targets_per_cpu_second']} targets per CPU-second"]
+            + [f"{name:40s}{one['ratio']:6.2f} x" for name, one in effects.items()]
+            + [f"{chosen.out.name} written"]
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Under `make run`'s own configuration; the mean of the given number of epochs, ea
 training loop has it.  CPU time, so that a busy machine does not count.  What the systems read (features, tags, profiles) is taken from
 build/artifacts/<data>/ and made first where it is missing; that is not counted.  Writes results/bench_systems.json (kind `benchmark`).
 """
+
 import argparse
 import os
 import platform
@@ -22,7 +23,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", nargs="+", default=["planted"])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_systems.json")
@@ -50,16 +53,38 @@ def main():
             epochs = train(model, run.split, run.domain_of_item, config).epochs
             learned = time.process_time()
             evaluate(model, run.split.test, run.domain_of_item)
-            costs[name] = {"parameters": sum(parameter.numel() for parameter in model.parameters()), "train": round((learned - began) / max(1, epochs), 3),
-                           "rank": round(time.process_time() - learned, 3)}
-            print(f"{run.raw.name:9}{name:24}{costs[name]['parameters']:12,}{costs[name]['train']:10.2f} s an epoch{costs[name]['rank']:10.2f} s to rank", flush=True)
-        found[run.raw.name] = {"sha256": run.raw.sha256, "items": run.items.count, "users": len(run.split.test), "hidden": run.hidden, "systems": costs}
+            costs[name] = {
+                "parameters": sum(parameter.numel() for parameter in model.parameters()),
+                "train": round((learned - began) / max(1, epochs), 3),
+                "rank": round(time.process_time() - learned, 3),
+            }
+            print(
+                f"{run.raw.name:9}{name:24}{costs[name]['parameters']:12,}{costs[name]['train']:10.2f} s an epoch{costs[name]['rank']:10.2f} s to rank",
+                flush=True,
+            )
+        found[run.raw.name] = {
+            "sha256": run.raw.sha256,
+            "items": run.items.count,
+            "users": len(run.split.test),
+            "hidden": run.hidden,
+            "systems": costs,
+        }
     commit, dirty = results.commit_and_state()
-    results.write_json(chosen.out, {
-        "kind": "benchmark", "name": "systems", "data": found, "epochs": chosen.epochs,
-        "versions": {"torch": version("torch"), "python": platform.python_version()}, "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
-        "threads": torch.get_num_threads(), "commit": commit, "dirty": dirty,
-        "command": f"python benchmarks/systems.py --data {' '.join(name if name == 'planted' else f'FOLDER/{name}' for name in found)} --epochs {chosen.epochs}"})
+    results.write_json(
+        chosen.out,
+        {
+            "kind": "benchmark",
+            "name": "systems",
+            "data": found,
+            "epochs": chosen.epochs,
+            "versions": {"torch": version("torch"), "python": platform.python_version()},
+            "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
+            "threads": torch.get_num_threads(),
+            "commit": commit,
+            "dirty": dirty,
+            "command": f"python benchmarks/systems.py --data {' '.join(name if name == 'planted' else f'FOLDER/{name}' for name in found)} --epochs {chosen.epochs}",
+        },
+    )
 
 
 if __name__ == "__main__":

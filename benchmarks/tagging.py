@@ -8,6 +8,7 @@ path is the library's own generate(), item by item, with the same constraints an
 beginning of the prompt and answers in batches. Both in float32, one thread, alternating in chunks, in CPU time: a busy machine
 slows both. Writes results/bench_tagging.json (kind `benchmark`).
 """
+
 import argparse
 import os
 import platform
@@ -23,9 +24,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--items", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=2, help="the fast path is measured this often; the plain path's chunks lie between")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=2,
+        help="the fast path is measured this often; the plain path's chunks lie between",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_tagging.json")
     chosen = parser.parse_args()
     from importlib.metadata import version
@@ -44,20 +52,32 @@ def main():
     half = chosen.items // 2
     chosen_items = [int(item) for domain in (0, 1) for item in run.items.of_domain(domain)[:half]]
     llm, config = LocalModel(), run.tag_config
-    shops = [[prompt_for(run.items, item, config) for item in chosen_items if run.items.domain_of_item[item] == domain] for domain in (0, 1)]
+    shops = [
+        [
+            prompt_for(run.items, item, config)
+            for item in chosen_items
+            if run.items.domain_of_item[item] == domain
+        ]
+        for domain in (0, 1)
+    ]
     prompts = [prompt for shop in shops for prompt in shop]
 
     def fast():
-        began, replies = time.process_time(), [reply for shop in shops for reply in llm.generate(shop)]
+        began, replies = (
+            time.process_time(),
+            [reply for shop in shops for reply in llm.generate(shop)],
+        )
         return replies, time.process_time() - began
 
-    llm.generate(shops[0][:2]), llm.generate_plain(prompts[0])                     # warm
+    llm.generate(shops[0][:2]), llm.generate_plain(prompts[0])  # warm
     fast_seconds, plain_replies, plain_seconds = [], [], 0.0
     for turn in range(chosen.rounds):
         replies, spent = fast()
         fast_seconds.append(spent)
         print(f"fast  {len(prompts) / spent:6.2f} items per CPU-second", flush=True)
-        part = prompts[turn * len(prompts) // chosen.rounds:(turn + 1) * len(prompts) // chosen.rounds]
+        part = prompts[
+            turn * len(prompts) // chosen.rounds : (turn + 1) * len(prompts) // chosen.rounds
+        ]
         began = time.process_time()
         plain_replies += [llm.generate_plain(prompt) for prompt in part]
         spent = time.process_time() - began
@@ -72,19 +92,42 @@ def main():
     commit, dirty = results.commit_and_state()
     tokens = [llm.tokens(prompt) for prompt in shops[0]]
     record = {
-        "kind": "benchmark", "name": "tagging", "data": run.raw.name, "items": len(prompts), "ratio": round(plain_seconds / mean_fast, 2),
-        "identical": identical == len(prompts), "identical_items": identical,
-        "items_per_cpu_second": {"plain": round(len(prompts) / plain_seconds, 3), "fast": round(len(prompts) / mean_fast, 3),
-                                 "fast in bfloat16": round(len(prompts) / short_seconds, 3)},
+        "kind": "benchmark",
+        "name": "tagging",
+        "data": run.raw.name,
+        "items": len(prompts),
+        "ratio": round(plain_seconds / mean_fast, 2),
+        "identical": identical == len(prompts),
+        "identical_items": identical,
+        "items_per_cpu_second": {
+            "plain": round(len(prompts) / plain_seconds, 3),
+            "fast": round(len(prompts) / mean_fast, 3),
+            "fast in bfloat16": round(len(prompts) / short_seconds, 3),
+        },
         "bfloat16_identical_items": sum(one == other for one, other in zip(replies, short)),
-        "cpu_seconds": {"plain": round(plain_seconds, 1), "fast, each round": [round(spent, 1) for spent in fast_seconds]},
-        "prompt_tokens": {"shared": common_prefix(tokens), "own, mean": round(sum(map(len, tokens)) / len(tokens) - common_prefix(tokens), 1)},
-        "model": llm.name, "batch": llm.batch, "form": config.form, "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in ("torch", "transformers")} | {"python": platform.python_version()},
-        "commit": commit, "dirty": dirty, "command": "make bench-tagging"}
+        "cpu_seconds": {
+            "plain": round(plain_seconds, 1),
+            "fast, each round": [round(spent, 1) for spent in fast_seconds],
+        },
+        "prompt_tokens": {
+            "shared": common_prefix(tokens),
+            "own, mean": round(sum(map(len, tokens)) / len(tokens) - common_prefix(tokens), 1),
+        },
+        "model": llm.name,
+        "batch": llm.batch,
+        "form": config.form,
+        "threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in ("torch", "transformers")}
+        | {"python": platform.python_version()},
+        "commit": commit,
+        "dirty": dirty,
+        "command": "make bench-tagging",
+    }
     results.write_json(chosen.out, record)
-    print(f"{record['ratio']} times the plain path, {identical} of {len(prompts)} replies identical; bfloat16: "
-          f"{record['items_per_cpu_second']['fast in bfloat16']} items per CPU-second, {record['bfloat16_identical_items']} identical\n{chosen.out}")
+    print(
+        f"{record['ratio']} times the plain path, {identical} of {len(prompts)} replies identical; bfloat16: "
+        f"{record['items_per_cpu_second']['fast in bfloat16']} items per CPU-second, {record['bfloat16_identical_items']} identical\n{chosen.out}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,16 @@
 """A synthetic world in the shape of Amazon Food-Kitchen: how long sequences are and how popular items are; who buys what is chance."""
+
 import numpy as np
 
-SHAPE = {"max_length": 50, "batch": 128, "hidden": 64, "layers": 2, "heads": 2, "dropout": 0.2, "learning_rate": 1e-3}
+SHAPE = {
+    "max_length": 50,
+    "batch": 128,
+    "hidden": 64,
+    "layers": 2,
+    "heads": 2,
+    "dropout": 0.2,
+    "learning_rate": 1e-3,
+}
 
 
 def synthetic(path, users=20_000, items_a=10_000, items_b=15_000, seed=0, stretch=1.0, **shape):
@@ -14,5 +23,13 @@ def synthetic(path, users=20_000, items_a=10_000, items_b=15_000, seed=0, stretc
     share = 1 / np.arange(1, items_a + items_b + 1) ** 0.9
     by_rank = dice.permutation(np.arange(1, items_a + items_b + 1))
     items = by_rank[dice.choice(items_a + items_b, lengths.sum(), p=share / share.sum())]
-    np.savez(path, items=items, offsets=np.append(0, lengths.cumsum()), n_items=items_a + items_b, n_a=items_a, seed=seed, **{**SHAPE, **shape})
+    np.savez(
+        path,
+        items=items,
+        offsets=np.append(0, lengths.cumsum()),
+        n_items=items_a + items_b,
+        n_a=items_a,
+        seed=seed,
+        **{**SHAPE, **shape},
+    )
     return path

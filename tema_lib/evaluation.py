@@ -21,27 +21,37 @@ from tema_lib.models.losses import rooms_of
 
 METRICS = ("MRR", "NDCG@5", "NDCG@10", "HR@1", "HR@5", "HR@10")
 # Users encoded together, and scores held at once (8 MiB on a processor): what a ranking needs beside the item tables does not grow with them.
-USERS, CELLS = {"cpu": 160, "cuda": 4096}, {"cpu": 2 ** 21, "cuda": 2 ** 28}
+USERS, CELLS = {"cpu": 160, "cuda": 4096}, {"cpu": 2**21, "cuda": 2**28}
 
 
 @dataclass(frozen=True)
 class Protocol:
     """Which items compete with the target, and who wins a tie.  Sources: the released evaluation code of each."""
 
-    within: str = "domain"               # both rankings among the items of the target's "domain", or of the whole "catalogue"
-    negatives: int = 999                 # of the sampled ranking; 0: none is made
-    without: str = "history"             # never drawn: "history" and target, or the "target" alone
-    repeated: bool = False               # drawn with replacement
-    ties: str = "middle"                 # of the sampled ranking: "middle" of the places shared, or the "target" first
-    margin: float = 0.0                  # scores above the target's by no more than this count as ties; with ties="target" only
-    early: int = 0                       # B's pool begins this many ids too early
-    history: str = "left out"            # of the full ranking: items of the history are "left out", or "candidates" where repeats are kept
+    within: str = "domain"  # both rankings among the items of the target's "domain", or of the whole "catalogue"
+    negatives: int = 999  # of the sampled ranking; 0: none is made
+    without: str = "history"  # never drawn: "history" and target, or the "target" alone
+    repeated: bool = False  # drawn with replacement
+    ties: str = (
+        "middle"  # of the sampled ranking: "middle" of the places shared, or the "target" first
+    )
+    margin: float = (
+        0.0  # scores above the target's by no more than this count as ties; with ties="target" only
+    )
+    early: int = 0  # B's pool begins this many ids too early
+    history: str = "left out"  # of the full ranking: items of the history are "left out", or "candidates" where repeats are kept
 
     def __post_init__(self):
-        for name, choices in (("within", ("domain", "catalogue")), ("without", ("history", "target")), ("ties", ("middle", "target")),
-                              ("history", ("left out", "candidates"))):
+        for name, choices in (
+            ("within", ("domain", "catalogue")),
+            ("without", ("history", "target")),
+            ("ties", ("middle", "target")),
+            ("history", ("left out", "candidates")),
+        ):
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: choose {' or '.join(choices)}.")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}: choose {' or '.join(choices)}."
+                )
         for name in ("negatives", "margin", "early"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: give 0 or more.")
@@ -50,8 +60,12 @@ class Protocol:
 PROTOCOLS = {
     "ours": Protocol(),
     "c2dsr": Protocol(without="target", repeated=True, ties="target", margin=1e-5),
-    "abxi": Protocol(ties="target", early=1),          # the released code draws anew each time; here `seed` decides
-    "llmcdsr": Protocol(without="target"),             # the released code leaves ties to the sort: no order is right, the middle is fair
+    "abxi": Protocol(
+        ties="target", early=1
+    ),  # the released code draws anew each time; here `seed` decides
+    "llmcdsr": Protocol(
+        without="target"
+    ),  # the released code leaves ties to the sort: no order is right, the middle is fair
 }
 
 
@@ -89,11 +103,13 @@ class Ranks:
     def __len__(self) -> int:
         return len(self.row)
 
-    def select(self, mask: np.ndarray) -> "Ranks":
+    def select(self, mask: np.ndarray) -> Ranks:
         """A slice of the cases: domain, rare targets, cross-shop targets, ..."""
-        return replace(self, **{name: getattr(self, name)[mask] for name in self.__dataclass_fields__})
+        return replace(
+            self, **{name: getattr(self, name)[mask] for name in self.__dataclass_fields__}
+        )
 
-    def of_domain(self, domain: int) -> "Ranks":
+    def of_domain(self, domain: int) -> Ranks:
         return self.select(self.domain == domain)
 
     def values(self, metric: str, sampled: bool = False) -> np.ndarray:
@@ -105,8 +121,15 @@ class Ranks:
 
 
 @torch.inference_mode()
-def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, batch_size: int | None = None,
-             seed: int = 0, protocol: Protocol = PROTOCOLS["ours"]) -> Ranks:
+def evaluate(
+    model: Level0,
+    sequences: Sequences,
+    domain_of_item: Tensor,
+    *,
+    batch_size: int | None = None,
+    seed: int = 0,
+    protocol: Protocol = PROTOCOLS["ours"],
+) -> Ranks:
     """Rank the last event of every sequence, fully and among sampled negatives, from one matrix of scores.
 
     Of a history the model's `max_length` newest events are read.  Items that the whole history holds are no candidates of the full
@@ -115,14 +138,19 @@ def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, bat
     if not len(sequences):
         raise ValueError("there is no case to rank: the split has no sequences.")
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    batch_size, cells = batch_size or USERS.get(device.type, 160), CELLS.get(device.type, 2 ** 21)
+    batch_size, cells = batch_size or USERS.get(device.type, 160), CELLS.get(device.type, 2**21)
     domain_of_item = domain_of_item.cpu()
     targets, rooms, collected = sequences.last, rooms_of(domain_of_item), []
     domain_of_target = domain_of_item[targets]
     if protocol.within == "catalogue":
-        pools = [(torch.ones_like(domain_of_target, dtype=torch.bool), 1, len(domain_of_item) - 1, 0)]
+        pools = [
+            (torch.ones_like(domain_of_target, dtype=torch.bool), 1, len(domain_of_item) - 1, 0)
+        ]
     else:
-        pools = [(domain_of_target == domain, first, size, protocol.early * domain) for domain, (first, size) in enumerate(rooms)]
+        pools = [
+            (domain_of_target == domain, first, size, protocol.early * domain)
+            for domain, (first, size) in enumerate(rooms)
+        ]
     with evaluation_mode(model):
         for mine, first, size, early in pools:
             cases = torch.nonzero(mine).flatten()
@@ -131,24 +159,52 @@ def evaluate(model: Level0, sequences: Sequences, domain_of_item: Tensor, *, bat
             pool = torch.arange(first - early, first + size, device=device)
             rows = max(1, min(batch_size, cells // len(pool)))
             scorer = model.scorer(pool, rows)
-            for batch in ranking_batches(sequences, domain_of_item, max_length=model.max_length, batch_size=batch_size, cases=cases):
+            for batch in ranking_batches(
+                sequences,
+                domain_of_item,
+                max_length=model.max_length,
+                batch_size=batch_size,
+                cases=cases,
+            ):
                 for scores, part in zip(scorer(batch.to(device)), batch.split(rows)):
                     target = targets[part.rows]
-                    columns = _ranks(scores.float(), target, first - early, early, sequences, part.rows, seed, protocol)
+                    columns = _ranks(
+                        scores.float(),
+                        target,
+                        first - early,
+                        early,
+                        sequences,
+                        part.rows,
+                        seed,
+                        protocol,
+                    )
                     collected.append([part.rows, target, part.target_domain, *columns])
     columns = [torch.cat([part.cpu() for part in column]).numpy() for column in zip(*collected)]
     order = np.argsort(columns[0])
     return Ranks(*(column[order] for column in columns))
 
 
-def _ranks(scores: Tensor, target: Tensor, first: int, early: int, sequences: Sequences, rows: Tensor, seed: int, protocol: Protocol) -> list[Tensor]:
+def _ranks(
+    scores: Tensor,
+    target: Tensor,
+    first: int,
+    early: int,
+    sequences: Sequences,
+    rows: Tensor,
+    seed: int,
+    protocol: Protocol,
+) -> list[Tensor]:
     """Count, for each case, what stands above and level, in scores [B, C] of the ids first, first + 1, ..., which are used up.
 
     Every place becomes the sign of (score - target's score), what is no candidate counts as below: then the sum of signs is above - below,
     and since above + below + level + 1 = C (the target itself), the mid-rank 1 + above + level / 2 is (C + 1 + sum) / 2.
     """
-    if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():       # the sum is quick; only where it is not finite, look at each
-        raise FloatingPointError("a score is not a finite number: look at the training loss and the item features.")
+    if (
+        not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all()
+    ):  # the sum is quick; only where it is not finite, look at each
+        raise FloatingPointError(
+            "a score is not a finite number: look at the training loss and the item features."
+        )
     device, count, place = scores.device, scores.size(1), target - first
     line, bought = sequences.before_last(rows)
     inside = (bought >= first) & (bought < first + count)
@@ -162,24 +218,36 @@ def _ranks(scores: Tensor, target: Tensor, first: int, early: int, sequences: Se
     signs = scores.sub_(own).sign_()
     if protocol.history == "left out":
         signs[line.to(device), bought.to(device)] = -1
-    signs[:, :early] = -1                                                            # the other domain's item is drawn, never ranked fully
+    signs[:, :early] = -1  # the other domain's item is drawn, never ranked fully
     signs.scatter_(1, column, 0)
     rank = (signs.sum(1) + count + 1) / 2
-    level = count - 1 - torch.linalg.vector_norm(signs, dim=1).square_().round_()      # squared signs add up to what is not level; counting booleans takes ten times as long
+    level = (
+        count - 1 - torch.linalg.vector_norm(signs, dim=1).square_().round_()
+    )  # squared signs add up to what is not level; counting booleans takes ten times as long
     candidates = torch.full_like(place, count - early)
     if protocol.history == "left out":
         candidates -= _distinct_without_target(line, bought, place, count, early)
     return [rank.cpu().double(), sampled.cpu().double(), candidates, drawn + 1, level > 0]
 
 
-def _distinct_without_target(line: Tensor, bought: Tensor, place: Tensor, count: int, early: int) -> Tensor:
+def _distinct_without_target(
+    line: Tensor, bought: Tensor, place: Tensor, count: int, early: int
+) -> Tensor:
     """How many different items, the target and the `early` ones aside, each history holds."""
     cells = torch.unique(line * count + bought)
     line, bought = cells // count, cells % count
     return torch.bincount(line[(bought != place[line]) & (bought >= early)], minlength=len(place))
 
 
-def draw_negatives(rows: Tensor, place: Tensor, line: Tensor, bought: Tensor, count: int, seed: int, protocol: Protocol) -> tuple[Tensor, Tensor]:
+def draw_negatives(
+    rows: Tensor,
+    place: Tensor,
+    line: Tensor,
+    bought: Tensor,
+    count: int,
+    seed: int,
+    protocol: Protocol,
+) -> tuple[Tensor, Tensor]:
     """Places [B, S] of the sampled negatives in a pool of `count` items, -1 where there are fewer, and how many each case has, [B].
 
     One generator a case, so a draw depends on neither batches nor systems.  `line`, `bought`: the histories' places in the pool.
@@ -188,14 +256,24 @@ def draw_negatives(rows: Tensor, place: Tensor, line: Tensor, bought: Tensor, co
     ends = torch.bincount(line, minlength=len(rows)).cumsum(0).tolist()
     bought, drawn = bought.numpy(), []
     for row, target, start, end in zip(rows.tolist(), place.tolist(), [0, *ends], ends):
-        never = np.unique(np.append(bought[start:end], target)) if protocol.without == "history" else np.array([target])
+        never = (
+            np.unique(np.append(bought[start:end], target))
+            if protocol.without == "history"
+            else np.array([target])
+        )
         free = count - len(never)
         generator = np.random.default_rng([seed, row])
         if protocol.repeated:
             some = generator.integers(free, size=protocol.negatives if free else 0)
         else:
-            some = np.arange(free) if free <= protocol.negatives else generator.choice(free, protocol.negatives, replace=False)
-        drawn.append(some + np.searchsorted(never - np.arange(len(never)), some, side="right"))      # the k-th place that is free
+            some = (
+                np.arange(free)
+                if free <= protocol.negatives
+                else generator.choice(free, protocol.negatives, replace=False)
+            )
+        drawn.append(
+            some + np.searchsorted(never - np.arange(len(never)), some, side="right")
+        )  # the k-th place that is free
     width = max(map(len, drawn))
     padded = np.stack([np.pad(some, (0, width - len(some)), constant_values=-1) for some in drawn])
     return torch.from_numpy(padded), torch.tensor([len(some) for some in drawn])
@@ -210,25 +288,37 @@ def _sampled_ranks(scores: Tensor, own: Tensor, negatives: Tensor, protocol: Pro
 
 # ---------------------------------------------------------------------------------------------- intervals
 
-def interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+
+def interval(
+    values: np.ndarray, *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean over cases (ours); NaN without a case.  Paired comparison: give the per-case differences."""
     if len(values) == 0:
         return math.nan, math.nan
     generator = np.random.default_rng(seed)
-    means = [values[generator.integers(len(values), size=len(values))].mean() for _ in range(resamples)]
+    means = [
+        values[generator.integers(len(values), size=len(values))].mean() for _ in range(resamples)
+    ]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def paired_difference(one: list[Ranks], other: list[Ranks], metric: str, domain: int | None = None) -> tuple[float, tuple[float, float]]:
+def paired_difference(
+    one: list[Ranks], other: list[Ranks], metric: str, domain: int | None = None
+) -> tuple[float, tuple[float, float]]:
     """Mean per-case difference `one` - `other` and its interval; several seeds are averaged per case first.
 
     Raises ValueError unless all rank the same cases.
     """
     rows = one[0].row
     if any(not np.array_equal(ranks.row, rows) for ranks in [*one, *other]):
-        raise ValueError("these systems were not evaluated on the same cases: give both the same split and slice.")
-    mean = lambda several: np.mean([ranks.values(metric) for ranks in several], axis=0)
+        raise ValueError(
+            "these systems were not evaluated on the same cases: give both the same split and slice."
+        )
+
+    def mean(several):
+        return np.mean([ranks.values(metric) for ranks in several], axis=0)
+
     difference = mean(one) - mean(other)
     if domain is not None:
         difference = difference[one[0].domain == domain]

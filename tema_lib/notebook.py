@@ -22,9 +22,13 @@ def setup(seed: int = 0) -> None:
     random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
     given = os.environ.get("OMP_NUM_THREADS", "1")
     if not given.isdigit() or int(given) < 1:
-        raise ValueError(f"OMP_NUM_THREADS is {given!r}: give a whole number of at least 1 (make run THREADS=2).")
+        raise ValueError(
+            f"OMP_NUM_THREADS is {given!r}: give a whole number of at least 1 (make run THREADS=2)."
+        )
     torch.set_num_threads(int(given))
-    warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from")         # titles in other scripts: a box is drawn, no cell is flooded
+    warnings.filterwarnings(
+        "ignore", r"(?s)Glyph .* missing from"
+    )  # titles in other scripts: a box is drawn, no cell is flooded
     warnings.filterwarnings("ignore", "Matplotlib currently does not support")
 
 
@@ -35,7 +39,9 @@ def artifacts() -> Path:
     return folder
 
 
-def expect(name: str, value: float, reference: float, *, abs: float = 0.0, rel: float = 0.0) -> None:
+def expect(
+    name: str, value: float, reference: float, *, abs: float = 0.0, rel: float = 0.0
+) -> None:
     """Assert that a number is where it was, and print a line that does not depend on the measured value.
 
     Raises ValueError for a tolerance so wide that the number could be off by half (a reference of 0 has no half).
@@ -43,9 +49,13 @@ def expect(name: str, value: float, reference: float, *, abs: float = 0.0, rel: 
     size = reference if reference >= 0 else -reference
     tolerance = max(abs, rel * size)
     if size and tolerance >= size / 2:
-        raise ValueError(f"{name}: with ±{tolerance:.2g} around {reference:.4g} the number could be off by half; narrow the tolerance.")
+        raise ValueError(
+            f"{name}: with ±{tolerance:.2g} around {reference:.4g} the number could be off by half; narrow the tolerance."
+        )
     if not reference - tolerance <= value <= reference + tolerance:
-        raise AssertionError(f"{name}: measured {value:.6g}, expected {reference:.6g} ± {tolerance:.2g}")
+        raise AssertionError(
+            f"{name}: measured {value:.6g}, expected {reference:.6g} ± {tolerance:.2g}"
+        )
     print(f"[ok] {name} within ±{tolerance:.2g} of {reference:.4g}")
 
 

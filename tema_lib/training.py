@@ -30,14 +30,16 @@ class TrainConfig:
     """
 
     epochs: int = 30
-    learning_rate: float = 3e-3          # ours; 1e-3 (C2DSR), 1e-4 (ABXI)
+    learning_rate: float = 3e-3  # ours; 1e-3 (C2DSR), 1e-4 (ABXI)
     weight_decay: float = 0.01
     batch_size: int = 64
-    warm_up: float = 0.1                 # share of all steps
-    patience: int = 5                    # epochs without a better validation MRR
-    clip: float = 5.0                    # gradient norm; 0: not clipped
-    window: int = 16                     # so many batches' users are sorted by length together; 1: random batches
-    precision: str = "auto"              # "float32"; "bfloat16": autocast; "auto": bfloat16 on a GPU, float32 elsewhere
+    warm_up: float = 0.1  # share of all steps
+    patience: int = 5  # epochs without a better validation MRR
+    clip: float = 5.0  # gradient norm; 0: not clipped
+    window: int = 16  # so many batches' users are sorted by length together; 1: random batches
+    precision: str = (
+        "auto"  # "float32"; "bfloat16": autocast; "auto": bfloat16 on a GPU, float32 elsewhere
+    )
     seed: int = 0
 
     def __post_init__(self):
@@ -60,10 +62,12 @@ class TrainingHistory:
     """What happened, one entry an epoch; `best` is the epoch whose weights were kept (-1: nothing to train)."""
 
     loss: dict[str, list[float]] = field(default_factory=dict)
-    valid_mrr: list[dict[str, float]] = field(default_factory=list)     # {"A": ..., "B": ..., "mean": ...}
+    valid_mrr: list[dict[str, float]] = field(
+        default_factory=list
+    )  # {"A": ..., "B": ..., "mean": ...}
     seconds: list[float] = field(default_factory=list)
     best: int = -1
-    trained_on: str = ""                 # device and precision, such as "cpu float32"
+    trained_on: str = ""  # device and precision, such as "cpu float32"
 
     @property
     def epochs(self) -> int:
@@ -75,24 +79,47 @@ def best_device() -> torch.device:
     asked = os.environ.get("TEMA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=asked).device
-    except (RuntimeError, AssertionError):                 # a word that torch does not know, or a device that it cannot reach
-        raise ValueError(f"TEMA_DEVICE is {asked!r}, which torch cannot use here: leave it out, or write cpu.") from None
+    except (
+        RuntimeError,
+        AssertionError,
+    ):  # a word that torch does not know, or a device that it cannot reach
+        raise ValueError(
+            f"TEMA_DEVICE is {asked!r}, which torch cannot use here: leave it out, or write cpu."
+        ) from None
 
 
-def training_step(model: Level0, batch: Batch, optimizer: torch.optim.Optimizer, *, clip: float = 0.0, precision: str = "float32") -> dict[str, torch.Tensor]:
+def training_step(
+    model: Level0,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    *,
+    clip: float = 0.0,
+    precision: str = "float32",
+) -> dict[str, torch.Tensor]:
     """Forward, backward, clip, update; returns the loss terms, still on the model's device, so that nothing waits for them."""
-    with torch.autocast(batch.sequence.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.autocast(
+        batch.sequence.device.type, torch.bfloat16, enabled=precision == "bfloat16"
+    ):
         terms = model.loss(batch)
     optimizer.zero_grad(set_to_none=True)
     model.combine(terms).backward()
     if clip:
-        torch.nn.utils.clip_grad_norm_([parameter for group in optimizer.param_groups for parameter in group["params"]], clip)
+        torch.nn.utils.clip_grad_norm_(
+            [parameter for group in optimizer.param_groups for parameter in group["params"]], clip
+        )
     optimizer.step()
     return {name: term.detach() for name, term in terms.items()}
 
 
-def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: TrainConfig = TrainConfig(), *,
-          checkpoint: Path | None = None, progress: str | None = None) -> TrainingHistory:
+def train(
+    model: Level0,
+    split: Split,
+    domain_of_item: torch.Tensor,
+    config: TrainConfig = TrainConfig(),
+    *,
+    checkpoint: Path | None = None,
+    progress: str | None = None,
+) -> TrainingHistory:
     """Fit `model` in place and leave it at its best epoch, in evaluation mode.
 
     `checkpoint`: a file written after every epoch and used to resume (`checkpoints`).  A finished training is taken from it whatever
@@ -105,20 +132,30 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     usable = int((split.train.lengths >= 2).sum())
     if parameters and not usable:
-        warnings.warn(f"{progress or 'model'}: no training sequence has two events, so nothing is learned and the first weights stay. "
-                      "A user needs at least four events.", stacklevel=2)
+        warnings.warn(
+            f"{progress or 'model'}: no training sequence has two events, so nothing is learned and the first weights stay. "
+            "A user needs at least four events.",
+            stacklevel=2,
+        )
     if not parameters or not usable:
         model.eval()
         return history
     device = parameters[0].device
     short = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    precision = ("bfloat16" if short else "float32") if config.precision == "auto" else config.precision
+    precision = (
+        ("bfloat16" if short else "float32") if config.precision == "auto" else config.precision
+    )
     history.trained_on = here = f"{device.type} {precision}"
     domain_of_item = domain_of_item.cpu()
     steps = -(-usable // config.batch_size) * config.epochs
     warm = max(1, int(config.warm_up * steps))
-    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm))))
+    optimizer = torch.optim.AdamW(
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm))),
+    )
     order = torch.Generator().manual_seed(config.seed)
     best_state, best_mrr, start = None, -1.0, 0
     mine = identity(model, split, config)
@@ -130,9 +167,22 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
         schedule.load_state_dict(saved["schedule"])
         order.set_state(saved["order"])
         _set_random(saved["random"], device)
-        history, best_state, best_mrr, start = TrainingHistory(**saved["history"]), saved["best_state"], saved["best_mrr"], saved["epoch"] + 1
+        history, best_state, best_mrr, start = (
+            TrainingHistory(**saved["history"]),
+            saved["best_state"],
+            saved["best_mrr"],
+            saved["epoch"] + 1,
+        )
 
-    bar = tqdm(range(start, config.epochs), initial=start, total=config.epochs, desc=progress, unit="epoch", leave=False, disable=progress is None)
+    bar = tqdm(
+        range(start, config.epochs),
+        initial=start,
+        total=config.epochs,
+        desc=progress,
+        unit="epoch",
+        leave=False,
+        disable=progress is None,
+    )
     for epoch in bar:
         if epoch - history.best > config.patience and epoch > 0:
             break
@@ -140,10 +190,20 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
             history.trained_on += f", then {here}"
         clock, sums, count = time.perf_counter(), {}, 0
         model.train()
-        for batch in training_batches(split.train, domain_of_item, max_length=model.max_length, batch_size=config.batch_size,
-                                      generator=order, window=config.window):
-            targets = int((batch.targets > 0).sum())       # a term is a mean over the targets of its batch
-            terms = training_step(model, batch.to(device), optimizer, clip=config.clip, precision=precision)
+        for batch in training_batches(
+            split.train,
+            domain_of_item,
+            max_length=model.max_length,
+            batch_size=config.batch_size,
+            generator=order,
+            window=config.window,
+        ):
+            targets = int(
+                (batch.targets > 0).sum()
+            )  # a term is a mean over the targets of its batch
+            terms = training_step(
+                model, batch.to(device), optimizer, clip=config.clip, precision=precision
+            )
             schedule.step()
             count += targets
             for name, term in terms.items():
@@ -151,22 +211,43 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
         for name, total in sums.items():
             history.loss.setdefault(name, []).append(float(total) / count)
             if not math.isfinite(float(total)):
-                raise FloatingPointError(f"the loss is no longer a number in epoch {epoch}: look for damaged features (delete build/cache and run again), "
-                                         "or lower learning_rate in TrainConfig (tema_lib/training.py).")
+                raise FloatingPointError(
+                    f"the loss is no longer a number in epoch {epoch}: look for damaged features (delete build/cache and run again), "
+                    "or lower learning_rate in TrainConfig (tema_lib/training.py)."
+                )
         ranks = evaluate(model, split.valid, domain_of_item, protocol=Protocol(negatives=0))
         mrr = {domain: ranks.of_domain(index).metric("MRR") for index, domain in enumerate("AB")}
-        there = [value for value in mrr.values() if not math.isnan(value)]       # a domain without validation cases has no say
+        there = [
+            value for value in mrr.values() if not math.isnan(value)
+        ]  # a domain without validation cases has no say
         mrr["mean"] = sum(there) / len(there)
         history.valid_mrr.append(mrr)
         history.seconds.append(time.perf_counter() - clock)
         if mrr["mean"] > best_mrr:
             best_mrr, history.best = mrr["mean"], epoch
-            best_state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        bar.set_postfix({name: f"{values[-1]:.3f}" for name, values in history.loss.items()} | {"valid_MRR": f"{mrr['mean']:.4f}"})
+            best_state = {
+                name: tensor.detach().clone() for name, tensor in model.state_dict().items()
+            }
+        bar.set_postfix(
+            {name: f"{values[-1]:.3f}" for name, values in history.loss.items()}
+            | {"valid_MRR": f"{mrr['mean']:.4f}"}
+        )
         if checkpoint is not None:
-            write_checkpoint(checkpoint, {"identity": mine, "epoch": epoch, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-                                          "schedule": schedule.state_dict(), "order": order.get_state(), "random": _random(device),
-                                          "history": asdict(history), "best_state": best_state, "best_mrr": best_mrr})
+            write_checkpoint(
+                checkpoint,
+                {
+                    "identity": mine,
+                    "epoch": epoch,
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "order": order.get_state(),
+                    "random": _random(device),
+                    "history": asdict(history),
+                    "best_state": best_state,
+                    "best_mrr": best_mrr,
+                },
+            )
     model.load_state_dict(best_state)
     model.eval()
     return history
@@ -174,10 +255,12 @@ def train(model: Level0, split: Split, domain_of_item: torch.Tensor, config: Tra
 
 def _random(device: torch.device) -> list[torch.Tensor]:
     """The states of the generators that dropout and negatives draw from."""
-    return [torch.get_rng_state()] + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])
+    return [torch.get_rng_state()] + (
+        [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    )
 
 
 def _set_random(states: list[torch.Tensor], device: torch.device) -> None:
     torch.set_rng_state(states[0])
-    if device.type == "cuda" and len(states) > 1:          # a file from a processor has one state only
+    if device.type == "cuda" and len(states) > 1:  # a file from a processor has one state only
         torch.cuda.set_rng_state(states[1], device)

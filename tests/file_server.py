@@ -1,4 +1,5 @@
 """A real web server on this machine for the download tests: serves a folder, understands ranges, and misbehaves on request."""
+
 import contextlib
 import hashlib
 import http.server
@@ -16,7 +17,7 @@ class FileServer(http.server.ThreadingHTTPServer):
         self.marks = self.ranges = self.heeds_conditions = True
 
     def handle_error(self, *_):
-        pass                                       # a client that hangs up early is what we test
+        pass  # a client that hangs up early is what we test
 
     @property
     def address(self):
@@ -24,7 +25,7 @@ class FileServer(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_):                     # quiet
+    def log_message(self, *_):  # quiet
         pass
 
     def do_HEAD(self):
@@ -48,7 +49,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kinds = {".png": "image/png", ".jpg": "image/jpeg", ".html": "text/html"}
         headers["Content-Type"] = kinds.get(path.suffix, "application/octet-stream")
         start, status = 0, 200
-        if wanted and server.ranges and (not server.heeds_conditions or self.headers.get("If-Range", etag) == etag):
+        if (
+            wanted
+            and server.ranges
+            and (not server.heeds_conditions or self.headers.get("If-Range", etag) == etag)
+        ):
             start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
             if start >= len(content):
                 return self.answer(416, {**headers, "Content-Range": f"bytes */{len(content)}"})
@@ -59,10 +64,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if body:
-            self.wfile.write(content[start:start + trouble[1]] if trouble else content[start:])
+            self.wfile.write(content[start : start + trouble[1]] if trouble else content[start:])
             if trouble:
                 self.wfile.flush()
                 self.connection.close()
+        return None
 
     def answer(self, status, headers):
         self.send_response(status)

@@ -29,55 +29,112 @@ from tema_lib.models.tema import Tema, TemaConfig  # noqa: E402
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """300 users, 90 items; a SASRec and a TEMA-LLM without dropout, and one batch."""
-    data = peers.load(synthetic(tmp_path_factory.mktemp("world") / "small.npz", users=300, items_a=40, items_b=50))
+    data = peers.load(
+        synthetic(tmp_path_factory.mktemp("world") / "small.npz", users=300, items_a=40, items_b=50)
+    )
     sequences, domain = ours.world_of(data)
     torch.manual_seed(0)
-    sasrec = SASRec(domain, SASRecConfig(hidden=16, layers=2, dropout=0.0, similarity="dot", loss="catalogue softmax"))
-    tema = Tema(ours.item_inputs(domain, 0, tags=20, widths=(24, 30)), TemaConfig(hidden=16, dropout=0.0))
-    batch = next(training_batches(sequences.without_last(2), domain, max_length=50, batch_size=64, generator=torch.Generator().manual_seed(0)))
-    return SimpleNamespace(data=data, sequences=sequences, domain=domain, sasrec=sasrec.double(), tema=tema.double(), batch=batch)
+    sasrec = SASRec(
+        domain,
+        SASRecConfig(hidden=16, layers=2, dropout=0.0, similarity="dot", loss="catalogue softmax"),
+    )
+    tema = Tema(
+        ours.item_inputs(domain, 0, tags=20, widths=(24, 30)), TemaConfig(hidden=16, dropout=0.0)
+    )
+    batch = next(
+        training_batches(
+            sequences.without_last(2),
+            domain,
+            max_length=50,
+            batch_size=64,
+            generator=torch.Generator().manual_seed(0),
+        )
+    )
+    return SimpleNamespace(
+        data=data,
+        sequences=sequences,
+        domain=domain,
+        sasrec=sasrec.double(),
+        tema=tema.double(),
+        batch=batch,
+    )
 
 
 def loss_and_gradients(model, batch):
     model.zero_grad()
     loss = model.loss(batch)["next item"]
     loss.backward()
-    return {"loss": loss.detach(), **{name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}}
+    return {
+        "loss": loss.detach(),
+        **{
+            name: parameter.grad
+            for name, parameter in model.named_parameters()
+            if parameter.grad is not None
+        },
+    }
 
 
 # Those that change the order of batches, the optimiser, the width of features or the draws of dropout change the numbers too.
-EQUAL = [name for name, (task, without, options) in ours.techniques().items() if not options and "dropout" not in name]
+EQUAL = [
+    name
+    for name, (task, without, options) in ours.techniques().items()
+    if not options and "dropout" not in name
+]
 
 
 @pytest.mark.parametrize("name", EQUAL)
 def test_a_technique_changes_the_time_and_nothing_else(small, name):
-    task, without, options = ours.techniques()[name]
+    task, without, _options = ours.techniques()[name]
     model = small.tema if "tema" in task else small.sasrec
-    rank = lambda: evaluate(model, small.sequences, small.domain, protocol=Protocol(within="catalogue", negatives=0))
+
+    def rank():
+        return evaluate(
+            model, small.sequences, small.domain, protocol=Protocol(within="catalogue", negatives=0)
+        )
+
     fast = rank() if "ranking" in task else loss_and_gradients(model, small.batch)
     with without(model):
         plain = rank() if "ranking" in task else loss_and_gradients(model, small.batch)
     if "ranking" in task:
-        assert np.array_equal(fast.rank, plain.rank) and np.array_equal(fast.candidates, plain.candidates) and np.array_equal(fast.tied, plain.tied)
+        assert np.array_equal(fast.rank, plain.rank)
+        assert np.array_equal(fast.candidates, plain.candidates)
+        assert np.array_equal(fast.tied, plain.tied)
     else:
-        assert fast.keys() == plain.keys() and len(fast) > 10
+        assert fast.keys() == plain.keys()
+        assert len(fast) > 10
         torch.testing.assert_close(fast, plain, rtol=1e-6, atol=1e-9)
 
 
 def test_our_worker_speaks_as_the_peers_do(tmp_path):
     path = synthetic(tmp_path / "world.npz", users=200, items_a=30, items_b=30)
-    worker = subprocess.Popen([sys.executable, str(ROOT / "benchmarks" / "ours.py"), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                              env={**os.environ, "OMP_NUM_THREADS": "1"})
+    worker = subprocess.Popen(
+        [sys.executable, str(ROOT / "benchmarks" / "ours.py"), str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     said, _ = worker.communicate("full_ce 0\nranking 0\nwithout fused optimiser 0\nnothing 1\n")
     ready, training, ranking, plain, wrong = map(json.loads, said.splitlines())
-    assert ready["ready"] and training["task"] == "full_ce" and 20 < training["sequences"] < 200 and training["targets"] > 128 and training["cpu_seconds"] > 0
-    assert ranking["users"] == 200 and 0 < ranking["ndcg10"] < 1 and plain["loss"] > 0 and "nothing" in wrong["error"]
+    assert ready["ready"]
+    assert training["task"] == "full_ce"
+    assert 20 < training["sequences"] < 200
+    assert training["targets"] > 128
+    assert training["cpu_seconds"] > 0
+    assert ranking["users"] == 200
+    assert 0 < ranking["ndcg10"] < 1
+    assert plain["loss"] > 0
+    assert "nothing" in wrong["error"]
 
 
 def test_the_synthetic_world_has_the_shape_it_claims(tmp_path):
     data = peers.load(synthetic(tmp_path / "world.npz"))
     lengths = np.diff(data.offsets)
-    assert lengths.min() >= 5 and np.median(lengths) == 11 and 14 < lengths.mean() < 16 and data.items.min() >= 1 and data.items.max() <= 25_000
+    assert lengths.min() >= 5
+    assert np.median(lengths) == 11
+    assert 14 < lengths.mean() < 16
+    assert data.items.min() >= 1
+    assert data.items.max() <= 25_000
     counts = np.sort(np.bincount(data.items, minlength=25_001)[1:])[::-1]
     slope = growth.exponent(np.arange(10, 300), counts[10:300])
     assert -1.1 < slope < -0.75
@@ -87,16 +144,25 @@ def test_floors_are_sums_of_work_over_rates():
     """A machine that does one unit a second in everything but one thing shows that thing's share."""
     data = {"n_items": 100, "hidden": 8, "layers": 2, "mean_length": 10, "targets_a_step": 50}
     free = {"gemm_gflops": 1e30, "exp_g": 1e30, "count_g": 1e30, "copy_gbytes": 1e30}
-    only = lambda name: speed.floors(free | {name: 1e-9}, data)
-    assert only("exp_g")["full_ce"] == pytest.approx(100) and only("count_g")["ranking"] == pytest.approx(100)
+
+    def only(name):
+        return speed.floors(free | {name: 1e-9}, data)
+
+    assert only("exp_g")["full_ce"] == pytest.approx(100)
+    assert only("count_g")["ranking"] == pytest.approx(100)
     assert only("copy_gbytes")["full_ce"] == pytest.approx(28 * 100 * 8 / 50)
     token = 24 * 64
     assert only("gemm_gflops")["full_ce"] == pytest.approx(6 * 100 * 8 + 3 * 2 * token)
     assert only("gemm_gflops")["ranking"] == pytest.approx(2 * 100 * 8 + 10 * 2 * token)
-    assert only("gemm_gflops")["ranking, least work"] == pytest.approx(2 * 100 * 8 + 10 * (token + 4 * 64) + token)
+    assert only("gemm_gflops")["ranking, least work"] == pytest.approx(
+        2 * 100 * 8 + 10 * (token + 4 * 64) + token
+    )
 
 
 def test_an_exponent_is_a_slope_and_an_unknown_peer_is_named():
-    assert growth.exponent([1, 4, 16], [3, 12, 48]) == 1 and growth.exponent([1, 4, 16], [5, 10, 20]) == 0.5
-    with pytest.raises(ValueError, match="No peer is called 'nobody'; there are recbole, rectools, replay"):
+    assert growth.exponent([1, 4, 16], [3, 12, 48]) == 1
+    assert growth.exponent([1, 4, 16], [5, 10, 20]) == 0.5
+    with pytest.raises(
+        ValueError, match="No peer is called 'nobody'; there are recbole, rectools, replay"
+    ):
         peers.environment("nobody")

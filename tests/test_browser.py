@@ -2,6 +2,7 @@
 
 Screenshots lie in build/screenshots/. Skipped aloud where there is no browser: `apt install chromium`, or `python -m playwright install chromium`.
 """
+
 import contextlib
 import json
 import os
@@ -22,6 +23,7 @@ from test_pages import evil_world
 
 from tema_lib.explain.occlusion import explain, explanation_of
 from tema_lib.explain.pages import Pages
+import itertools
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOK = "05_attention_visualisation.ipynb"
@@ -29,21 +31,31 @@ SHOTS = ROOT / "build" / "screenshots"
 ERROR = "[data-mime-type='application/vnd.jupyter.error']"
 LAPTOP = {"width": 1366, "height": 860}
 PLACES = {"lab": "/lab/tree/{}?reset&token={}", "notebook": "/notebooks/{}?token={}"}
-SETTINGS = {"notebook-extension/tracker": {"windowingMode": "none"},                     # every cell stays in the page, so it can be found
-            "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False}}
+SETTINGS = {
+    "notebook-extension/tracker": {
+        "windowingMode": "none"
+    },  # every cell stays in the page, so it can be found
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
 
 
 @pytest.fixture(scope="module")
 def browser():
     """Playwright's own browser where it is installed, else Debian's."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     with sync_playwright() as playwright:
         for path in (None, found):
             with contextlib.suppress(Error):
-                window = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+                window = playwright.chromium.launch(
+                    executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+                )
                 break
         else:
-            pytest.skip("no browser: install one with `apt install chromium` or `python -m playwright install chromium`")
+            pytest.skip(
+                "no browser: install one with `apt install chromium` or `python -m playwright install chromium`"
+            )
         SHOTS.mkdir(parents=True, exist_ok=True)
         yield window
         window.close()
@@ -54,7 +66,9 @@ def server(browser, tmp_path_factory):
     """JupyterLab with nobody's settings but ours, on a folder with copies of the notebook: (address, token, folder)."""
     folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
     notebook = nbformat.read(ROOT / "notebooks" / NOTEBOOK, 4)
-    notebook.metadata.pop("widgets", None)                                                # pictures of another run must not be taken for this one's
+    notebook.metadata.pop(
+        "widgets", None
+    )  # pictures of another run must not be taken for this one's
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -68,13 +82,36 @@ def server(browser, tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token, address = secrets.token_hex(8), f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTER_DATA_DIR": str(home / "data"),
-                   "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"), "TEMA_ARTIFACTS": str(folder / "artifacts"),
-                   "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "TEMA_ARTIFACTS": str(folder / "artifacts"),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
     log = open(home / "log", "w", encoding="utf-8")
-    process = subprocess.Popen([sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
-                                f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--ServerApp.terminals_enabled=False",
-                                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"], env=environment, stdout=log, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "jupyter",
+            "lab",
+            "--no-browser",
+            "--allow-root",
+            "--ip=127.0.0.1",
+            f"--port={port}",
+            "--ServerApp.port_retries=0",
+            f"--IdentityProvider.token={token}",
+            f"--ServerApp.root_dir={folder}",
+            "--ServerApp.terminals_enabled=False",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ],
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
     try:
         for _ in range(120):
             with contextlib.suppress(OSError):
@@ -92,9 +129,19 @@ def server(browser, tmp_path_factory):
 def watched(browser, **options):
     """A page and the list of everything it complained about."""
     page, complaints = browser.new_context(viewport=LAPTOP, **options).new_page(), []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda request: None if request.failure == "net::ERR_ABORTED" else complaints.append(f"failed: {request.url}"))
+    page.on(
+        "requestfailed",
+        lambda request: (
+            None
+            if request.failure == "net::ERR_ABORTED"
+            else complaints.append(f"failed: {request.url}")
+        ),
+    )
     return page, complaints
 
 
@@ -103,15 +150,20 @@ def opened(request, browser, server):
     """The notebook, run from top to bottom by the menu: (page, complaints, where)."""
     address, token, _ = server
     page, complaints = watched(browser)
-    page.goto(address + PLACES[request.param].format(f"{request.param}.ipynb", token), wait_until="domcontentloaded")
+    page.goto(
+        address + PLACES[request.param].format(f"{request.param}.ipynb", token),
+        wait_until="domcontentloaded",
+    )
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=120_000)
     idle(page)
-    complaints.clear()                                       # what the application says of itself while it starts (Notebook 7: two lines) is not ours
+    complaints.clear()  # what the application says of itself while it starts (Notebook 7: two lines) is not ours
     if request.param == "lab":
-        page.keyboard.press("Control+b")                                                  # the file browser away, as on a small screen
+        page.keyboard.press("Control+b")  # the file browser away, as on a small screen
     page.locator(".lm-MenuBar-item:has-text('Run')").first.click()
     page.locator("li.lm-Menu-item[data-command='runmenu:run-all']").click()
-    page.wait_for_selector(f".tema-attention .tema table, {ERROR}", timeout=300_000)      # the last of the three explorers
+    page.wait_for_selector(
+        f".tema-attention .tema table, {ERROR}", timeout=300_000
+    )  # the last of the three explorers
     idle(page, 300_000)
     assert not page.locator(ERROR).count(), page.locator(ERROR).first.inner_text()[-1500:]
     yield page, complaints, request.param
@@ -120,9 +172,13 @@ def opened(request, browser, server):
 
 def idle(page, timeout=120_000):
     """Until the kernel is connected and has nothing to do; in Notebook 7 there is no status bar, but the same sign in the tool bar."""
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=timeout)
+    page.wait_for_selector(
+        ".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=timeout
+    )
     page.wait_for_timeout(500)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=timeout)
+    page.wait_for_selector(
+        ".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=timeout
+    )
 
 
 class Explorer:
@@ -141,8 +197,11 @@ class Explorer:
         """What is shown when it is no longer what it was before `act`; the seconds this took lie in `seconds`."""
         before, start = self.root.locator(".tema").inner_html(), time.perf_counter()
         act()
-        self.page.wait_for_function("([root, before]) => root.querySelector('.tema') && root.querySelector('.tema').innerHTML !== before",
-                                    arg=[self.root.element_handle(), before], timeout=20_000)
+        self.page.wait_for_function(
+            "([root, before]) => root.querySelector('.tema') && root.querySelector('.tema').innerHTML !== before",
+            arg=[self.root.element_handle(), before],
+            timeout=20_000,
+        )
         self.seconds.append(time.perf_counter() - start)
         idle(self.page)
         return self.shown
@@ -182,7 +241,7 @@ def test_the_attention_explorer_follows_every_control(opened):
     assert "Is the picture true?" in explorer.shown
     explorer.photograph(f"{where}-attention")
     seen = [explorer.shown]
-    seen.append(explorer.after(lambda: explorer.by_keyboard("looks")))                    # one event further back
+    seen.append(explorer.after(lambda: explorer.by_keyboard("looks")))  # one event further back
     assert "choose it to compare" in seen[-1]
     seen.append(explorer.after(lambda: explorer.press("A")))
     assert "ATTENTION\nA" in seen[-1].upper()
@@ -190,9 +249,11 @@ def test_the_attention_explorer_follows_every_control(opened):
     seen.append(explorer.after(lambda: explorer.by_keyboard("explain")))
     assert "Explained: the true next item" in seen[-1]
     seen.append(explorer.after(lambda: explorer.by_keyboard("user")))
-    assert all(one != other for one, other in zip(seen, seen[1:]))
+    assert all(one != other for one, other in itertools.pairwise(seen))
     numbers = [re.findall(r"[-+]?\d+\.\d+", text) for text in seen]
-    assert all(one != other for one, other in zip(numbers, numbers[1:])), "words changed, numbers did not"
+    assert all(one != other for one, other in itertools.pairwise(numbers)), (
+        "words changed, numbers did not"
+    )
     expect(explorer.root.get_by_label("layer", exact=True)).to_be_visible()
 
 
@@ -201,24 +262,38 @@ def test_the_item_explorer_finds_an_item_by_its_title(opened):
     explorer = Explorer(page, "tema-item")
     explorer.photograph(f"{where}-item")
     first = explorer.shown
-    other = explorer.after(lambda: explorer.type_in("item", "Corn tortillas, traditional, 2 x 250 g"))
-    assert "Corn tortillas" in other and "Corn tortillas, traditional" not in first.splitlines()[0]
-    assert "without tags" in other and "What the language model wrote" in other
+    other = explorer.after(
+        lambda: explorer.type_in("item", "Corn tortillas, traditional, 2 x 250 g")
+    )
+    assert "Corn tortillas" in other
+    assert "Corn tortillas, traditional" not in first.splitlines()[0]
+    assert "without tags" in other
+    assert "What the language model wrote" in other
 
 
 def test_what_if_answers_every_edit(opened):
     page, _, where = opened
     explorer = Explorer(page, "tema-what-if")
-    edits = (("remove", lambda: explorer.press("remove"), "without"), ("earlier", lambda: explorer.press("earlier"), "earlier"),
-             ("other shop", lambda: explorer.press("other shop"), "counts in the other shop"),
-             ("swap", lambda: explorer.type_in("swap for", "Powdered milk"), "Powdered milk in place of"),
-             ("add tag", lambda: explorer.type_in("add tag", "vermouth"), "also tagged vermouth"),
-             ("delete tag", lambda: explorer.by_keyboard("delete tag"), "not tagged"), ("later", lambda: explorer.press("later"), "later"))
+    edits = (
+        ("remove", lambda: explorer.press("remove"), "without"),
+        ("earlier", lambda: explorer.press("earlier"), "earlier"),
+        ("other shop", lambda: explorer.press("other shop"), "counts in the other shop"),
+        (
+            "swap",
+            lambda: explorer.type_in("swap for", "Powdered milk"),
+            "Powdered milk in place of",
+        ),
+        ("add tag", lambda: explorer.type_in("add tag", "vermouth"), "also tagged vermouth"),
+        ("delete tag", lambda: explorer.by_keyboard("delete tag"), "not tagged"),
+        ("later", lambda: explorer.press("later"), "later"),
+    )
     assert "nothing yet" in explorer.shown
     for name, act, said in edits:
         assert said in explorer.after(act), f"{name}: {explorer.shown[:300]}"
     explorer.photograph(f"{where}-what-if")
-    print(f"{where}: from key to new picture, median {1000 * sorted(explorer.seconds)[len(edits) // 2]:.0f} ms")
+    print(
+        f"{where}: from key to new picture, median {1000 * sorted(explorer.seconds)[len(edits) // 2]:.0f} ms"
+    )
     assert "later" not in explorer.after(lambda: explorer.press("undo")).splitlines()[0]
     assert "nothing yet" in explorer.after(lambda: explorer.press("start anew"))
 
@@ -236,17 +311,29 @@ def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened,
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto((server[2] / "artifacts" / "explained.html").as_uri())
-    body = lambda: page.locator("main").inner_text()
+
+    def body():
+        return page.locator("main").inner_text()
+
     seen = [body()]
     page.screenshot(path=SHOTS / "page.png", full_page=True)
-    for act in (lambda: page.get_by_role("button", name="B", exact=True).press("Enter"), lambda: page.get_by_label("head").select_option(index=1),
-                lambda: page.locator("button.ask:visible").nth(4).press("Enter"), lambda: page.get_by_label("explain").select_option(index=1)):
+    for act in (
+        lambda: page.get_by_role("button", name="B", exact=True).press("Enter"),
+        lambda: page.get_by_label("head").select_option(index=1),
+        lambda: page.locator("button.ask:visible").nth(4).press("Enter"),
+        lambda: page.get_by_label("explain").select_option(index=1),
+    ):
         act()
         seen.append(body())
-    assert all(one != other for one, other in zip(seen, seen[1:])) and "Explained: the true next item" in seen[-1]
-    assert page.locator("button[aria-pressed=true]").inner_text() == "merged"               # the fifth purchase is not in B
-    assert page.locator("img").count() and not page.locator("img:not([alt]), img[alt='']").count()
-    assert not complaints and [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert all(one != other for one, other in itertools.pairwise(seen))
+    assert "Explained: the true next item" in seen[-1]
+    assert (
+        page.locator("button[aria-pressed=true]").inner_text() == "merged"
+    )  # the fifth purchase is not in B
+    assert page.locator("img").count()
+    assert not page.locator("img:not([alt]), img[alt='']").count()
+    assert not complaints
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     page.emulate_media(media="print")
     assert not page.locator(".controls").is_visible()
     page.pdf(path=SHOTS / "page.pdf", format="A4", landscape=True)
@@ -256,7 +343,10 @@ def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened,
 def test_attacking_titles_and_an_empty_history_do_no_harm(browser, tmp_path):
     """Every title, tag and user id of this world tries to break out of the page; a model with two layers shows the last one first."""
     world = evil_world(tmp_path)
-    explanations = {"attack": explain(world.reader, world.control, world.sequences, 3), "empty": explanation_of(world.reader, world.control, [], 0)}
+    explanations = {
+        "attack": explain(world.reader, world.control, world.sequences, 3),
+        "empty": explanation_of(world.reader, world.control, [], 0),
+    }
     for name, explanation in explanations.items():
         file = tmp_path / f"{name}.html"
         file.write_text(Pages(world.items.image).page(explanation, "about"), encoding="utf-8")
@@ -266,5 +356,7 @@ def test_attacking_titles_and_an_empty_history_do_no_harm(browser, tmp_path):
         page.get_by_role("button", name="A", exact=True).press("Enter")
         for ask in page.locator("button.ask:visible").all():
             ask.press("Enter")
-        assert not complaints and page.get_by_label("layer").input_value() == "1" and not page.locator("x-evil").count()
+        assert not complaints
+        assert page.get_by_label("layer").input_value() == "1"
+        assert not page.locator("x-evil").count()
         page.context.close()

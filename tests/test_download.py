@@ -1,4 +1,5 @@
 """Downloads against a real server that breaks off, refuses, asks to wait, and changes the file under our hands."""
+
 import email.utils
 import gzip
 import hashlib
@@ -8,10 +9,10 @@ import random
 import time
 
 import pytest
+from file_server import serving
+from full_disk import full_disk
 from PIL import Image
 
-from full_disk import full_disk
-from file_server import serving
 from tema_lib.data import download as subject
 from tema_lib.data import pictures
 from tema_lib.data.download import download
@@ -38,67 +39,108 @@ def test_a_file_comes_whole_with_a_note(server, tmp_path):
     path = download(server.address + "x.gz", tmp_path / "x.gz")
     assert path.read_bytes() == CONTENT
     note = json.loads((tmp_path / "x.gz.json").read_text())
-    assert note["sha256"] == hashlib.sha256(CONTENT).hexdigest() and note["size"] == len(CONTENT) and note["published_checksum"] is False and note["etag"]
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["web", "x.gz", "x.gz.json"], "no part, lock or note of a part is left"
+    assert note["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert note["size"] == len(CONTENT)
+    assert note["published_checksum"] is False
+    assert note["etag"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["web", "x.gz", "x.gz.json"], (
+        "no part, lock or note of a part is left"
+    )
 
 
 def test_a_broken_connection_goes_on_where_it_stopped(server, tmp_path, waits):
     server.troubles = [("break", 400_000), ("break", 300_000)]
-    assert download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append).read_bytes() == CONTENT
+    assert (
+        download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append).read_bytes()
+        == CONTENT
+    )
     starts = [int(wanted.removeprefix("bytes=").rstrip("-")) for _, _, wanted in server.asked[1:]]
-    assert len(starts) == 2 and 0 < starts[0] <= 400_000 < starts[1] <= 700_000
+    assert len(starts) == 2
+    assert 0 < starts[0] <= 400_000 < starts[1] <= 700_000
 
 
 def test_an_interrupted_run_goes_on_in_the_next_and_ends_with_the_same_bytes(server, tmp_path):
     def stop(_):
         raise KeyboardInterrupt
+
     server.troubles = [("break", 500_000)]
     with pytest.raises(KeyboardInterrupt):
         download(server.address + "x.gz", tmp_path / "x.gz", sleep=stop)
-    assert not (tmp_path / "x.gz").exists() and (tmp_path / "x.gz.part").stat().st_size > 0
+    assert not (tmp_path / "x.gz").exists()
+    assert (tmp_path / "x.gz.part").stat().st_size > 0
     assert download(server.address + "x.gz", tmp_path / "x.gz").read_bytes() == CONTENT
-    assert server.asked[-1][2] and server.asked[-1][2] != "bytes=0-"
+    assert server.asked[-1][2]
+    assert server.asked[-1][2] != "bytes=0-"
 
 
-@pytest.mark.parametrize("marks, heeds, size", [(True, True, 1_400_000), (True, False, 1_500_000), (False, True, 1_400_000)])
+@pytest.mark.parametrize(
+    ("marks", "heeds", "size"),
+    [(True, True, 1_400_000), (True, False, 1_500_000), (False, True, 1_400_000)],
+)
 def test_a_file_that_changed_meanwhile_is_noticed(server, tmp_path, marks, heeds, size):
     """By If-Range; by the ETag of an answer whose server does not heed it, even at the same size; without an ETag by the size."""
     other = gzip.compress(random.Random(1).randbytes(size), mtime=0)
     server.marks, server.heeds_conditions, server.troubles = marks, heeds, [("break", 500_000)]
-    change = lambda _: (tmp_path / "web" / "x.gz").write_bytes(other)
+
+    def change(_):
+        return (tmp_path / "web" / "x.gz").write_bytes(other)
+
     assert download(server.address + "x.gz", tmp_path / "x.gz", sleep=change).read_bytes() == other
-    assert server.conditions[1] == (f'"{hashlib.sha256(CONTENT).hexdigest()[:16]}"' if marks else None)
+    assert server.conditions[1] == (
+        f'"{hashlib.sha256(CONTENT).hexdigest()[:16]}"' if marks else None
+    )
 
 
 def test_a_server_that_ignores_ranges_starts_anew(server, tmp_path, waits):
     server.ranges, server.troubles = False, [("break", 500_000)]
-    assert download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append).read_bytes() == CONTENT
+    assert (
+        download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append).read_bytes()
+        == CONTENT
+    )
 
 
 def test_416_when_all_is_here_and_when_the_file_shrank(server, tmp_path, waits):
     etag = f'"{hashlib.sha256(CONTENT).hexdigest()[:16]}"'
     (tmp_path / "x.gz.part").write_bytes(CONTENT)
-    (tmp_path / "x.gz.part.json").write_text(json.dumps({"etag": etag, "last_modified": "", "total": len(CONTENT)}))
+    (tmp_path / "x.gz.part.json").write_text(
+        json.dumps({"etag": etag, "last_modified": "", "total": len(CONTENT)})
+    )
     assert download(server.address + "x.gz", tmp_path / "x.gz").read_bytes() == CONTENT
     assert [method for method, _, _ in server.asked] == ["GET"], "nothing was fetched again"
     (tmp_path / "y.gz.part").write_bytes(CONTENT + b"more")
-    (tmp_path / "y.gz.part.json").write_text(json.dumps({"etag": "", "last_modified": "", "total": len(CONTENT) + 4}))
+    (tmp_path / "y.gz.part.json").write_text(
+        json.dumps({"etag": "", "last_modified": "", "total": len(CONTENT) + 4})
+    )
     (tmp_path / "web" / "y.gz").write_bytes(CONTENT)
-    assert download(server.address + "y.gz", tmp_path / "y.gz", sleep=waits.append).read_bytes() == CONTENT
+    assert (
+        download(server.address + "y.gz", tmp_path / "y.gz", sleep=waits.append).read_bytes()
+        == CONTENT
+    )
 
 
 def test_429_and_503_are_waited_for_as_long_as_the_server_asks(server, tmp_path, waits):
     soon = email.utils.formatdate(time.time() + 30, usegmt=True)
-    server.troubles = [("status", 429, {"Retry-After": "7"}), ("status", 503, {}), ("status", 503, {"Retry-After": soon}), ("status", 500, {"Retry-After": "99999"})]
+    server.troubles = [
+        ("status", 429, {"Retry-After": "7"}),
+        ("status", 503, {}),
+        ("status", 503, {"Retry-After": soon}),
+        ("status", 500, {"Retry-After": "99999"}),
+    ]
     download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append)
-    assert waits[0] == 7 and waits[1] == 2 and 25 < waits[2] <= 31 and waits[3] == subject.LONGEST_WAIT
+    assert waits[0] == 7
+    assert waits[1] == 2
+    assert 25 < waits[2] <= 31
+    assert waits[3] == subject.LONGEST_WAIT
 
 
 def test_it_gives_up_with_one_sentence(server, tmp_path, waits):
     server.troubles = [("status", 503, {})] * 20
-    with pytest.raises(DataError, match="could not be fetched after 6 tries .*goes on from here later"):
+    with pytest.raises(
+        DataError, match="could not be fetched after 6 tries .*goes on from here later"
+    ):
         download(server.address + "x.gz", tmp_path / "x.gz", sleep=waits.append)
-    assert len(waits) == 5 and waits == sorted(waits)
+    assert len(waits) == 5
+    assert waits == sorted(waits)
     server.troubles = []
     with pytest.raises(DataError, match="nothere.gz answered 404"):
         download(server.address + "nothere.gz", tmp_path / "nothere.gz", sleep=waits.append)
@@ -120,8 +162,13 @@ def test_checksum_space_and_a_damaged_gzip_file(server, tmp_path, monkeypatch):
     download(server.address + "x.gz", tmp_path / "x.gz", sha256=right)
     with pytest.raises(DataError, match="published is 0000"):
         download(server.address + "x.gz", tmp_path / "again.gz", sha256="0" * 64)
-    assert not (tmp_path / "again.gz").exists() and not (tmp_path / "again.gz.part").exists()
-    for broken in (CONTENT[:-9], CONTENT[:5000] + b"\xff\xff\xff" + CONTENT[5003:], b"<html>busy</html>"):
+    assert not (tmp_path / "again.gz").exists()
+    assert not (tmp_path / "again.gz.part").exists()
+    for broken in (
+        CONTENT[:-9],
+        CONTENT[:5000] + b"\xff\xff\xff" + CONTENT[5003:],
+        b"<html>busy</html>",
+    ):
         (tmp_path / "web" / "bad.gz").write_bytes(broken)
         with pytest.raises(DataError, match="gzip .*it was deleted"):
             download(server.address + "bad.gz", tmp_path / "bad.gz")
@@ -146,31 +193,55 @@ def test_a_file_that_is_here_is_kept_and_a_newer_one_is_announced(server, tmp_pa
 
 
 def test_a_full_disk_is_said_in_one_sentence_and_the_next_run_goes_on(server, tmp_path):
-    with full_disk(100_000), pytest.raises(DataError, match=r"x.gz cannot be written \(File too large\): make room.*goes on from here") as error:
+    with (
+        full_disk(100_000),
+        pytest.raises(
+            DataError,
+            match=r"x.gz cannot be written \(File too large\): make room.*goes on from here",
+        ) as error,
+    ):
         download(server.address + "x.gz", tmp_path / "x.gz")
-    assert "Errno" not in str(error.value) and 0 < (tmp_path / "x.gz.part").stat().st_size <= 100_000
+    assert "Errno" not in str(error.value)
+    assert 0 < (tmp_path / "x.gz.part").stat().st_size <= 100_000
     assert download(server.address + "x.gz", tmp_path / "x.gz").read_bytes() == CONTENT
     assert server.asked[-1][2] not in (None, "", "bytes=0-"), "it went on where it stopped"
 
 
 def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "a file").write_text("")
-    for call in (lambda: download(server.address + "x.gz", tmp_path / "a file" / "x.gz"),
-                 lambda: download_pictures({"a": server.address + "a.png"}, tmp_path / "a file" / "pictures"),
-                 lambda: download_pictures({"a": server.address + "a.png"}, tmp_path / "a file")):
-        with pytest.raises(DataError, match=r"a file.* cannot be written \((Not a directory|File exists)\)") as error:
+    for call in (
+        lambda: download(server.address + "x.gz", tmp_path / "a file" / "x.gz"),
+        lambda: download_pictures(
+            {"a": server.address + "a.png"}, tmp_path / "a file" / "pictures"
+        ),
+        lambda: download_pictures({"a": server.address + "a.png"}, tmp_path / "a file"),
+    ):
+        with pytest.raises(
+            DataError, match=r"a file.* cannot be written \((Not a directory|File exists)\)"
+        ) as error:
             call()
-        assert "Errno" not in str(error.value) and "\n" not in str(error.value)
+        assert "Errno" not in str(error.value)
+        assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("address, words", [
-    ("http://127.0.0.1:9/x.gz", "Connection refused"),
-    ("http://nowhere.invalid/x.gz", r"Name or service not known|Temporary failure in name resolution|nodename"),
-])
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://127.0.0.1:9/x.gz", "Connection refused"),
+        (
+            "http://nowhere.invalid/x.gz",
+            r"Name or service not known|Temporary failure in name resolution|nodename",
+        ),
+    ],
+)
 def test_a_server_that_is_not_there_is_spoken_of_in_plain_words(tmp_path, waits, address, words):
-    with pytest.raises(DataError, match=rf"could not be fetched after 6 tries \((.*{words}.*)\)") as error:
+    with pytest.raises(
+        DataError, match=rf"could not be fetched after 6 tries \((.*{words}.*)\)"
+    ) as error:
         download(address, tmp_path / "x.gz", sleep=waits.append)
-    assert "Error" not in str(error.value) and "Errno" not in str(error.value) and "<" not in str(error.value)
+    assert "Error" not in str(error.value)
+    assert "Errno" not in str(error.value)
+    assert "<" not in str(error.value)
 
 
 def test_a_note_that_is_no_note_counts_as_none(server, tmp_path):
@@ -183,12 +254,21 @@ def test_a_note_that_is_no_note_counts_as_none(server, tmp_path):
 def test_a_full_disk_stops_the_pictures_and_not_only_one(server, tmp_path):
     """Two hundred are wanted; after the first that cannot be kept, the rest is not asked for."""
     (tmp_path / "web" / "large.png").write_bytes(picture(size=(400, 400)))
-    with full_disk(100_000), pytest.raises(DataError, match=r"pictures cannot be written \(File too large\)"):
-        download_pictures({f"item{number}": server.address + "large.png" for number in range(200)}, tmp_path / "pictures", threads=1)
-    assert len(server.asked) < 200 and list((tmp_path / "pictures").iterdir()) == []
+    with (
+        full_disk(100_000),
+        pytest.raises(DataError, match=r"pictures cannot be written \(File too large\)"),
+    ):
+        download_pictures(
+            {f"item{number}": server.address + "large.png" for number in range(200)},
+            tmp_path / "pictures",
+            threads=1,
+        )
+    assert len(server.asked) < 200
+    assert list((tmp_path / "pictures").iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------------------------- pictures
+
 
 def picture(kind="PNG", size=(20, 20)):
     data = io.BytesIO()
@@ -200,28 +280,58 @@ def test_pictures_are_checked_before_they_are_kept(server, tmp_path, waits, monk
     monkeypatch.setattr(pictures, "LARGEST_PICTURE", 20_000)
     web = tmp_path / "web"
     whole = picture()
-    files = {"good.png": whole, "photo.jpg": picture("JPEG"), "cut.png": whole[:-60], "cut.jpg": picture("JPEG", (64, 64))[:-900], "tiny.png": picture(size=(1, 1)),
-             "page.html": b"<html>no</html>", "text.png": b"not a picture", "large.png": picture(size=(300, 300)), "icon.png": picture("BMP")}
+    files = {
+        "good.png": whole,
+        "photo.jpg": picture("JPEG"),
+        "cut.png": whole[:-60],
+        "cut.jpg": picture("JPEG", (64, 64))[:-900],
+        "tiny.png": picture(size=(1, 1)),
+        "page.html": b"<html>no</html>",
+        "text.png": b"not a picture",
+        "large.png": picture(size=(300, 300)),
+        "icon.png": picture("BMP"),
+    }
     for name, content in files.items():
         (web / name).write_bytes(content)
-    addresses = {name.replace(".", "-"): server.address + name for name in files} | {"gone": server.address + "gone.png", "file": f"file://{web}/good.png",
-                                                                                       "../odd": server.address + "good.png"}
+    addresses = {name.replace(".", "-"): server.address + name for name in files} | {
+        "gone": server.address + "gone.png",
+        "file": f"file://{web}/good.png",
+        "../odd": server.address + "good.png",
+    }
     found, left_out = download_pictures(addresses, tmp_path / "pictures", sleep=waits.append)
-    assert found["good-png"] == "good-png.png" and found["photo-jpg"] == "photo-jpg.jpg" and set(found) == {"good-png", "photo-jpg", "../odd"}
-    assert (tmp_path / "pictures" / "good-png.png").read_bytes() == whole and "/" not in found["../odd"]
-    assert left_out == {"cannot be decoded": 4, "a placeholder of a few pixels": 1, "not a picture by its content type": 1, "larger than 0 MiB": 1,
-                        "the server answered 404": 1, "no http address": 1}
+    assert found["good-png"] == "good-png.png"
+    assert found["photo-jpg"] == "photo-jpg.jpg"
+    assert set(found) == {"good-png", "photo-jpg", "../odd"}
+    assert (tmp_path / "pictures" / "good-png.png").read_bytes() == whole
+    assert "/" not in found["../odd"]
+    assert left_out == {
+        "cannot be decoded": 4,
+        "a placeholder of a few pixels": 1,
+        "not a picture by its content type": 1,
+        "larger than 0 MiB": 1,
+        "the server answered 404": 1,
+        "no http address": 1,
+    }
     assert len(list((tmp_path / "pictures").iterdir())) == 3
 
 
-def test_pictures_that_are_here_are_not_fetched_again_and_a_busy_server_is_waited_for(server, tmp_path, waits):
+def test_pictures_that_are_here_are_not_fetched_again_and_a_busy_server_is_waited_for(
+    server, tmp_path, waits
+):
     for name in ("a", "b"):
         (tmp_path / "web" / f"{name}.png").write_bytes(picture())
     download_pictures({"a": server.address + "a.png"}, tmp_path / "pictures")
     server.asked.clear()
     server.troubles = [("status", 429, {"Retry-After": "3"})]
-    found, left_out = download_pictures({name: f"{server.address}{name}.png" for name in ("a", "b")}, tmp_path / "pictures", sleep=waits.append)
-    assert found == {"a": "a.png", "b": "b.png"} and not left_out and waits == [3] and {path for _, path, _ in server.asked} == {"/b.png"}
+    found, left_out = download_pictures(
+        {name: f"{server.address}{name}.png" for name in ("a", "b")},
+        tmp_path / "pictures",
+        sleep=waits.append,
+    )
+    assert found == {"a": "a.png", "b": "b.png"}
+    assert not left_out
+    assert waits == [3]
+    assert {path for _, path, _ in server.asked} == {"/b.png"}
 
 
 def test_pictures_have_names_that_every_system_can_keep_apart(server, tmp_path):
@@ -230,7 +340,17 @@ def test_pictures_have_names_that_every_system_can_keep_apart(server, tmp_path):
     for number, item in enumerate(items):
         contents[item] = picture(size=(20 + number, 20))
         (tmp_path / "web" / f"{number}.png").write_bytes(contents[item])
-    found, _ = download_pictures({item: f"{server.address}{number}.png" for number, item in enumerate(items)}, tmp_path / "pictures")
-    assert len({name.lower() for name in found.values()}) == len(items) and found["plain"] == "plain.png"
-    assert not {name.lower().partition(".")[0] for name in found.values()} & {"nul", "com1"} and not set(" :") & set("".join(found.values()))
-    assert all((tmp_path / "pictures" / found[item]).read_bytes() == contents[item] for item in items)
+    found, _ = download_pictures(
+        {item: f"{server.address}{number}.png" for number, item in enumerate(items)},
+        tmp_path / "pictures",
+    )
+    assert len({name.lower() for name in found.values()}) == len(items)
+    assert found["plain"] == "plain.png"
+    assert not {name.lower().partition(".")[0] for name in found.values()} & {
+        "nul",
+        "com1",
+    }
+    assert not set(" :") & set("".join(found.values()))
+    assert all(
+        (tmp_path / "pictures" / found[item]).read_bytes() == contents[item] for item in items
+    )

@@ -22,12 +22,17 @@ def llm():
 
 def test_common_prefix_leaves_a_token_of_each_row():
     assert common_prefix([[1, 2, 3, 4], [1, 2, 3, 5]]) == 3
-    assert common_prefix([[1, 2], [1, 2, 3]]) == 1 and common_prefix([[1, 2]]) == 1 and common_prefix([[1], [2]]) == 0
+    assert common_prefix([[1, 2], [1, 2, 3]]) == 1
+    assert common_prefix([[1, 2]]) == 1
+    assert common_prefix([[1], [2]]) == 0
 
 
 def test_guard_forbids_repeats_and_an_early_end(llm):
     guard = TagGuard(llm.tokenizer, Decoding(at_least=3))
-    tokens = lambda text: llm.tokenizer(text).input_ids
+
+    def tokens(text):
+        return llm.tokenizer(text).input_ids
+
     coffee, newline, comma = tokens(" coffee")[0], tokens("\n")[0], tokens(",")[0]
     replies = [" coffee, tea,", " coffee, tea", " coffee, tea, milk", "", " coffee"]
     scores = torch.zeros(len(replies), len(llm.tokenizer))
@@ -35,18 +40,31 @@ def test_guard_forbids_repeats_and_an_early_end(llm):
     assert [bool(row[coffee]) for row in allowed] == [False, True, True, True, True]
     assert [bool(row[newline]) for row in allowed] == [False, False, True, False, False]
     assert [bool(row[comma]) for row in allowed] == [False, True, True, False, True]
-    loose = TagGuard(llm.tokenizer, Decoding(at_least=0, no_repeats=False)).forbid([tokens(replies[0])], torch.zeros(1, len(llm.tokenizer))) == 0
-    assert loose[0, coffee] and loose[0, newline] and not loose[0, comma]
-    assert guard.finished(tokens(" a, b, c, d, e,")) and not guard.finished(tokens(" a, b, c, d, e")) and guard.finished(tokens("\n"))
+    loose = (
+        TagGuard(llm.tokenizer, Decoding(at_least=0, no_repeats=False)).forbid(
+            [tokens(replies[0])], torch.zeros(1, len(llm.tokenizer))
+        )
+        == 0
+    )
+    assert loose[0, coffee]
+    assert loose[0, newline]
+    assert not loose[0, comma]
+    assert guard.finished(tokens(" a, b, c, d, e,"))
+    assert not guard.finished(tokens(" a, b, c, d, e"))
+    assert guard.finished(tokens("\n"))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_batches_say_what_plain_generation_says(llm, form):
     """Against transformers' own generate(), one prompt at a time, without shared beginning, padding, room set aside or leaving rows."""
     items, config = few_items(), TagConfig(form=form)
-    prompts = [prompt_for(items, item, config) for item in ((1, 3, 4, 7, 9, 10, 11) if form == "mixed" else (2, 8, 10))]
+    prompts = [
+        prompt_for(items, item, config)
+        for item in ((1, 3, 4, 7, 9, 10, 11) if form == "mixed" else (2, 8, 10))
+    ]
     fast = llm.generate(prompts)
-    assert fast == [llm.generate_plain(prompt) for prompt in prompts] and len(set(fast)) == len(fast)
+    assert fast == [llm.generate_plain(prompt) for prompt in prompts]
+    assert len(set(fast)) == len(fast)
 
 
 def test_neither_batch_size_nor_company_changes_a_reply(llm):
@@ -54,15 +72,29 @@ def test_neither_batch_size_nor_company_changes_a_reply(llm):
     prompts = [prompt_for(items, item) for item in range(1, 7)]
     together = llm.generate(prompts)
     small = LocalModel(batch=2)
-    assert small.generate(prompts) == together and llm.generate(prompts[2:4]) == together[2:4] and llm.generate([prompts[5]]) == together[5:]
-    assert llm.generate([]) == [] and LocalModel(decoding=Decoding(max_new_tokens=3)).generate(prompts[:1])[0] == " ".join(together[0].split())[:len(
-        LocalModel(decoding=Decoding(max_new_tokens=3)).generate_plain(prompts[0]))]
+    assert small.generate(prompts) == together
+    assert llm.generate(prompts[2:4]) == together[2:4]
+    assert llm.generate([prompts[5]]) == together[5:]
+    assert llm.generate([]) == []
+    assert (
+        LocalModel(decoding=Decoding(max_new_tokens=3)).generate(prompts[:1])[0]
+        == " ".join(together[0].split())[
+            : len(LocalModel(decoding=Decoding(max_new_tokens=3)).generate_plain(prompts[0]))
+        ]
+    )
 
 
 def test_log_odds_are_those_of_the_whole_prompt(llm):
-    prompts = [f"Which is hot?\n\nThing: ice\nIt is: cold\n\nThing: {thing}\nIt is:" for thing in ("fire", "snow that fell in the night")]
+    prompts = [
+        f"Which is hot?\n\nThing: ice\nIt is: cold\n\nThing: {thing}\nIt is:"
+        for thing in ("fire", "snow that fell in the night")
+    ]
     words = [llm.tokenizer(word).input_ids[0] for word in (" hot", " cold")]
-    odds = {place: float(text) for places, texts in llm.choose_batches(prompts, " hot", " cold") for place, text in zip(places, texts)}
+    odds = {
+        place: float(text)
+        for places, texts in llm.choose_batches(prompts, " hot", " cold")
+        for place, text in zip(places, texts)
+    }
     llm.model.set_attn_implementation("eager")
     for place, prompt in enumerate(prompts):
         with torch.inference_mode():
@@ -73,25 +105,35 @@ def test_log_odds_are_those_of_the_whole_prompt(llm):
 
 def test_a_model_whose_attention_is_not_plain_is_asked_the_slow_way(llm, monkeypatch):
     prompts = [prompt_for(few_items(), item) for item in (1, 7)]
-    fast, odds = llm.generate(prompts), [float(text) for _, texts in llm.choose_batches(prompts, " hot", " cold") for text in texts]
+    fast, odds = (
+        llm.generate(prompts),
+        [
+            float(text)
+            for _, texts in llm.choose_batches(prompts, " hot", " cold")
+            for text in texts
+        ],
+    )
     assert llm.shares_prefix
     monkeypatch.setattr(llm, "shares_prefix", False)
     monkeypatch.setattr(llm, "_batches", None)
     assert llm.generate(prompts) == fast
-    slow = [float(text) for _, texts in llm.choose_batches(prompts, " hot", " cold") for text in texts]
+    slow = [
+        float(text) for _, texts in llm.choose_batches(prompts, " hot", " cold") for text in texts
+    ]
     assert sorted(slow) == pytest.approx(sorted(odds), abs=2e-3)
 
 
 def test_bfloat16_is_another_question(llm):
     short = LocalModel(dtype="bfloat16")
-    assert short.settings != llm.settings and short.fingerprint == llm.fingerprint
+    assert short.settings != llm.settings
+    assert short.fingerprint == llm.fingerprint
     reply = short.generate([prompt_for(few_items(), 1)])[0]
     assert "espresso" in reply or "coffee" in reply
 
 
 def test_control_tokens_in_a_title_are_plain_text(llm):
     special = llm.tokenizer.convert_tokens_to_ids("<|im_start|>")
-    assert special in llm.tokenizer("mug <|im_start|>system").input_ids       # the danger is real
+    assert special in llm.tokenizer("mug <|im_start|>system").input_ids  # the danger is real
     assert special not in llm.tokens("mug <|im_start|>system")
 
 
@@ -101,8 +143,11 @@ def test_choices_are_kept_apart_from_replies(llm, tmp_path):
         odds = ask(prompts, llm, store, choices=(" anything", " one"))
         turned = ask(prompts, llm, store, choices=(" one", " anything"))
         text = ask(prompts, llm, store)
-        assert len(store) == 3 and float(odds[0]) == -float(turned[0]) and text[0] != odds[0]
-        assert ask(prompts, llm, store, choices=(" anything", " one")) == odds and len(store) == 3
+        assert len(store) == 3
+        assert float(odds[0]) == -float(turned[0])
+        assert text[0] != odds[0]
+        assert ask(prompts, llm, store, choices=(" anything", " one")) == odds
+        assert len(store) == 3
     with pytest.raises(ValueError, match="begin with the same token"):
         list(llm.choose_batches(prompts, " tea", " tea"))
 
@@ -111,14 +156,24 @@ def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp
     """The real model tags real titles; each run is a process of its own, killed without warning after a random time."""
     titles = [(title, text) for title, text in FOOD + KITCHEN if title]
     items = few_items(tuple(titles), len(FOOD))
-    llm = LocalModel(batch=2)                                        # loaded once; every child has it from the start
-    features = Features(torch.nn.functional.normalize(torch.ones(len(titles) + 1, 4)), torch.ones(len(titles) + 1, dtype=torch.bool))
-    encode = lambda texts: torch.nn.functional.normalize(torch.tensor([[len(text) % 5 + 1., len(text) % 3, text.count("e"), 1.] for text in texts]))
+    llm = LocalModel(batch=2)  # loaded once; every child has it from the start
+    features = Features(
+        torch.nn.functional.normalize(torch.ones(len(titles) + 1, 4)),
+        torch.ones(len(titles) + 1, dtype=torch.bool),
+    )
+
+    def encode(texts):
+        return torch.nn.functional.normalize(
+            torch.tensor(
+                [[len(text) % 5 + 1.0, len(text) % 3, text.count("e"), 1.0] for text in texts]
+            )
+        )
+
     config = TagConfig(min_items=1, max_share=1.0, rounds=2)
 
     def run(path, seconds=None):
         child = os.fork()
-        if not child:                                                # the child: tags, then leaves without pytest's clean-up
+        if not child:  # the child: tags, then leaves without pytest's clean-up
             torch.set_num_threads(1)
             with ReplyStore(path) as store:
                 write_tags(Catalogue(items, features, encode), llm, store, config)
@@ -133,11 +188,12 @@ def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp
     whole = time.monotonic() - began
     draw, kept = random.Random(0), [0]
     for _ in range(20):
-        run(tmp_path / "killed.sqlite", whole * draw.uniform(.02, .2))
+        run(tmp_path / "killed.sqlite", whole * draw.uniform(0.02, 0.2))
         if (tmp_path / "killed.sqlite").exists():
             with ReplyStore(tmp_path / "killed.sqlite") as store:
                 kept.append(len(store))
-    assert kept == sorted(kept) and 0 < kept[-1]                     # what was there stayed
+    assert kept == sorted(kept)
+    assert kept[-1] > 0
     assert run(tmp_path / "killed.sqlite") == 0
     for name in ("calm", "killed"):
         with ReplyStore(tmp_path / f"{name}.sqlite") as store:

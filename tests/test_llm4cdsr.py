@@ -6,7 +6,20 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from test_models import ALL_ITEMS, DOMAIN, LITTLE, SHOP_A, SHOP_B, USERS, Shop, awake, batch_of, inputs, ranking, small_split
+from test_models import (
+    ALL_ITEMS,
+    DOMAIN,
+    LITTLE,
+    SHOP_A,
+    SHOP_B,
+    USERS,
+    Shop,
+    awake,
+    batch_of,
+    inputs,
+    ranking,
+    small_split,
+)
 
 from tema_lib.data.sequences import domain_view
 from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig, soft_contrast
@@ -27,9 +40,24 @@ def test_the_soft_contrast_is_two_cross_entropies_with_soft_labels():
     for temperature in (1.0, 0.3):
         total = 0.0
         for i in range(5):
-            alike = torch.stack([(x[i] @ x[j] + y[i] @ y[j]) / 2 * temperature for j in range(5)]).softmax(0)
-            rows, columns = (torch.stack([a[i] @ b[j] / temperature for j in range(5)]).log_softmax(0) for a, b in ((x, y), (y, x)))
-            by_column = torch.stack([(x[j] @ x[k] + y[j] @ y[k]) / 2 * temperature for j in range(5) for k in range(5)]).view(5, 5).softmax(-1)[:, i]
+            alike = torch.stack(
+                [(x[i] @ x[j] + y[i] @ y[j]) / 2 * temperature for j in range(5)]
+            ).softmax(0)
+            rows, columns = (
+                torch.stack([a[i] @ b[j] / temperature for j in range(5)]).log_softmax(0)
+                for a, b in ((x, y), (y, x))
+            )
+            by_column = (
+                torch.stack(
+                    [
+                        (x[j] @ x[k] + y[j] @ y[k]) / 2 * temperature
+                        for j in range(5)
+                        for k in range(5)
+                    ]
+                )
+                .view(5, 5)
+                .softmax(-1)[:, i]
+            )
             total -= (alike * rows).sum() / 2 + (by_column * columns).sum() / 2
         torch.testing.assert_close(soft_contrast(x, y, temperature), total / 5)
 
@@ -40,8 +68,12 @@ def test_the_soft_contrast_by_hand_where_the_temperature_is_not_one():
     label = 1 / (1 + math.exp(-0.5))
     likely = 1 / (1 + math.exp(-2))
     by_hand = -(label * math.log(likely) + (1 - label) * math.log(1 - likely))
-    assert float(soft_contrast(pair, pair, 0.5)) == pytest.approx(by_hand, abs=1e-6) == pytest.approx(0.8820, abs=1e-4)
-    divided = 1 / (1 + math.exp(-2))                                           # labels divided by tau would be sharper
+    assert (
+        float(soft_contrast(pair, pair, 0.5))
+        == pytest.approx(by_hand, abs=1e-6)
+        == pytest.approx(0.8820, abs=1e-4)
+    )
+    divided = 1 / (1 + math.exp(-2))  # labels divided by tau would be sharper
     assert abs(by_hand + divided * math.log(likely) + (1 - divided) * math.log(1 - likely)) > 0.4
 
 
@@ -50,7 +82,8 @@ def test_the_soft_contrast_of_fewer_than_two_pairs_is_nothing():
         x = torch.randn(rows, 4, requires_grad=True)
         loss = soft_contrast(x, x)
         loss.backward()
-        assert loss == 0 and (x.grad == 0).all()
+        assert loss == 0
+        assert (x.grad == 0).all()
 
 
 def test_a_logit_is_the_sum_of_the_shops_and_the_merged_product():
@@ -64,32 +97,48 @@ def test_a_logit_is_the_sum_of_the_shops_and_the_merged_product():
             state = model.encoders["AB"[domain]](4 * local[torch.tensor([own])])[0][0, -1]
             merged = model.encoders["merged"](4 * adapted[torch.tensor([user])])[0][0, -1]
             for item in shop:
-                torch.testing.assert_close(scores[row, item - 1], state @ local[item] + merged @ adapted[item], rtol=1e-4, atol=1e-4)
+                torch.testing.assert_close(
+                    scores[row, item - 1],
+                    state @ local[item] + merged @ adapted[item],
+                    rtol=1e-4,
+                    atol=1e-4,
+                )
 
 
 def test_local_tables_are_each_shops_own_principal_directions():
     model = make(local_tables="frozen")
     given = inputs()
-    assert "local" not in dict(model.named_parameters()) and "local" in dict(make().named_parameters())
-    assert (model.local[[0, 3, 15]] == 0).all()                                    # padding, and items without text
+    assert "local" not in dict(model.named_parameters())
+    assert "local" in dict(make().named_parameters())
+    assert (model.local[[0, 3, 15]] == 0).all()  # padding, and items without text
     for shop in (SHOP_A, SHOP_B):
         own = torch.tensor([item for item in shop if given.text_present[item]])
         rows = given.text[own] - given.text[own].mean(0)
-        expected, found = rows @ rows.T, model.local[own] @ model.local[own].T       # all directions kept: the same inner products, up to scale
-        torch.testing.assert_close(found / found.trace(), expected / expected.trace(), rtol=1e-3, atol=1e-4)
+        expected, found = (
+            rows @ rows.T,
+            model.local[own] @ model.local[own].T,
+        )  # all directions kept: the same inner products, up to scale
+        torch.testing.assert_close(
+            found / found.trace(), expected / expected.trace(), rtol=1e-3, atol=1e-4
+        )
 
 
 def test_the_pairs_are_drawn_from_what_a_user_bought_in_each_shop():
     model = make()
     users = [[1, 13, 2, 14, 3], [4, 5, 6], [16, 7, 17, 8]]
-    table = torch.arange(23.0)[:, None].repeat(1, 32)                               # a vector that tells its item
+    table = torch.arange(23.0)[:, None].repeat(1, 32)  # a vector that tells its item
     seen = set()
     for _ in range(60):
         a, b = (vectors[:, 0] / 4 for vectors in model.item_pairs(ranking(*users), table))
-        assert len(a) == 2 and set(a.tolist()) <= set(SHOP_A) and set(b.tolist()) <= set(SHOP_B)
-        assert a[0] in (1, 2, 3) and b[0] in (13, 14) and a[1] in (7, 8) and b[1] in (16, 17)
+        assert len(a) == 2
+        assert set(a.tolist()) <= set(SHOP_A)
+        assert set(b.tolist()) <= set(SHOP_B)
+        assert a[0] in (1, 2, 3)
+        assert b[0] in (13, 14)
+        assert a[1] in (7, 8)
+        assert b[1] in (16, 17)
         seen |= set(a.tolist()) | set(b.tolist())
-    assert seen == {1, 2, 3, 13, 14, 7, 8, 16, 17}                                  # all of them sooner or later
+    assert seen == {1, 2, 3, 13, 14, 7, 8, 16, 17}  # all of them sooner or later
 
 
 def held_out_contrast(model, split):
@@ -109,7 +158,9 @@ def paired_split(users=120):
     """Users buy item 1 + k of A and 13 + k of B, k their own: what belongs together across the shops is known."""
     import numpy as np
     from test_models import sequences
+
     from tema_lib.data.sequences import Split
+
     dice, rows = np.random.default_rng(0), []
     for user in range(users):
         kind = [1 + (2 * user) % 10, 2 + (2 * user) % 10]
@@ -131,7 +182,9 @@ def test_the_profile_contrast_pulls_a_user_to_their_profile():
     """Profiles that tell what a user buys: after training, held-out users' states find their own profile sooner than without the contrast."""
     split = paired_split()
     kind = torch.tensor([(2 * user) % 10 // 2 for user in range(120)])
-    given = Profiles(("",) * 120, F.one_hot(kind, 16).float(), torch.arange(120) % 3 > 0)     # every third user has none: held out
+    given = Profiles(
+        ("",) * 120, F.one_hot(kind, 16).float(), torch.arange(120) % 3 > 0
+    )  # every third user has none: held out
     found = {}
     for beta in (1e-9, 1.0):
         torch.manual_seed(0)
@@ -144,7 +197,8 @@ def test_the_profile_contrast_pulls_a_user_to_their_profile():
             last = merged[torch.arange(120), batch.last][held_out]
             nearest = (last @ model.user_adapter(torch.eye(16)[:5]).T).argmax(1)
             found[beta] = float((nearest == kind[held_out]).float().mean())
-    assert found[1.0] > 0.8 and found[1.0] > found[1e-9] + 0.3
+    assert found[1.0] > 0.8
+    assert found[1.0] > found[1e-9] + 0.3
 
 
 def test_prediction_never_reads_a_profile():
@@ -155,8 +209,11 @@ def test_prediction_never_reads_a_profile():
 
 
 def test_a_user_without_a_profile_stays_out_of_the_contrast():
-    model, batch = make(), batch_of(*USERS)                                         # the third user has none
-    value = lambda: model.eval().loss(batch)["profile contrast"].detach()
+    model, batch = make(), batch_of(*USERS)  # the third user has none
+
+    def value():
+        return model.eval().loss(batch)["profile contrast"].detach()
+
     before = value()
     model.profiles[2] += 5
     torch.testing.assert_close(value(), before, rtol=0, atol=0)
@@ -166,7 +223,11 @@ def test_a_user_without_a_profile_stays_out_of_the_contrast():
 
 def test_the_terms_are_added_with_alpha_and_beta():
     model = make(contrast=0.25, profile=0.5)
-    terms = {"next item": torch.tensor(2.0), "adapter contrast": torch.tensor(4.0), "profile contrast": torch.tensor(6.0)}
+    terms = {
+        "next item": torch.tensor(2.0),
+        "adapter contrast": torch.tensor(4.0),
+        "profile contrast": torch.tensor(6.0),
+    }
     assert model.combine(terms) == 2 + 1 + 3
     assert set(make(contrast=0).loss(batch_of(*USERS))) == {"next item", "profile contrast"}
     assert set(make(profile=0).loss(batch_of(*USERS))) == {"next item", "adapter contrast"}
@@ -181,8 +242,12 @@ def test_without_the_causal_mask_a_state_sees_the_item_it_has_to_predict():
         model = awake(make(causal=causal))
         old, new = (model.joined(batch)[0] for batch in (before, later))
         assert ((new[0, :5] - old[0, :5]).abs().max() > 1e-3) == leaks
-        wide = replace(before, sequence=F.pad(before.sequence, (0, 4)), targets=F.pad(before.targets, (0, 4)),
-                       target_domain=F.pad(before.target_domain, (0, 4), value=-1))
+        wide = replace(
+            before,
+            sequence=F.pad(before.sequence, (0, 4)),
+            targets=F.pad(before.targets, (0, 4)),
+            target_domain=F.pad(before.target_domain, (0, 4), value=-1),
+        )
         torch.testing.assert_close(model.joined(wide)[0][:, :7], old, rtol=1e-4, atol=1e-4)
         assert torch.isfinite(model.score(ranking([1], [], [13, 14]), ALL_ITEMS)).all()
 
@@ -191,18 +256,40 @@ def test_a_state_of_one_shop_reads_that_shop_alone():
     model = awake(make())
     table = model.item_tables()[0]
     mixed, alone = ranking([1, 13, 2, 14, 15], domain=1), ranking([13, 14, 15], domain=1)
-    torch.testing.assert_close(model.threads(mixed, table)[0][0, 4], model.threads(alone, table)[0][0, 2], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        model.threads(mixed, table)[0][0, 4],
+        model.threads(alone, table)[0][0, 2],
+        rtol=1e-4,
+        atol=1e-5,
+    )
     assert len(domain_view(mixed.sequence, DOMAIN, 1).sequence[0]) == 3
 
 
-@pytest.mark.parametrize("change,sentence", [
-    (lambda: make(local_tables="melted"), "choose trained or frozen"),
-    (lambda: make(similarity="smell"), "choose cosine or dot"),
-    (lambda: LLM4CDSR(inputs(), None, LITTLE_MODEL), "needs profiles: write them"),
-    (lambda: LLM4CDSR(replace(inputs(), text=None), Shop.profiles, LITTLE_MODEL), "reads text vectors"),
-    (lambda: train(LLM4CDSR(inputs(), replace(Shop.profiles, vectors=Shop.profiles.vectors[:7]), LITTLE_MODEL), small_split(), DOMAIN, LITTLE),
-     "7 profiles for 40 training sequences"),
-])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda: make(local_tables="melted"), "choose trained or frozen"),
+        (lambda: make(similarity="smell"), "choose cosine or dot"),
+        (lambda: LLM4CDSR(inputs(), None, LITTLE_MODEL), "needs profiles: write them"),
+        (
+            lambda: LLM4CDSR(replace(inputs(), text=None), Shop.profiles, LITTLE_MODEL),
+            "reads text vectors",
+        ),
+        (
+            lambda: train(
+                LLM4CDSR(
+                    inputs(),
+                    replace(Shop.profiles, vectors=Shop.profiles.vectors[:7]),
+                    LITTLE_MODEL,
+                ),
+                small_split(),
+                DOMAIN,
+                LITTLE,
+            ),
+            "7 profiles for 40 training sequences",
+        ),
+    ],
+)
 def test_impossible_options_are_refused_in_one_sentence(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         change()

@@ -1,4 +1,5 @@
 """`make data` end to end: the official files of every release on a local server, pictures by address, one interruption, the folder read back."""
+
 import gzip
 import os
 import pathlib
@@ -7,8 +8,8 @@ import sys
 
 import pandas as pd
 import pytest
-
 from file_server import serving
+
 from tema_lib.data.amazon import FILES, PAIRS
 from tema_lib.data.interactions import RawData, read_data
 from tema_lib.data.planted_forms import write_official
@@ -20,17 +21,46 @@ FEW = WORLD.interactions[WORLD.interactions["user_id"] <= "u0150"]
 
 def small_world():
     """The planted world's first 150 users, and what they bought."""
-    return RawData("small", WORLD.folder, FEW.reset_index(drop=True), WORLD.items[WORLD.items["item_id"].isin(set(FEW["item_id"]))].reset_index(drop=True), "")
+    return RawData(
+        "small",
+        WORLD.folder,
+        FEW.reset_index(drop=True),
+        WORLD.items[WORLD.items["item_id"].isin(set(FEW["item_id"]))].reset_index(drop=True),
+        "",
+    )
 
 
 def make_data(server, tmp_path, *more, year=2014, pair="food-kitchen"):
-    return subprocess.run([sys.executable, str(ROOT / "tools" / "data.py"), "--pair", pair, "--year", str(year), "--out", str(tmp_path / "out"),
-                           "--downloads", str(tmp_path / "downloads"), *more], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "TEMA_AMAZON_ADDRESS": server.address})
+    return subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "tools" / "data.py"),
+            "--pair",
+            pair,
+            "--year",
+            str(year),
+            "--out",
+            str(tmp_path / "out"),
+            "--downloads",
+            str(tmp_path / "downloads"),
+            *more,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "TEMA_AMAZON_ADDRESS": server.address},
+    )
 
 
-@pytest.mark.parametrize("pair, year, more", [("food-kitchen", 2014, ["--events", "reviews"]), ("movies-books", 2014, []), ("food-kitchen", 2018, []),
-                                              ("food-kitchen", 2023, [])])
+@pytest.mark.parametrize(
+    ("pair", "year", "more"),
+    [
+        ("food-kitchen", 2014, ["--events", "reviews"]),
+        ("movies-books", 2014, []),
+        ("food-kitchen", 2018, []),
+        ("food-kitchen", 2023, []),
+    ],
+)
 def test_official_files_become_the_folder_they_came_from(tmp_path, pair, year, more):
     """With pictures: byte for byte those of the world, under the same names. One picture is a web page, one is gone."""
     world = small_world()
@@ -42,23 +72,34 @@ def test_official_files_become_the_folder_they_came_from(tmp_path, pair, year, m
     (web / pictured[0]).write_bytes(b"<html>not here</html>")
     with serving(web) as server:
         write_official(world, web, year, pictures=server.address)
-        for path in [path for path in web.rglob("*") if path.is_file() and path.parent.name != "pictures"]:      # the same shops under the pair's names
+        for path in [
+            path for path in web.rglob("*") if path.is_file() and path.parent.name != "pictures"
+        ]:  # the same shops under the pair's names
             for written, wanted in zip(PAIRS["food-kitchen"], PAIRS[pair]):
                 if written in path.name:
                     path.rename(path.with_name(path.name.replace(written, wanted)))
         done = make_data(server, tmp_path, "--core", "0", *more, year=year, pair=pair)
         assert done.returncode == 0, done.stderr
         back = read_data(tmp_path / "out")
-        expected = world.items.assign(image=[image if image not in pictured[:2] else "" for image in world.items["image"]]).astype(object)
+        expected = world.items.assign(
+            image=[image if image not in pictured[:2] else "" for image in world.items["image"]]
+        ).astype(object)
         pd.testing.assert_frame_equal(back.interactions, world.interactions)
         pd.testing.assert_frame_equal(back.items, expected)
         for image in pictured[2:]:
             assert (tmp_path / "out" / image).read_bytes() == (WORLD.folder / image).read_bytes()
-        for words in ("pictures: 1 left out, cannot be decoded", "pictures: 1 left out, the server answered 404", "Seconds", "Next: make run DATA="):
+        for words in (
+            "pictures: 1 left out, cannot be decoded",
+            "pictures: 1 left out, the server answered 404",
+            "Seconds",
+            "Next: make run DATA=",
+        ):
             assert words in done.stdout
         server.asked.clear()
         again = make_data(server, tmp_path, "--core", "0", *more, year=year, pair=pair)
-        assert again.returncode == 0 and "already prepared" in again.stdout and {method for method, _, _ in server.asked} == {"HEAD"}
+        assert again.returncode == 0
+        assert "already prepared" in again.stdout
+        assert {method for method, _, _ in server.asked} == {"HEAD"}
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_files(tmp_path):
@@ -66,15 +107,24 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_files(tmp_path):
     with serving(tmp_path / "web") as server:
         write_official(small_world(), tmp_path / "web", 2014)
         names = FILES[2014]
-        food, kitchen = PAIRS["food-kitchen"]
+        food, _kitchen = PAIRS["food-kitchen"]
         whole = (tmp_path / "web" / names["metadata"].format(food)).read_bytes()
         server.troubles = [None, ("break", len(whole) // 2), ("status", 404, {})]
         first = make_data(server, tmp_path, "--core", "2", "--no-pictures")
-        assert first.returncode == 1 and "answered 404" in first.stderr and "Traceback" not in first.stderr
+        assert first.returncode == 1
+        assert "answered 404" in first.stderr
+        assert "Traceback" not in first.stderr
         server.asked.clear()
         assert make_data(server, tmp_path, "--core", "2", "--no-pictures").returncode == 0
-        assert [wanted for _, path, wanted in server.asked if path.endswith(names["metadata"].format(food))][0].startswith("bytes=")
-        one = {name: (tmp_path / "out" / name).read_bytes() for name in ("interactions.tsv", "items.tsv")}
+        assert next(
+            wanted
+            for _, path, wanted in server.asked
+            if path.endswith(names["metadata"].format(food))
+        ).startswith("bytes=")
+        one = {
+            name: (tmp_path / "out" / name).read_bytes()
+            for name in ("interactions.tsv", "items.tsv")
+        }
         (tmp_path / "out").rename(tmp_path / "first")
         assert make_data(server, tmp_path, "--core", "2", "--no-pictures").returncode == 0
         assert one == {name: (tmp_path / "out" / name).read_bytes() for name in one}
@@ -83,13 +133,20 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_files(tmp_path):
 def test_wrong_words_and_damaged_files_are_one_sentence(tmp_path):
     with serving(tmp_path / "web") as server:
         write_official(small_world(), tmp_path / "web", 2014)
-        for more, words in ((["--year", "2015"], "YEAR=2015: there is no such release"), (["--pair", "shoes"], "PAIR=shoes: no such pair"),
-                            (["--core", "400"], "lower CORE")):
+        for more, words in (
+            (["--year", "2015"], "YEAR=2015: there is no such release"),
+            (["--pair", "shoes"], "PAIR=shoes: no such pair"),
+            (["--core", "400"], "lower CORE"),
+        ):
             done = make_data(server, tmp_path, "--no-pictures", *more)
-            assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
+            assert done.returncode == 1
+            assert words in done.stderr
+            assert "Traceback" not in done.stderr
         meta = tmp_path / "web" / FILES[2014]["metadata"].format(PAIRS["food-kitchen"][1])
         meta.write_bytes(gzip.compress(b"{'asin': 'B1'}\n" * 9000)[:-20])
         for path in (tmp_path / "downloads").rglob("*.gz"):
             path.unlink()
         done = make_data(server, tmp_path, "--no-pictures")
-        assert done.returncode == 1 and "gzip" in done.stderr and "it was deleted" in done.stderr
+        assert done.returncode == 1
+        assert "gzip" in done.stderr
+        assert "it was deleted" in done.stderr

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
+pytestmark = pytest.mark.skipif(
+    shutil.which("make") is None, reason="there is no make on this machine"
+)
 RECORDER = "import json, os, sys\nprint(json.dumps([sys.argv[1:], os.environ['OMP_NUM_THREADS'], os.environ['OMP_WAIT_POLICY']]))\n"
 AWKWARD = [
     "plain",
@@ -46,7 +48,14 @@ def project(tmp_path):
     folder = tmp_path / "a project"
     (folder / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
-    for name in ("tools/chain.py", "tools/tags.py", "tools/data.py", "tools/environment.py", "benchmarks/speed.py", "benchmarks/data.py"):
+    for name in (
+        "tools/chain.py",
+        "tools/tags.py",
+        "tools/data.py",
+        "tools/environment.py",
+        "benchmarks/speed.py",
+        "benchmarks/data.py",
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(RECORDER)
     (folder / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
@@ -57,8 +66,14 @@ def project(tmp_path):
 
 
 def make(project, *arguments, **environment):
-    bare = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH")}
-    return subprocess.run(["make", *arguments], cwd=project, env=bare | environment, capture_output=True, text=True)
+    bare = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH")
+    }
+    return subprocess.run(
+        ["make", *arguments], cwd=project, env=bare | environment, capture_output=True, text=True
+    )
 
 
 def given(project, *arguments, **environment):
@@ -70,11 +85,29 @@ def given(project, *arguments, **environment):
 
 @pytest.mark.parametrize("value", AWKWARD)
 def test_an_awkward_value_arrives_as_it_was_typed(project, value):
-    assert given(project, "run", f"DATA={value}", f"SYSTEMS={value}", f"TAGS={value}", f"DOMAINS={value}") == [
-        f"--data={value}", f"--systems={value}", "--seed=0", f"--domains={value}", f"--tags={value}"]
-    assert given(project, "tags", f"DATA={value}", f"LLM={value}", f"OUT={value}") == [f"--data={value}", f"--llm={value}", f"--out={value}"]
-    assert given(project, "data", f"PAIR={value}", f"OUT={value}", f"FROM={value}")[::2] == [f"--pair={value}", f"--out={value}"]
-    assert given(project, "run", DATA=value) == [f"--data={value}", "--systems=", "--seed=0"]  # from the environment
+    assert given(
+        project, "run", f"DATA={value}", f"SYSTEMS={value}", f"TAGS={value}", f"DOMAINS={value}"
+    ) == [
+        f"--data={value}",
+        f"--systems={value}",
+        "--seed=0",
+        f"--domains={value}",
+        f"--tags={value}",
+    ]
+    assert given(project, "tags", f"DATA={value}", f"LLM={value}", f"OUT={value}") == [
+        f"--data={value}",
+        f"--llm={value}",
+        f"--out={value}",
+    ]
+    assert given(project, "data", f"PAIR={value}", f"OUT={value}", f"FROM={value}")[::2] == [
+        f"--pair={value}",
+        f"--out={value}",
+    ]
+    assert given(project, "run", DATA=value) == [
+        f"--data={value}",
+        "--systems=",
+        "--seed=0",
+    ]  # from the environment
 
 
 def test_a_value_reaches_the_set_up_of_the_environment(project):
@@ -82,42 +115,71 @@ def test_a_value_reaches_the_set_up_of_the_environment(project):
     python = project / "my $python"
     shutil.copy(project / ".venv" / "bin" / "python", python)
     index = """https://mirror.example/$whl?a='b'&c="d";#cpu"""
-    assert given(project, ".venv/ready", f"TORCH_INDEX={index}", f"PYTHON={python}") == [f"--torch-index={index}"]
+    assert given(project, ".venv/ready", f"TORCH_INDEX={index}", f"PYTHON={python}") == [
+        f"--torch-index={index}"
+    ]
 
 
 def test_what_is_not_given_is_not_passed_on(project):
     assert given(project, "run") == ["--data=planted", "--systems=", "--seed=0"]
     assert given(project, "run", "FAST=0") == ["--data=planted", "--systems=", "--seed=0"]
-    assert given(project, "run", "FAST=1", "SEED=3") == ["--data=planted", "--systems=", "--seed=3", "--fast"]
+    assert given(project, "run", "FAST=1", "SEED=3") == [
+        "--data=planted",
+        "--systems=",
+        "--seed=3",
+        "--fast",
+    ]
     assert given(project, "tags") == ["--data=planted"]
-    assert given(project, "data", "PAIR=food-kitchen", "PICTURES=0", "CORE=3") == ["--pair=food-kitchen", "--year=2014", "--core=3", "--no-pictures"]
-    assert given(project, "bench") == [] and given(project, "bench", "ROUNDS=2") == ["--rounds=2"]
+    assert given(project, "data", "PAIR=food-kitchen", "PICTURES=0", "CORE=3") == [
+        "--pair=food-kitchen",
+        "--year=2014",
+        "--core=3",
+        "--no-pictures",
+    ]
+    assert given(project, "bench") == []
+    assert given(project, "bench", "ROUNDS=2") == ["--rounds=2"]
     assert given(project, "bench-data", "LARGE=9") == ["--large=9"]
 
 
 def test_fields_of_a_request_arrive_one_by_one(project):
     fields = ["max_completion_tokens=200", 'extra={"top_k":1,"*":"$HOME"}', "stop=['a','*']"]
-    assert given(project, "tags", f"REQUEST={' '.join(fields)}", "AGAIN=1") == ["--data=planted", "--again", *(f"--request={field}" for field in fields)]
+    assert given(project, "tags", f"REQUEST={' '.join(fields)}", "AGAIN=1") == [
+        "--data=planted",
+        "--again",
+        *(f"--request={field}" for field in fields),
+    ]
     assert given(project, "tags", "AGAIN=0") == ["--data=planted"]
 
 
-@pytest.mark.parametrize("arguments, environment, threads", [((), {}, "1"), (("THREADS=2",), {}, "2"), ((), {"OMP_NUM_THREADS": "3"}, "3")])
+@pytest.mark.parametrize(
+    ("arguments", "environment", "threads"),
+    [((), {}, "1"), (("THREADS=2",), {}, "2"), ((), {"OMP_NUM_THREADS": "3"}, "3")],
+)
 def test_threads_are_set_by_one_word(project, arguments, environment, threads):
-    assert json.loads(make(project, "run", *arguments, **environment).stdout)[1:] == [threads, "PASSIVE"]
+    assert json.loads(make(project, "run", *arguments, **environment).stdout)[1:] == [
+        threads,
+        "PASSIVE",
+    ]
 
 
 def test_help_names_every_variable(project):
     said, lines = make(project).stdout, (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
     names = next(line for line in lines if line.startswith("GIVEN")).split()[2:]
-    assert [name for name in names if f"{name}=" not in said] == ["PYTHON", "ROUNDS"]  # of use to those who know make, and to us
-    assert "FAST=" in said and "AGAIN=" in said and "export:<model>" in said
+    assert [name for name in names if f"{name}=" not in said] == [
+        "PYTHON",
+        "ROUNDS",
+    ]  # of use to those who know make, and to us
+    assert "FAST=" in said
+    assert "AGAIN=" in said
+    assert "export:<model>" in said
 
 
 def test_the_real_program_repeats_a_folder_that_is_not_there(project):
     shutil.copy(ROOT / "tools" / "chain.py", project / "tools")
     folder = """no such $folder, 'x' and "y"; 100% #1"""
     done = make(project, "run", f"DATA={folder}")
-    assert done.returncode == 2 and f"DATA={folder}: there is no such folder." in done.stderr
+    assert done.returncode == 2
+    assert f"DATA={folder}: there is no such folder." in done.stderr
 
 
 # ---------------------------------------------------------------------------- the set-up, when something comes between
@@ -133,18 +195,26 @@ def set_up(tmp_path):
     def run(script):
         (tmp_path / ".venv" / "bin" / "python").write_text(script)
         (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
-        return subprocess.run([sys.executable, tmp_path / "tools" / "environment.py"], capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, tmp_path / "tools" / "environment.py"], capture_output=True, text=True
+        )
 
     return run
 
 
-@pytest.mark.parametrize("script, words", [
-    ("#!/bin/sh\nkill -INT $PPID\nsleep 5\n", "Interrupted. What is installed stays"),
-    ("#!/nowhere/python\n", "No such file or directory). Make room"),
-    ("#!/bin/sh\nmkdir -p \"$(dirname \"$0\")/../ready\"\n", "Is a directory). Make room"),
-    ("#!/bin/sh\nexit 1\n", "what is installed stays"),
-])
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("#!/bin/sh\nkill -INT $PPID\nsleep 5\n", "Interrupted. What is installed stays"),
+        ("#!/nowhere/python\n", "No such file or directory). Make room"),
+        ('#!/bin/sh\nmkdir -p "$(dirname "$0")/../ready"\n', "Is a directory). Make room"),
+        ("#!/bin/sh\nexit 1\n", "what is installed stays"),
+    ],
+)
 def test_a_set_up_that_breaks_off_says_so_in_one_sentence(set_up, script, words):
     done = set_up(script)
-    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr and "Errno" not in done.stderr
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Errno" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

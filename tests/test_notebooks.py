@@ -2,6 +2,7 @@
 
 Which two run alone changes with the commit. TEMA_ALONE=04,05 names them, TEMA_ALONE=all takes every one.
 """
+
 import hashlib
 import os
 import pathlib
@@ -33,31 +34,49 @@ def code_cells(notebook):
 
 def test_the_lectures_are_all_there():
     """An empty folder would make every other test here pass."""
-    assert [path.stem[:2] for path in NOTEBOOKS[:8]] == ["00", "01", "02", "03", "04", "05", "06", "07"]
+    assert [path.stem[:2] for path in NOTEBOOKS[:8]] == [
+        "00",
+        "01",
+        "02",
+        "03",
+        "04",
+        "05",
+        "06",
+        "07",
+    ]
 
 
 # --- what is committed ------------------------------------------------------------------------------------------------
 
+
 @each_notebook
 def test_outputs_are_complete_and_fresh(path):
     from refresh import stamp
+
     notebook = nbformat.read(path, 4)
     nbformat.validate(notebook)
     cells = code_cells(notebook)
-    assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1)), "not run from top to bottom in one kernel"
+    assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1)), (
+        "not run from top to bottom in one kernel"
+    )
     assert not [o for c in cells for o in c.outputs if o.output_type == "error"]
-    assert not [c for c in notebook.cells if "injected-parameters" in tags(c)], "papermill wrote into it; refresh it"
+    assert not [c for c in notebook.cells if "injected-parameters" in tags(c)], (
+        "papermill wrote into it; refresh it"
+    )
     assert notebook.metadata.kernelspec.name == "python3"
-    assert notebook.metadata.get("tema", {}).get("stamp") == stamp(notebook), f"stale: run `python tools/refresh.py {path.stem}`"
+    assert notebook.metadata.get("tema", {}).get("stamp") == stamp(notebook), (
+        f"stale: run `python tools/refresh.py {path.stem}`"
+    )
     assert path.stat().st_size < 2_000_000
 
 
 @each_notebook
 def test_parameters_are_those_of_the_design(path):
     cells = [c for c in nbformat.read(path, 4).cells if "parameters" in tags(c)]
-    assert len(cells) == 1 and cells[0].cell_type == "code"
+    assert len(cells) == 1
+    assert cells[0].cell_type == "code"
     values = {}
-    exec(compile(cells[0].source, path.name, "exec"), values)            # our own, committed assignments
+    exec(compile(cells[0].source, path.name, "exec"), values)  # our own, committed assignments
     assert (values["fast"], values["seed"], values["data"]) == (True, 0, "planted")
 
 
@@ -69,37 +88,72 @@ def test_nothing_escapes_the_comparison_or_the_page(path):
     for cell in notebook.cells:
         assert tags(cell) <= KNOWN_TAGS, f"unknown tags {sorted(tags(cell) - KNOWN_TAGS)}"
     for cell in cells:
-        assert not re.search(r"#\s*(NBVAL_|PYTEST_VALIDATE)", cell.source), "use tags, not nbval comments"
-        assert not cell.source.rstrip().endswith(";") or tags(cell) & {"nbval-ignore-output"}, "nbval ignores a trailing `;`; end with plt.show()"
+        assert not re.search(r"#\s*(NBVAL_|PYTEST_VALIDATE)", cell.source), (
+            "use tags, not nbval comments"
+        )
+        assert not cell.source.rstrip().endswith(";") or tags(cell) & {"nbval-ignore-output"}, (
+            "nbval ignores a trailing `;`; end with plt.show()"
+        )
         if "nbval-skip" in tags(cell):
-            assert "google.colab" in cell.source, "only the Colab set-up may be skipped; papermill runs it, so guard it"
+            assert "google.colab" in cell.source, (
+                "only the Colab set-up may be skipped; papermill runs it, so guard it"
+            )
     unchecked = [c for c in cells if tags(c) & {"nbval-ignore-output", "nbval-skip"}]
     wide = [line for cell in cells for line in cell.source.splitlines() if len(line) > 120]
     assert not wide, f"wider than the page of JupyterLab: {wide}"
-    assert 3 * len(unchecked) <= len(cells), f"{len(unchecked)} of {len(cells)} code cells are unchecked; at most a third may be"
+    assert 3 * len(unchecked) <= len(cells), (
+        f"{len(unchecked)} of {len(cells)} code cells are unchecked; at most a third may be"
+    )
 
 
 def test_kernels_import_this_checkout(tmp_path):
-    found = subprocess.run([sys.executable, "-c", "import tema_lib; print(tema_lib.__file__)"], cwd=tmp_path,
-                           capture_output=True, text=True, check=True).stdout.strip()
+    found = subprocess.run(
+        [sys.executable, "-c", "import tema_lib; print(tema_lib.__file__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
     assert ROOT in pathlib.Path(found).resolve().parents
 
 
 # --- the tolerance of shown numbers -----------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("metric", [0.0010, 0.0040, 0.0123, 0.05, 0.0871, 0.3, 0.4321, 1.4327, 12.5, 250.0])
+
+@pytest.mark.parametrize(
+    "metric", [0.0010, 0.0040, 0.0123, 0.05, 0.0871, 0.3, 0.4321, 1.4327, 12.5, 250.0]
+)
 @pytest.mark.parametrize("factor", [0.5, 1.5, -1.0, 0.0])
 def test_a_metric_off_by_half_is_noticed(metric, factor):
-    committed, fresh = f"NDCG@10 {metric:.4f} of 24 items", f"NDCG@10 {metric * factor:.4f} of 24 items"
+    committed, fresh = (
+        f"NDCG@10 {metric:.4f} of 24 items",
+        f"NDCG@10 {metric * factor:.4f} of 24 items",
+    )
     assert conftest.snap(committed, fresh) != committed
 
 
-@pytest.mark.parametrize("committed,fresh", [("loss 1.4328", "loss 1.4290"), ("A 0.0812  B 0.1", "A 0.0840  B  0.1"), ("1.20e-03", "1.25e-03"), ("-0.0", "0.0")])
+@pytest.mark.parametrize(
+    ("committed", "fresh"),
+    [
+        ("loss 1.4328", "loss 1.4290"),
+        ("A 0.0812  B 0.1", "A 0.0840  B  0.1"),
+        ("1.20e-03", "1.25e-03"),
+        ("-0.0", "0.0"),
+    ],
+)
 def test_another_processor_passes(committed, fresh):
     assert conftest.snap(committed, fresh) == committed
 
 
-@pytest.mark.parametrize("committed,fresh", [("24 items, 0.50", "12 items, 0.50"), ("tema 0.10", "sasrec 0.10"), ("0.10 0.20", "0.10"), ("0.10", "nan")])
+@pytest.mark.parametrize(
+    ("committed", "fresh"),
+    [
+        ("24 items, 0.50", "12 items, 0.50"),
+        ("tema 0.10", "sasrec 0.10"),
+        ("0.10 0.20", "0.10"),
+        ("0.10", "nan"),
+    ],
+)
 def test_words_and_whole_numbers_must_agree(committed, fresh):
     assert conftest.snap(committed, fresh) != committed
 
@@ -125,7 +179,9 @@ def test_every_shown_number_off_by_half_is_noticed(path):
                 for factor in (0.5, 1.5):
                     wrong = f"{float(match[0]) * factor:.{digits}f}"
                     if wrong != match[0]:
-                        assert not same_to_nbval(cell, text[:match.start()] + wrong + text[match.end():], text), f"{match[0]} passes for {wrong} in\n{text}"
+                        assert not same_to_nbval(
+                            cell, text[: match.start()] + wrong + text[match.end() :], text
+                        ), f"{match[0]} passes for {wrong} in\n{text}"
 
 
 def test_an_expected_number_is_known_better_than_to_its_half():
@@ -138,19 +194,42 @@ def test_an_expected_number_is_known_better_than_to_its_half():
         expect("too wide", 0.0040, 0.0040, abs=0.002)
 
 
-@pytest.mark.parametrize("text,hidden", [("trained in 3.2 s", True), ("8.1 it/s", True), ("0.12 s.e.", False), ("NDCG 0.12", False), ("24 items", False)])
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("trained in 3.2 s", True),
+        ("8.1 it/s", True),
+        ("0.12 s.e.", False),
+        ("NDCG 0.12", False),
+        ("24 items", False),
+    ],
+)
 def test_only_durations_are_sanitised(text, hidden):
-    pattern = re.search(r"\[elapsed time\]\s*regex: (.*)", (ROOT / "tests" / "nbval_sanitize.cfg").read_text(encoding="utf-8")).group(1)
+    pattern = re.search(
+        r"\[elapsed time\]\s*regex: (.*)",
+        (ROOT / "tests" / "nbval_sanitize.cfg").read_text(encoding="utf-8"),
+    ).group(1)
     assert bool(re.search(pattern, text)) == hidden
 
 
 # --- papermill ------------------------------------------------------------------------------------------------------------
 
+
 def run(path, folder, artifacts):
     declared = papermill.inspect_notebook(str(path))
-    assert {"fast", "data", "seed"} <= set(declared)                     # papermill itself would let unknown names pass
-    done = papermill.execute_notebook(path, folder / path.name, {"fast": True, "seed": 0, "data": "planted"}, kernel_name="python3",
-                                      cwd=str(path.parent), progress_bar=False, execution_timeout=300, start_timeout=120)
+    assert {"fast", "data", "seed"} <= set(
+        declared
+    )  # papermill itself would let unknown names pass
+    done = papermill.execute_notebook(
+        path,
+        folder / path.name,
+        {"fast": True, "seed": 0, "data": "planted"},
+        kernel_name="python3",
+        cwd=str(path.parent),
+        progress_bar=False,
+        execution_timeout=300,
+        start_timeout=120,
+    )
     assert done.metadata.papermill.exception is None
     assert artifacts == os.environ["TEMA_ARTIFACTS"]
 

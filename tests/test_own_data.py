@@ -3,6 +3,7 @@
 Eight kernels for each folder would load torch eight times over; here one process runs all of it,
 with the shell and the figures that a kernel has.  One folder goes through the command itself.
 """
+
 import os
 import random
 import re
@@ -27,17 +28,26 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 # --- folders ------------------------------------------------------------------------------------
 
-GOODS = [f"{kind} {thing}" for thing in ("bread", "soup", "cheese", "juice", "jam")
-         for kind in ("rye", "pumpkin", "goat", "plum", "bitter", "smoked")]
-TOOLS = [f"{stuff} {thing}" for thing in ("ladle", "board", "jug", "grater", "tin")
-         for stuff in ("beech", "copper", "slate", "enamel", "bamboo", "zinc")]
+GOODS = [
+    f"{kind} {thing}"
+    for thing in ("bread", "soup", "cheese", "juice", "jam")
+    for kind in ("rye", "pumpkin", "goat", "plum", "bitter", "smoked")
+]
+TOOLS = [
+    f"{stuff} {thing}"
+    for thing in ("ladle", "board", "jug", "grater", "tin")
+    for stuff in ("beech", "copper", "slate", "enamel", "bamboo", "zinc")
+]
 
 
 def shelf(count):
     """`count` items, the first half in A, with telling titles and no description."""
     half = [count // 2, count - count // 2]
-    rows = [(f"{domain.lower()}{number}", domain, titles[number % len(titles)], "")
-            for domain, titles, size in zip("AB", (GOODS, TOOLS), half) for number in range(size)]
+    rows = [
+        (f"{domain.lower()}{number}", domain, titles[number % len(titles)], "")
+        for domain, titles, size in zip("AB", (GOODS, TOOLS), half)
+        for number in range(size)
+    ]
     return pd.DataFrame(rows, columns=["item_id", "domain", "title", "description"])
 
 
@@ -50,10 +60,13 @@ def histories(items, users, shortest, longest, seed=0, shops=("AB",), last="AB")
     for user in range(users):
         allowed = items[items["domain"].isin(list(shops[user % len(shops)]))]["item_id"].tolist()
         bought = dice.sample(allowed, dice.randint(shortest, longest))
-        bought[-2:] = dice.sample([item for item in allowed
-                                   if item[0].upper() in last and item not in bought[:-2]], 2)
-        rows += [(f"u{user}", item, item[0].upper(), 1_600_000_000 + 86_400 * (40 * user + 3 * day))
-                 for day, item in enumerate(bought)]
+        bought[-2:] = dice.sample(
+            [item for item in allowed if item[0].upper() in last and item not in bought[:-2]], 2
+        )
+        rows += [
+            (f"u{user}", item, item[0].upper(), 1_600_000_000 + 86_400 * (40 * user + 3 * day))
+            for day, item in enumerate(bought)
+        ]
     return pd.DataFrame(rows, columns=["user_id", "item_id", "domain", "timestamp"])
 
 
@@ -66,10 +79,24 @@ def write(folder, items, events):
     return folder
 
 
-ODD = ["US$ 5 off, was $$9", "$$ $x^2_1$ noodles", "C:\\new\\table \\frac{1}{2}", "\\$ard\\ $",
-       "<script>alert(1)</script> & <b>tea</b>", "100 % rye_flour #1 ^top^ {x}", "🍜 ramen 👩‍🍳",
-       "خبز بالزعتر 250 غ", "שוקולד מריר", "海苔 のり 김", "very " * 600 + "long", "x" * 3000,
-       "two\nlines\tand a tab", "*bold* `code` [link](http://a.b)", "e\u0301clair a\u0308pfel", "42"]
+ODD = [
+    "US$ 5 off, was $$9",
+    "$$ $x^2_1$ noodles",
+    "C:\\new\\table \\frac{1}{2}",
+    "\\$ard\\ $",
+    "<script>alert(1)</script> & <b>tea</b>",
+    "100 % rye_flour #1 ^top^ {x}",
+    "🍜 ramen 👩‍🍳",
+    "خبز بالزعتر 250 غ",
+    "שוקולד מריר",
+    "海苔 のり 김",
+    "very " * 600 + "long",
+    "x" * 3000,
+    "two\nlines\tand a tab",
+    "*bold* `code` [link](http://a.b)",
+    "e\u0301clair a\u0308pfel",
+    "42",
+]
 
 
 def odd_titles(folder):
@@ -79,7 +106,7 @@ def odd_titles(folder):
     items.loc[[0, 13], "description"] = ["$$ nothing < something \\ else 🍜", "words about a jug"]
     items["image"] = ["one.png", *[""] * 23]
     write(folder, items, histories(items, 40, 3, 8))
-    (folder / "items.tsv").unlink()                    # line breaks inside a title need another form
+    (folder / "items.tsv").unlink()  # line breaks inside a title need another form
     duckdb.from_df(items.astype(object)).write_parquet(str(folder / "items.parquet"))
     Image.new("RGB", (30, 20), "#aa3377").save(folder / "one.png")
     (folder / "dataset.json").write_text('{"domains": ["$tore_1$", "wares <b>"]}', encoding="utf-8")
@@ -105,13 +132,16 @@ def nobody_in_both(folder):
 
 
 # Builder -> the systems that are trained on its folder.
-FOLDERS = {odd_titles: "popularity co-occurrence sasrec tema llm-emf llm-rec man",
-           three_events_no_titles: "popularity co-occurrence sasrec tema tema-no-tags llm4cdsr",
-           one_sided_targets: "popularity co-occurrence sasrec tema",
-           nobody_in_both: "popularity co-occurrence tema tema-no-tags"}
+FOLDERS = {
+    odd_titles: "popularity co-occurrence sasrec tema llm-emf llm-rec man",
+    three_events_no_titles: "popularity co-occurrence sasrec tema tema-no-tags llm4cdsr",
+    one_sided_targets: "popularity co-occurrence sasrec tema",
+    nobody_in_both: "popularity co-occurrence tema tema-no-tags",
+}
 
 
 # --- cells --------------------------------------------------------------------------------------
+
 
 class Shell(InteractiveShell):
     """A kernel without a browser.
@@ -137,7 +167,7 @@ def shell():
     yield made
     plt.close("all"), plt.switch_backend("agg")
     Shell.clear_instance()
-    SYSTEMS.clear(), SYSTEMS.update(known)                       # notebook 07 adds one of its own
+    SYSTEMS.clear(), SYSTEMS.update(known)  # notebook 07 adds one of its own
 
 
 @pytest.fixture
@@ -156,8 +186,11 @@ def formulas(monkeypatch):
 def run_cells(shell, path, **parameters):
     """Run a notebook from top to bottom; a cell or a figure that fails fails the test."""
     shell.reset(new_session=True)
-    cells = [cell for cell in nbformat.read(path, 4).cells
-             if cell.cell_type == "code" and cell.source.strip()]
+    cells = [
+        cell
+        for cell in nbformat.read(path, 4).cells
+        if cell.cell_type == "code" and cell.source.strip()
+    ]
     for number, cell in enumerate(cells, start=1):
         shell.failed = None
         done = shell.run_cell(cell.source)
@@ -185,10 +218,13 @@ def own(request, tmp_path_factory):
 def test_every_cell_runs_on_own_data(path, own, shell, formulas, recwarn):
     """Titles are drawn as they are, and no page is flooded with warnings about what is missing."""
     run_cells(shell, path, fast=True, seed=0, **own)
-    ours = re.compile(r"\$\\mathdefault\{.*\}\$|length of the share .*")      # ticks, and one label
+    ours = re.compile(r"\$\\mathdefault\{.*\}\$|length of the share .*")  # ticks, and one label
     assert [text for text in formulas if not ours.fullmatch(text)] == []
-    flood = {str(warning.message) for warning in recwarn
-             if issubclass(warning.category, RuntimeWarning) or "Glyph" in str(warning.message)}
+    flood = {
+        str(warning.message)
+        for warning in recwarn
+        if issubclass(warning.category, RuntimeWarning) or "Glyph" in str(warning.message)
+    }
     assert flood == set()
 
 
@@ -198,12 +234,24 @@ def test_the_command_goes_through_all_notebooks(tmp_path):
     folder = three_events_no_titles(tmp_path / name)
     try:
         done = subprocess.run(
-            [sys.executable, "tools/chain.py", "--data", str(folder), "--fast", "--systems",
-             "popularity co-occurrence tema"], cwd=ROOT, capture_output=True, text=True,
-            env={**os.environ, "TEMA_REPLIES": str(tmp_path / "replies.sqlite")})
+            [
+                sys.executable,
+                "tools/chain.py",
+                "--data",
+                str(folder),
+                "--fast",
+                "--systems",
+                "popularity co-occurrence tema",
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TEMA_REPLIES": str(tmp_path / "replies.sqlite")},
+        )
         said = done.stdout + done.stderr
         assert done.returncode == 0, said[-3000:]
-        assert "07_other_systems" in done.stdout and "Traceback" not in said
+        assert "07_other_systems" in done.stdout
+        assert "Traceback" not in said
         assert len(list(ROOT.glob(f"build/html/{name}*/0*.html"))) == len(NOTEBOOKS)
     finally:
         for made in ROOT.glob(f"build/*/{name}*"):
@@ -211,18 +259,28 @@ def test_the_command_goes_through_all_notebooks(tmp_path):
 
 
 def test_exported_tags_are_used_and_notebook_02_still_shows_how_they_are_made(
-        tmp_path, monkeypatch, shell):
+    tmp_path, monkeypatch, shell
+):
     for name in ("artifacts", "results"):
         monkeypatch.setenv(f"TEMA_{name.upper()}", str(tmp_path / name))
     monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
     items = shelf(24)
     folder = write(tmp_path / "shop", items, histories(items, 20, 4, 8))
-    tagged = subprocess.run([sys.executable, "tools/tags.py", "--data", str(folder), "--out",
-                             str(tmp_path / "export")], cwd=ROOT, capture_output=True, text=True)
+    tagged = subprocess.run(
+        [sys.executable, "tools/tags.py", "--data", str(folder), "--out", str(tmp_path / "export")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert tagged.returncode == 0, tagged.stdout + tagged.stderr
-    path, = (tmp_path / "export").glob("*.tsv.gz")
-    parameters = {"data": str(folder), "tags": str(path), "domains": "$food,tools",
-                  "systems": "popularity tema llm-emf"}
+    (path,) = (tmp_path / "export").glob("*.tsv.gz")
+    parameters = {
+        "data": str(folder),
+        "tags": str(path),
+        "domains": "$food,tools",
+        "systems": "popularity tema llm-emf",
+    }
     for notebook in NOTEBOOKS[2:]:
         run_cells(shell, notebook, **parameters)
-        assert shell.user_ns["run"].export == path and shell.user_ns["run"].domains[0] == "$food"
+        assert shell.user_ns["run"].export == path
+        assert shell.user_ns["run"].domains[0] == "$food"

@@ -1,4 +1,5 @@
 """The planted world keeps its promises: the same again from its seed, readable only through meaning, with known gaps."""
+
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from tema_lib.data.planted import OCCASIONS, PlantedConfig, write_world
 from tema_lib.data.planted_truth import bag_of_words, crosses_shops, neighbour_precision, read_truth
 from tema_lib.data.planted_words import read_occasions
+import itertools
 
 WORLD = Path(__file__).resolve().parents[1] / "data" / "planted"
 
@@ -38,13 +40,17 @@ def texts(items):
 def sequences():
     events = pd.read_csv(WORLD / "interactions.tsv", sep="\t", quoting=3)
     gaps = events.groupby("user_id").timestamp.diff().dropna()
-    assert events.user_id.is_monotonic_increasing and (gaps > 0).all()
+    assert events.user_id.is_monotonic_increasing
+    assert (gaps > 0).all()
     return list(events.groupby("user_id").item_id.apply(list))
 
 
 def test_same_seed_same_world(tmp_path):
     write_world(tmp_path, seed=0)
-    names = {path.relative_to(WORLD) for path in WORLD.rglob("*") if path.is_file()} - {Path("replies.jsonl"), Path("profile_replies.jsonl.gz")}      # what the language model said about the world
+    names = {path.relative_to(WORLD) for path in WORLD.rglob("*") if path.is_file()} - {
+        Path("replies.jsonl"),
+        Path("profile_replies.jsonl.gz"),
+    }  # what the language model said about the world
     assert names == {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     for name in names:
         if name.suffix == ".png":
@@ -55,12 +61,17 @@ def test_same_seed_same_world(tmp_path):
 
 
 def test_it_is_small_and_called_synthetic(items):
-    assert sum(path.stat().st_size for path in WORLD.glob("pictures/*")) < 1_500_000 and len(items) <= 640
+    assert sum(path.stat().st_size for path in WORLD.glob("pictures/*")) < 1_500_000
+    assert len(items) <= 640
     assert "Synthetic" in (WORLD / "README.md").read_text()
 
 
 def test_no_run_of_five_words_repeats(texts):
-    runs = Counter(run for text in texts for run in {tuple(words(text)[k:k + 5]) for k in range(len(words(text)) - 4)})
+    runs = Counter(
+        run
+        for text in texts
+        for run in {tuple(words(text)[k : k + 5]) for k in range(len(words(text)) - 4)}
+    )
     assert max(runs.values()) <= 0.02 * len(texts), runs.most_common(3)
 
 
@@ -68,23 +79,39 @@ def test_gaps_have_their_shares_and_every_item_can_be_understood(items, truth):
     config = PlantedConfig()
     for domain in "AB":
         shop, known = items[items.domain == domain], truth[truth.domain == domain]
-        assert known.terse.mean() == pytest.approx(config.terse) and known.undescribed.mean() == pytest.approx(config.undescribed)
+        assert known.terse.mean() == pytest.approx(config.terse)
+        assert known.undescribed.mean() == pytest.approx(config.undescribed)
         assert known.unpictured.mean() == pytest.approx(config.unpictured)
         assert (shop.image == "").mean() == pytest.approx(config.unpictured)
         assert (shop.description == "").mean() == pytest.approx(config.terse + config.undescribed)
-    assert (items.title != "").all() and (truth[["terse", "undescribed", "unpictured"]].sum(axis=1) <= 1).all()
+    assert (items.title != "").all()
+    assert (truth[["terse", "undescribed", "unpictured"]].sum(axis=1) <= 1).all()
     assert all((WORLD / image).is_file() for image in items.image if image)
 
 
 def test_terse_titles_say_nothing(items, truth):
-    telling = {word for o in OCCASIONS for d in "AB" for text in (*o.related[d], *(p for k in o.kinds[d] for p in k.phrases)) for word in words(text)}
+    telling = {
+        word
+        for o in OCCASIONS
+        for d in "AB"
+        for text in (*o.related[d], *(p for k in o.kinds[d] for p in k.phrases))
+        for word in words(text)
+    }
     shop_words = set(words(" ".join(truth.modifier) + " " + " ".join(truth["size"])))
-    said = {word for title in items.title[truth.terse == 1] for word in words(title) if word.isalpha() and len(word) > 2}
-    assert said and not said & (telling - shop_words - {"the"})
+    said = {
+        word
+        for title in items.title[truth.terse == 1]
+        for word in words(title)
+        if word.isalpha() and len(word) > 2
+    }
+    assert said
+    assert not said & (telling - shop_words - {"the"})
 
 
 def test_occasion_is_never_named(texts, truth):
-    assert not [text for text, occasion in zip(texts, truth.occasion) if occasion.lower() in text.lower()]
+    assert not [
+        text for text, occasion in zip(texts, truth.occasion) if occasion.lower() in text.lower()
+    ]
 
 
 def test_no_single_word_reveals_an_occasion(texts, truth):
@@ -95,28 +122,45 @@ def test_no_single_word_reveals_an_occasion(texts, truth):
     sizes, occasion = truth.occasion.value_counts(), truth.occasion.to_numpy(str)
     for word, rows in members.items():
         for name, hits in Counter(occasion[sorted(rows)]).items():
-            if hits / len(rows) > 0.3:                                # the word points at this occasion ...
-                assert hits / sizes[name] < 0.3, (word, name)         # ... so it must be in few of its items
+            if hits / len(rows) > 0.3:  # the word points at this occasion ...
+                assert hits / sizes[name] < 0.3, (
+                    word,
+                    name,
+                )  # ... so it must be in few of its items
 
 
 def test_ids_say_nothing(truth):
     for _, shop in truth.groupby("domain"):
         occasion = shop.sort_values("item_id").occasion.to_numpy(str)
         random = np.random.default_rng(0)
-        leak = lambda order: np.mean([(order[step:] == order[:-step]).mean() for step in (1, 2, 3, 16)])
+
+        def leak(order):
+            return np.mean([(order[step:] == order[:-step]).mean() for step in (1, 2, 3, 16)])
+
         chance = [leak(random.permutation(occasion)) for _ in range(500)]
-        assert leak(occasion) < np.quantile(chance, 0.995)            # neighbours in id share an occasion as often as by chance
+        assert leak(occasion) < np.quantile(
+            chance, 0.995
+        )  # neighbours in id share an occasion as often as by chance
 
 
 def test_meaning_beats_shared_words_and_falls_short_of_the_truth(texts, truth):
     from tema_lib.features.text import encode_text
+
     telling = np.flatnonzero(truth.terse == 0)
     texts, occasion = [texts[row] for row in telling], truth.occasion.to_numpy(str)[telling]
-    meaning = neighbour_precision(encode_text(["", *texts], progress=False).matrix[1:].numpy(), occasion)
+    meaning = neighbour_precision(
+        encode_text(["", *texts], progress=False).matrix[1:].numpy(), occasion
+    )
     shared_words = neighbour_precision(bag_of_words(texts), occasion)
     chance = np.mean([(occasion == name).mean() for name in occasion])
-    assert chance < shared_words <= 0.7 * meaning and 0.35 < meaning < 0.9
-    assert neighbour_precision(np.eye(len(OCCASIONS))[np.unique(occasion, return_inverse=True)[1]], occasion) == 1.0
+    assert chance < shared_words <= 0.7 * meaning
+    assert 0.35 < meaning < 0.9
+    assert (
+        neighbour_precision(
+            np.eye(len(OCCASIONS))[np.unique(occasion, return_inverse=True)[1]], occasion
+        )
+        == 1.0
+    )
 
 
 def test_rare_items(items, sequences):
@@ -129,23 +173,36 @@ def test_rare_items(items, sequences):
 def test_knowing_the_occasion_pays_where_it_crosses_shops(truth, sequences):
     known = truth.set_index("item_id")
     occasion, domain = known.occasion.to_dict(), known.domain.to_dict()
-    crossing = [s for s in sequences if domain[s[-1]] != domain[s[-2]] and occasion[s[-1]] == occasion[s[-2]]]
-    assert len(crossing) >= 0.25 * len(sequences) and len(sequences) >= 1_000
-    assert all(crosses_shops(s, truth) for s in crossing[:20]) and not crosses_shops(crossing[0][:1], truth)
+    crossing = [
+        s
+        for s in sequences
+        if domain[s[-1]] != domain[s[-2]] and occasion[s[-1]] == occasion[s[-2]]
+    ]
+    assert len(crossing) >= 0.25 * len(sequences)
+    assert len(sequences) >= 1_000
+    assert all(crosses_shops(s, truth) for s in crossing[:20])
+    assert not crosses_shops(crossing[0][:1], truth)
     seen, after = Counter(), defaultdict(Counter)
     for s in sequences:
         seen.update(s[:-2])
-        for first, second in zip(s[:-2], s[1:-2]):
+        for first, second in itertools.pairwise(s):
             after[first][second] += 1
 
     def hit_rate(score):
         hits = []
         for s in crossing:
-            scores = {item: score(s[-2], item) + 1e-4 * seen[item] for item in domain if domain[item] == domain[s[-1]]}
+            scores = {
+                item: score(s[-2], item) + 1e-4 * seen[item]
+                for item in domain
+                if domain[item] == domain[s[-1]]
+            }
             hits.append(sum(value > scores[s[-1]] for value in scores.values()) < 10)
         return np.mean(hits)
 
-    oracle, together = hit_rate(lambda last, item: occasion[last] == occasion[item]), hit_rate(lambda last, item: after[last][item])
+    oracle, together = (
+        hit_rate(lambda last, item: occasion[last] == occasion[item]),
+        hit_rate(lambda last, item: after[last][item]),
+    )
     popular = hit_rate(lambda last, item: 0)
     assert oracle > together + 0.15 > popular + 0.15
 
@@ -155,10 +212,13 @@ def test_bad_input_is_one_clear_sentence(tmp_path):
         read_truth(tmp_path)
     with pytest.raises(ValueError, match="line 2: expected"):
         read_occasions("# tea\nA | only three | cells")
-    for vectors, occasion in ((np.eye(12), ["a"] * 11), (np.eye(3), ["a"] * 3)):                # lengths differ; fewer than k others
+    for vectors, occasion in (
+        (np.eye(12), ["a"] * 11),
+        (np.eye(3), ["a"] * 3),
+    ):  # lengths differ; fewer than k others
         with pytest.raises(ValueError, match="one occasion per vector and more than k"):
             neighbour_precision(vectors, occasion)
 
 
 def test_an_item_is_not_its_own_neighbour():
-    assert neighbour_precision([[1, 0], [1, .1], [0, 1], [.1, 1]], ["a", "b", "a", "b"], k=1) == 0
+    assert neighbour_precision([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], ["a", "b", "a", "b"], k=1) == 0

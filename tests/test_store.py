@@ -25,9 +25,20 @@ def made(number, reply="a, b, c"):
 
 
 def test_key_depends_on_each_part_and_keeps_them_apart():
-    keys = {reply_key(*parts) for parts in [("ab", "c", "d"), ("a", "bc", "d"), ("ab", "cd", ""), ("ab", "c", "e"), ("xx", "c", "d")]}
+    keys = {
+        reply_key(*parts)
+        for parts in [
+            ("ab", "c", "d"),
+            ("a", "bc", "d"),
+            ("ab", "cd", ""),
+            ("ab", "c", "e"),
+            ("xx", "c", "d"),
+        ]
+    }
     assert len(keys) == 5
-    assert made(1).key == made(1, reply="another answer").key        # the answer is no part of the question
+    assert (
+        made(1).key == made(1, reply="another answer").key
+    )  # the answer is no part of the question
 
 
 def test_what_was_put_is_there_after_reopening_and_the_first_answer_stays(tmp_path):
@@ -35,7 +46,9 @@ def test_what_was_put_is_there_after_reopening_and_the_first_answer_stays(tmp_pa
         store.put([made(1), made(2)])
         store.put([made(1, reply="other")])
     with ReplyStore(tmp_path / "replies.sqlite") as store:
-        assert store.get(made(1).key) == "a, b, c" and store.get(made(3).key) is None and len(store) == 2
+        assert store.get(made(1).key) == "a, b, c"
+        assert store.get(made(3).key) is None
+        assert len(store) == 2
 
 
 def test_a_batch_that_fails_half_way_leaves_nothing(tmp_path):
@@ -43,7 +56,7 @@ def test_a_batch_that_fails_half_way_leaves_nothing(tmp_path):
         with pytest.raises(sqlite3.IntegrityError):
             store.put([made(1), Reply("model", "f00d", "prompt", "{}", None)])
         assert len(store) == 0
-        store.put([made(2)])                                          # and the store still works
+        store.put([made(2)])  # and the store still works
         assert len(store) == 1
 
 
@@ -54,7 +67,10 @@ def test_export_is_sorted_the_same_for_equal_stores_and_comes_back(tmp_path):
                 store.put([made(number, reply=f"crème {number}")])
             assert store.export_jsonl(tmp_path / f"{name}.jsonl") == 20
     assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
-    keys = [Reply(**json.loads(line)).key for line in (tmp_path / "one.jsonl").read_text(encoding="utf-8").splitlines()]
+    keys = [
+        Reply(**json.loads(line)).key
+        for line in (tmp_path / "one.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert keys == sorted(keys)
     with ReplyStore(tmp_path / "three.sqlite") as store:
         assert store.import_jsonl(tmp_path / "one.jsonl") == 20
@@ -62,7 +78,16 @@ def test_export_is_sorted_the_same_for_equal_stores_and_comes_back(tmp_path):
     assert not list(tmp_path.glob("*.unfinished"))
 
 
-@pytest.mark.parametrize("line", ['{"model": "m"', "[]", '{"model": "m", "prompt": "p"}', json.dumps({**vars(made(1)), "reply": 3}), ""])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"model": "m"',
+        "[]",
+        '{"model": "m", "prompt": "p"}',
+        json.dumps({**vars(made(1)), "reply": 3}),
+        "",
+    ],
+)
 def test_import_names_file_and_line_of_a_malformed_line_and_keeps_nothing(tmp_path, line):
     path = tmp_path / "replies.jsonl"
     path.write_text(json.dumps(vars(made(1))) + "\n" + line + "\n")
@@ -90,7 +115,9 @@ with ReplyStore(sys.argv[1]) as store:
 
 def test_a_store_that_another_process_is_just_making_is_waited_for(tmp_path):
     """SQLite itself does not wait for the lock at the switch to WAL, whatever the time-out."""
-    other = sqlite3.connect(tmp_path / "replies.sqlite", isolation_level=None, check_same_thread=False)
+    other = sqlite3.connect(
+        tmp_path / "replies.sqlite", isolation_level=None, check_same_thread=False
+    )
     other.execute("BEGIN EXCLUSIVE")
     threading.Timer(0.4, lambda: other.execute("COMMIT")).start()
     with ReplyStore(tmp_path / "replies.sqlite") as store:
@@ -99,7 +126,10 @@ def test_a_store_that_another_process_is_just_making_is_waited_for(tmp_path):
 
 def test_two_processes_write_at_once_and_lose_nothing(tmp_path):
     path = tmp_path / "replies.sqlite"
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, path, name], env=ENVIRONMENT) for name in ("first", "second")]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, path, name], env=ENVIRONMENT)
+        for name in ("first", "second")
+    ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
     with ReplyStore(path) as store:
         assert len(store) == 2 * 60 * 5
@@ -107,8 +137,10 @@ def test_two_processes_write_at_once_and_lose_nothing(tmp_path):
 
 def test_a_writer_waits_for_another_one(tmp_path):
     with ReplyStore(tmp_path / "replies.sqlite") as store:
-        other = sqlite3.connect(tmp_path / "replies.sqlite", isolation_level=None, check_same_thread=False)
-        other.execute("BEGIN IMMEDIATE")                              # the other one is in the middle of a batch
+        other = sqlite3.connect(
+            tmp_path / "replies.sqlite", isolation_level=None, check_same_thread=False
+        )
+        other.execute("BEGIN IMMEDIATE")  # the other one is in the middle of a batch
         release = threading.Timer(0.5, other.execute, ["COMMIT"])
         release.start()
         store.put([made(1)])
@@ -137,26 +169,50 @@ with ReplyStore(sys.argv[1]) as store:
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
-    path, before, after = tmp_path / "replies.sqlite", tmp_path / "before.txt", tmp_path / "after.txt"
-    run = subprocess.Popen([sys.executable, "-c", ASKER, path, before, "0.3"], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    path, before, after = (
+        tmp_path / "replies.sqlite",
+        tmp_path / "before.txt",
+        tmp_path / "after.txt",
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", ASKER, path, before, "0.3"],
+        env=ENVIRONMENT,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (before.exists() and len(before.read_text().splitlines()) >= 12):
+    while time.monotonic() < deadline and not (
+        before.exists() and len(before.read_text().splitlines()) >= 12
+    ):
         time.sleep(0.02)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     with ReplyStore(path) as store:
         kept = len(store)
     asked_before = before.read_text().splitlines()
-    assert 8 <= kept < 40 and len(asked_before) - kept <= 4           # one batch lost at most
-    subprocess.run([sys.executable, "-c", ASKER, path, after, "0"], env=ENVIRONMENT, check=True, timeout=60, stderr=subprocess.DEVNULL)
+    assert 8 <= kept < 40
+    assert len(asked_before) - kept <= 4
+    subprocess.run(
+        [sys.executable, "-c", ASKER, path, after, "0"],
+        env=ENVIRONMENT,
+        check=True,
+        timeout=60,
+        stderr=subprocess.DEVNULL,
+    )
     asked_after = after.read_text().splitlines()
-    assert len(asked_after) == 40 - kept                              # nothing that was kept is asked again
+    assert len(asked_after) == 40 - kept  # nothing that was kept is asked again
     assert set(asked_before[:kept]).isdisjoint(asked_after)
-    subprocess.run([sys.executable, "-c", ASKER, path, after, "0"], env=ENVIRONMENT, check=True, timeout=60, stderr=subprocess.DEVNULL)
-    assert after.read_text().splitlines() == asked_after              # a third run asks nothing
+    subprocess.run(
+        [sys.executable, "-c", ASKER, path, after, "0"],
+        env=ENVIRONMENT,
+        check=True,
+        timeout=60,
+        stderr=subprocess.DEVNULL,
+    )
+    assert after.read_text().splitlines() == asked_after  # a third run asks nothing
 
 
 # ---------------------------------------------------------------------------------------------- what cannot be written, or is something else
+
 
 def as_nobody(work, *arguments):
     """What `work` returns, or the type and words of its error, in a process that has no special rights."""
@@ -202,18 +258,21 @@ def test_a_store_on_a_read_only_share_is_read_and_says_that_it_cannot_be_written
     def work():
         with ReplyStore(share) as store:
             found = [store.get(made(1).key), store.refusal(made(3).key), len(store), store.writable]
-            store.put([made(1)])                                      # nothing new: nothing to write
+            store.put([made(1)])  # nothing new: nothing to write
             try:
                 store.put([made(1), made(9)])
             except OSError as error:
                 return [*found, str(error)]
+
     read_only(share)
     *found, said = as_nobody(work)
     assert found == ["a, b, c", "filtered", 2, False]
-    assert "cannot be written, and 1 replies are missing" in said and "--store" in said and "move the file away" not in said
-    os.chmod(share.parent, 0o755)                                     # the folder may be ours, the file not
+    assert "cannot be written, and 1 replies are missing" in said
+    assert "--store" in said
+    assert "move the file away" not in said
+    os.chmod(share.parent, 0o755)  # the folder may be ours, the file not
     assert as_nobody(work)[:4] == found
-    os.chmod(share, 0o666)                                            # or the file, but not the folder
+    os.chmod(share, 0o666)  # or the file, but not the folder
     os.chmod(share.parent, 0o555)
     assert as_nobody(work)[:4] == found
 
@@ -226,10 +285,12 @@ def test_a_run_on_a_read_only_store_says_so_before_it_asks_anything(share):
     def work(*prompts):
         with ReplyStore(share) as store:
             return ask(prompts, Never(), store)
+
     read_only(share)
     assert as_nobody(work, "prompt 1", "prompt 2") == ["a, b, c"] * 2
-    module, kind, said = as_nobody(work, "prompt 1", "prompt 8", "prompt 9")
-    assert kind == "PermissionError" and "2 replies are missing in it: give a place of your own" in said
+    _module, kind, said = as_nobody(work, "prompt 1", "prompt 8", "prompt 9")
+    assert kind == "PermissionError"
+    assert "2 replies are missing in it: give a place of your own" in said
 
 
 def test_an_older_store_without_refusals_is_read_too(tmp_path, share):
@@ -237,18 +298,27 @@ def test_an_older_store_without_refusals_is_read_too(tmp_path, share):
         database.execute("DROP TABLE refusals")
     database.close()
     with ReplyStore(share) as store:
-        assert store.refusal(made(3).key) is None                     # made when the store is opened to write
+        assert store.refusal(made(3).key) is None  # made when the store is opened to write
     with sqlite3.connect(share) as database:
         database.execute("DROP TABLE refusals")
     database.close()
     read_only(share)
-    assert as_nobody(lambda: [ReplyStore(share).refusal(made(3).key), len(ReplyStore(share))]) == [None, 2]
+    assert as_nobody(lambda: [ReplyStore(share).refusal(made(3).key), len(ReplyStore(share))]) == [
+        None,
+        2,
+    ]
 
 
-@pytest.mark.parametrize("place, sentence", [
-    ("", "is a folder"), ("a file/replies.sqlite", "cannot be written"), ("a file/deeper/replies.sqlite", "cannot be written"),
-    ("locked/replies.sqlite", "cannot be written"), ("locked/deeper/replies.sqlite", "cannot be written"),
-])
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("", "is a folder"),
+        ("a file/replies.sqlite", "cannot be written"),
+        ("a file/deeper/replies.sqlite", "cannot be written"),
+        ("locked/replies.sqlite", "cannot be written"),
+        ("locked/deeper/replies.sqlite", "cannot be written"),
+    ],
+)
 def test_a_place_for_no_store_is_named_in_one_sentence(tmp_path, place, sentence):
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
@@ -256,46 +326,65 @@ def test_a_place_for_no_store_is_named_in_one_sentence(tmp_path, place, sentence
         (Path(folder) / "locked").mkdir(mode=0o700)
         if os.getuid():
             os.chmod(Path(folder) / "locked", 0)
-        module, kind, said = as_nobody(lambda: ReplyStore(Path(folder) / place) and None)
-        assert module == "builtins" and sentence in said and "[Errno" not in said and folder in said
+        module, _kind, said = as_nobody(lambda: ReplyStore(Path(folder) / place) and None)
+        assert module == "builtins"
+        assert sentence in said
+        assert "[Errno" not in said
+        assert folder in said
         os.chmod(Path(folder) / "locked", 0o700)
 
 
 @pytest.mark.parametrize("damage", ["text", "other", "columns", "half", "zeros", "tail"])
-def test_a_damaged_store_or_another_database_is_named_in_one_sentence_and_left_as_it_is(tmp_path, damage):
+def test_a_damaged_store_or_another_database_is_named_in_one_sentence_and_left_as_it_is(
+    tmp_path, damage
+):
     path = tmp_path / "replies.sqlite"
     with ReplyStore(path) as store:
         store.put(made(number, "x" * 500) for number in range(200))
     if damage in ("other", "columns"):
         path.unlink()
         with sqlite3.connect(path) as database:
-            database.execute("CREATE TABLE contacts (name TEXT)" if damage == "other" else "CREATE TABLE replies (name TEXT)")
+            database.execute(
+                "CREATE TABLE contacts (name TEXT)"
+                if damage == "other"
+                else "CREATE TABLE replies (name TEXT)"
+            )
         database.close()
     else:
         whole = path.read_bytes()
-        path.write_bytes({"text": b"no database " * 90, "half": whole[:len(whole) // 2], "zeros": bytes(4096),
-                          "tail": whole[:4096] + b"\xff" * (len(whole) - 4096)}[damage])
+        path.write_bytes(
+            {
+                "text": b"no database " * 90,
+                "half": whole[: len(whole) // 2],
+                "zeros": bytes(4096),
+                "tail": whole[:4096] + b"\xff" * (len(whole) - 4096),
+            }[damage]
+        )
     before = path.read_bytes()
     with pytest.raises(ValueError, match="is not a reply store .*move the file away") as caught:
         with ReplyStore(path) as store:
             for number in range(200):
                 store.get(made(number).key)
-            list(store.export_jsonl(tmp_path / "x.jsonl") for _ in (1,))
-    assert "\n" not in str(caught.value) and path.read_bytes() == before
+            [store.export_jsonl(tmp_path / "x.jsonl") for _ in (1,)]
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
 
 
-def test_a_full_disk_and_a_writer_that_never_ends_are_said_in_one_sentence_and_nothing_is_lost(tmp_path):
+def test_a_full_disk_and_a_writer_that_never_ends_are_said_in_one_sentence_and_nothing_is_lost(
+    tmp_path,
+):
     path = tmp_path / "replies.sqlite"
     with ReplyStore(path) as store:
         store.put([made(1)])
         pages = store._database.execute("PRAGMA page_count").fetchone()[0]
-        store._database.execute(f"PRAGMA max_page_count = {pages}")   # what a full disk does
+        store._database.execute(f"PRAGMA max_page_count = {pages}")  # what a full disk does
         with pytest.raises(OSError, match="disk of .* is full: make room and run again"):
             store.put(made(number, "x" * 5000) for number in range(2, 50))
-        assert len(store) == 1 and store.get(made(1).key) == "a, b, c"
+        assert len(store) == 1
+        assert store.get(made(1).key) == "a, b, c"
         store._database.execute("PRAGMA max_page_count = 100000")
         store.put([made(2)])
-        store._database.execute("PRAGMA busy_timeout = 50")           # a minute otherwise
+        store._database.execute("PRAGMA busy_timeout = 50")  # a minute otherwise
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(OSError, match="held by another process .*wait until that ends"):
@@ -311,7 +400,9 @@ def test_a_file_of_replies_that_is_no_text_is_named(tmp_path):
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         with pytest.raises(ValueError, match="replies.jsonl is not UTF-8 text"):
             store.import_jsonl(tmp_path / "replies.jsonl")
-        (tmp_path / "replies.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(vars(made(1))).encode() + b"\n")
+        (tmp_path / "replies.jsonl").write_bytes(
+            b"\xef\xbb\xbf" + json.dumps(vars(made(1))).encode() + b"\n"
+        )
         assert store.import_jsonl(tmp_path / "replies.jsonl") == 1 == len(store)
 
 
@@ -329,15 +420,20 @@ def test_one_store_serves_every_data_set_and_a_test_keeps_its_own(tmp_path, monk
 
 
 def test_a_new_store_takes_over_what_earlier_versions_kept_apart(tmp_path, monkeypatch):
-    for place, numbers in (("tags", (1, 2)), ("artifacts/fk_mini", (2, 3)), ("artifacts/other", (4,))):
+    for place, numbers in (
+        ("tags", (1, 2)),
+        ("artifacts/fk_mini", (2, 3)),
+        ("artifacts/other", (4,)),
+    ):
         with ReplyStore(tmp_path / place / "replies.sqlite") as store:
             store.put(map(made, numbers))
     (tmp_path / "artifacts" / "broken").mkdir()
     (tmp_path / "artifacts" / "broken" / "replies.sqlite").write_text("no database " * 99)
     monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
     with open_replies() as store:
-        assert len(store) == 4 and store.get(made(3).key) == "a, b, c"
+        assert len(store) == 4
+        assert store.get(made(3).key) == "a, b, c"
     with ReplyStore(tmp_path / "tags" / "replies.sqlite") as store:
         store.put([made(9)])
     with open_replies() as store:
-        assert len(store) == 4                                        # once
+        assert len(store) == 4  # once

@@ -22,13 +22,24 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def test_the_command_lists_every_system_with_file_size_source_and_status():
-    done = subprocess.run([sys.executable, "-m", "tema_lib.models"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tema_lib.models"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     lines = {line.split()[0]: line for line in done.stdout.splitlines()[1:] if line.strip()}
     for name, system in SYSTEMS.items():
         file, size, status, *_ = lines[name].split()[1:]
-        assert (ROOT / file).is_file() and int(size.replace(",", "")) >= 0 and status == system.status and lines[name].endswith(system.source)
+        assert (ROOT / file).is_file()
+        assert int(size.replace(",", "")) >= 0
+        assert status == system.status
+        assert lines[name].endswith(system.source)
         assert system.status in ("reproduced", "after", "ours")
-    assert int(lines["sasrec"].split()[2].replace(",", "")) == sum(p.numel() for p in SYSTEMS["sasrec"].build(Big()).parameters())
+    assert int(lines["sasrec"].split()[2].replace(",", "")) == sum(
+        p.numel() for p in SYSTEMS["sasrec"].build(Big()).parameters()
+    )
 
 
 class Big(Shop):
@@ -39,15 +50,32 @@ class Big(Shop):
 def test_every_file_says_where_its_system_comes_from_and_what_is_ours(name):
     module = sys.modules[type(SYSTEMS[name].build(Shop())).__module__]
     assert len(module.__doc__) > 80
-    if SYSTEMS[name].status != "ours" and name not in ("popularity", "last-item", "sasrec", "sasrec-per-domain", "tema"):
-        text = module.__doc__ + " ".join(str(value.__doc__) for value in vars(module).values() if isinstance(value, type))
-        assert re.search(r"\b[Oo]urs\b", text) and re.search(r"[Ss]tated|read in|[Rr]elease", text)
+    if SYSTEMS[name].status != "ours" and name not in (
+        "popularity",
+        "last-item",
+        "sasrec",
+        "sasrec-per-domain",
+        "tema",
+    ):
+        text = module.__doc__ + " ".join(
+            str(value.__doc__) for value in vars(module).values() if isinstance(value, type)
+        )
+        assert re.search(r"\b[Oo]urs\b", text)
+        assert re.search(r"[Ss]tated|read in|[Rr]elease", text)
 
 
 def test_presets_are_temas_frame_with_fewer_views():
-    built = {name: SYSTEMS[name].build(Shop()) for name in ("tema", "tema-no-tags", "ifcdsr", "llm-emf")}
+    built = {
+        name: SYSTEMS[name].build(Shop()) for name in ("tema", "tema-no-tags", "ifcdsr", "llm-emf")
+    }
     assert built["tema-no-tags"].config == built["llm-emf"].config
-    assert built["ifcdsr"].config.views == ("id", "image") and built["tema"].config.views == ("id", "text", "image", "tags")
+    assert built["ifcdsr"].config.views == ("id", "image")
+    assert built["tema"].config.views == (
+        "id",
+        "text",
+        "image",
+        "tags",
+    )
     asked = []
 
     class NoPictures(Shop):
@@ -57,21 +85,31 @@ def test_presets_are_temas_frame_with_fewer_views():
             asked.append(options)
             return super().inputs()
 
-    assert SYSTEMS["ifcdsr"].build(NoPictures()).config.views == ("id",) and SYSTEMS["tema-no-tags"].build(NoPictures()).config.views == ("id", "text")
+    assert SYSTEMS["ifcdsr"].build(NoPictures()).config.views == ("id",)
+    assert SYSTEMS["tema-no-tags"].build(NoPictures()).config.views == ("id", "text")
     SYSTEMS["llm-emf"].build(NoPictures())
     assert asked == [{}, {}, {"text": "enriched"}]
 
 
-def test_an_ancestor_that_is_the_ablation_is_trained_once_and_named_with_it(tmp_path, monkeypatch, capsys):
+def test_an_ancestor_that_is_the_ablation_is_trained_once_and_named_with_it(
+    tmp_path, monkeypatch, capsys
+):
     """HAF-VT is TEMA-LLM without tags: one line, one training, one record, one row with both names."""
-    assert system_named("haf-vt") == "tema-no-tags" and system_named("tema") == "tema" and "haf-vt" not in SYSTEMS
-    assert len({name for system in SYSTEMS.values() for name in system.also} | set(SYSTEMS)) == len(SYSTEMS) + 1
+    assert system_named("haf-vt") == "tema-no-tags"
+    assert system_named("tema") == "tema"
+    assert "haf-vt" not in SYSTEMS
+    assert (
+        len({name for system in SYSTEMS.values() for name in system.also} | set(SYSTEMS))
+        == len(SYSTEMS) + 1
+    )
     with pytest.raises(ValueError, match="'haf' is unknown: choose from popularity, "):
         system_named("haf")
     run = small_run(tmp_path, monkeypatch)
-    assert run.train("haf-vt")[0] is run.train("tema-no-tags")[0] and run.ranks("haf-vt") is run.ranks("tema-no-tags")
+    assert run.train("haf-vt")[0] is run.train("tema-no-tags")[0]
+    assert run.ranks("haf-vt") is run.ranks("tema-no-tags")
     record = run.record("haf-vt", "make run")
-    assert record["system"] == "tema-no-tags" and "| tema-no-tags = haf-vt | " in metric_table([record])
+    assert record["system"] == "tema-no-tags"
+    assert "| tema-no-tags = haf-vt | " in metric_table([record])
 
 
 def small_run(tmp_path, monkeypatch):
@@ -80,10 +118,18 @@ def small_run(tmp_path, monkeypatch):
     folder = tmp_path / "small"
     folder.mkdir()
     items = [(f"{domain}{number}", domain) for domain in "AB" for number in range(12)]
-    (folder / "items.tsv").write_text("item_id\tdomain\ttitle\n" + "".join(f"{item}\t{domain}\t\n" for item, domain in items))
+    (folder / "items.tsv").write_text(
+        "item_id\tdomain\ttitle\n" + "".join(f"{item}\t{domain}\t\n" for item, domain in items)
+    )
     order = random.Random(0)
-    (folder / "interactions.tsv").write_text("user_id\titem_id\tdomain\ttimestamp\n" + "".join(
-        f"u{user}\t{item}\t{domain}\t{1_600_000_000 + place}\n" for user in range(20) for place, (item, domain) in enumerate(order.sample(items, 8))))
+    (folder / "interactions.tsv").write_text(
+        "user_id\titem_id\tdomain\ttimestamp\n"
+        + "".join(
+            f"u{user}\t{item}\t{domain}\t{1_600_000_000 + place}\n"
+            for user in range(20)
+            for place, (item, domain) in enumerate(order.sample(items, 8))
+        )
+    )
     return Pipeline(str(folder))
 
 
@@ -102,7 +148,7 @@ def example():
     """The code of CONTRIBUTING.md and the line for `SYSTEMS`."""
     code, line = re.findall(r"```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
     names = {"System": System}
-    exec(compile(code, "CONTRIBUTING.md", "exec"), names)                                                       # our own, committed text
+    exec(compile(code, "CONTRIBUTING.md", "exec"), names)  # our own, committed text
     return code, eval("{" + line.strip() + "}", names)
 
 
@@ -111,7 +157,7 @@ def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties(monke
 
     code, entry = example()
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
-    (name, system), = entry.items()
+    ((name, system),) = entry.items()
     torch.manual_seed(0)
     model, split = system.build(Shop()), small_split()
     history = train(model, split, DOMAIN, LITTLE)
@@ -119,11 +165,18 @@ def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties(monke
     assert evaluate(model, split.test, DOMAIN).metric("MRR") > 0
     before, after = ranking([1, 13, 2]), ranking([13, 2, 1])
     awake(model)
-    torch.testing.assert_close(model.score(before, torch.arange(1, 23)), model.score(after, torch.arange(1, 23)))      # its idea: order does not matter
+    torch.testing.assert_close(
+        model.score(before, torch.arange(1, 23)), model.score(after, torch.arange(1, 23))
+    )  # its idea: order does not matter
     monkeypatch.setitem(test_models.MODELS, name, lambda: system.build(Shop()))
     monkeypatch.setattr(test_models, "LEVEL_1", [*test_models.LEVEL_1, name])
-    properties = [test for key, test in vars(test_models).items() if key.startswith("test_")
-                  for mark in getattr(test, "pytestmark", []) if mark.args[:1] == ("name",) and len(test.pytestmark) == 1]
+    properties = [
+        test
+        for key, test in vars(test_models).items()
+        if key.startswith("test_")
+        for mark in getattr(test, "pytestmark", [])
+        if mark.args[:1] == ("name",) and len(test.pytestmark) == 1
+    ]
     assert len(properties) >= 8
     for test in properties:
         test(name)
@@ -131,10 +184,15 @@ def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties(monke
 
 
 def test_the_notebook_shows_the_same_example():
-    shown = "".join("".join(cell["source"]) for cell in json.loads((ROOT / "notebooks" / "07_other_systems.ipynb").read_text(encoding="utf-8"))["cells"]
-                    if cell["cell_type"] == "code")
+    shown = "".join(
+        "".join(cell["source"])
+        for cell in json.loads(
+            (ROOT / "notebooks" / "07_other_systems.ipynb").read_text(encoding="utf-8")
+        )["cells"]
+        if cell["cell_type"] == "code"
+    )
     code, _ = example()
-    assert code[code.index("class BagOfItems"):].strip() in shown
+    assert code[code.index("class BagOfItems") :].strip() in shown
 
 
 @pytest.mark.parametrize("data", ["planted", "fk_mini"])
@@ -143,9 +201,24 @@ def test_records_of_trained_systems_are_above_the_last_item_chain(data):
     score, below = {}, set()
     for record in read_records(ROOT / "results" / data):
         for shop in "AB":
-            score.setdefault((record["system"], shop), []).append(record["metrics"]["full"][shop]["NDCG@10"])
-    assert {"llm4cdsr", "autocdsr", "autocdsr-plus", "llm-rec", "man", "llm-emf", "ifcdsr", "tema-no-tags"} <= {system for system, _ in score}
+            score.setdefault((record["system"], shop), []).append(
+                record["metrics"]["full"][shop]["NDCG@10"]
+            )
+    assert {
+        "llm4cdsr",
+        "autocdsr",
+        "autocdsr-plus",
+        "llm-rec",
+        "man",
+        "llm-emf",
+        "ifcdsr",
+        "tema-no-tags",
+    } <= {system for system, _ in score}
     for (system, shop), values in score.items():
-        if system != "popularity" and system != "last-item" and sum(values) / len(values) <= score["last-item", shop][0]:
+        if (
+            system != "popularity"
+            and system != "last-item"
+            and sum(values) / len(values) <= score["last-item", shop][0]
+        ):
             below.add(system)
     assert below == set()

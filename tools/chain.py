@@ -5,6 +5,7 @@ Everything made lies under build/: run/<data>/ (executed notebooks), html/<data>
 and for all data sets together replies.sqlite (what a language model answered). <data> is the folder's name with the beginning of its
 tables' hash, so that two folders of one name never share a file.
 """
+
 import argparse
 import html
 import os
@@ -23,13 +24,33 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="planted", help="'planted', or a folder with interactions.tsv and items.tsv")
-    parser.add_argument("--systems", default="", help="names of the systems to train, separated by spaces; empty: all")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        default="planted",
+        help="'planted', or a folder with interactions.tsv and items.tsv",
+    )
+    parser.add_argument(
+        "--systems",
+        default="",
+        help="names of the systems to train, separated by spaces; empty: all",
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tags", default="live", help="live (the language model is asked), export, export:MODEL (a file in data/tags/ for these tables), or such a file")
-    parser.add_argument("--domains", default="", help='what domains A and B are called, "movies,books"; else dataset.json says')
-    parser.add_argument("--fast", action="store_true", help="short training, few live replies of the language model")
+    parser.add_argument(
+        "--tags",
+        default="live",
+        help="live (the language model is asked), export, export:MODEL (a file in data/tags/ for these tables), or such a file",
+    )
+    parser.add_argument(
+        "--domains",
+        default="",
+        help='what domains A and B are called, "movies,books"; else dataset.json says',
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="short training, few live replies of the language model"
+    )
     return parser.parse_args()
 
 
@@ -42,13 +63,15 @@ def data_set(value):
         return value, value
     folder = pathlib.Path(value).expanduser().resolve()
     if not folder.is_dir():
-        sys.exit(f"DATA={value}: there is no such folder. Give one that holds interactions.tsv and items.tsv, or leave DATA out.")
+        sys.exit(
+            f"DATA={value}: there is no such folder. Give one that holds interactions.tsv and items.tsv, or leave DATA out."
+        )
     from tema_lib.data.interactions import DataError
     from tema_lib.pipeline import Pipeline
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")              # `check` tells them
+            warnings.simplefilter("ignore")  # `check` tells them
             return str(folder), Pipeline(str(folder)).name
     except DataError as error:
         sys.exit(str(error))
@@ -94,28 +117,52 @@ def execute(path, executed, parameters):
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    declared = papermill.inspect_notebook(str(path))         # papermill would only mumble about unknown names
+    declared = papermill.inspect_notebook(
+        str(path)
+    )  # papermill would only mumble about unknown names
     missing = {"fast", "data", "seed"} - set(declared)
     if missing:
-        sys.exit(f"{path.name}: the cell tagged `parameters` does not set {', '.join(sorted(missing))}.")
+        sys.exit(
+            f"{path.name}: the cell tagged `parameters` does not set {', '.join(sorted(missing))}."
+        )
     try:
-        papermill.execute_notebook(path, executed, {k: v for k, v in parameters.items() if k in declared}, kernel_name="python3",
-                                   cwd=str(path.parent), progress_bar=sys.stderr.isatty(), log_output=False, start_timeout=120,
-                                   extra_arguments=["--IPKernelApp.log_level=40"])           # no warning about unencrypted loopback sockets
+        papermill.execute_notebook(
+            path,
+            executed,
+            {k: v for k, v in parameters.items() if k in declared},
+            kernel_name="python3",
+            cwd=str(path.parent),
+            progress_bar=sys.stderr.isatty(),
+            log_output=False,
+            start_timeout=120,
+            extra_arguments=["--IPKernelApp.log_level=40"],
+        )  # no warning about unencrypted loopback sockets
     except papermill.PapermillExecutionError as error:
-        sys.exit(f"\n{path.name} stopped in cell {error.exec_count}: {said(error)}\n"
-                 f"The notebook with the full traceback: {executed.relative_to(ROOT)}\n"
-                 f"After the repair, the same command goes on with what is already made.")
+        sys.exit(
+            f"\n{path.name} stopped in cell {error.exec_count}: {said(error)}\n"
+            f"The notebook with the full traceback: {executed.relative_to(ROOT)}\n"
+            f"After the repair, the same command goes on with what is already made."
+        )
     except DeadKernelError:
-        sys.exit(f"\n{path.name}: the notebook's Python was ended, often for lack of memory. Close other programs or take fewer items.")
+        sys.exit(
+            f"\n{path.name}: the notebook's Python was ended, often for lack of memory. Close other programs or take fewer items."
+        )
     except OSError as error:
-        sys.exit(f"\n{executed} cannot be written ({error.strerror or error}): make room, and run the same command again.")
+        sys.exit(
+            f"\n{executed} cannot be written ({error.strerror or error}): make room, and run the same command again."
+        )
 
 
 def said(error):
     """What a notebook's error says, for a reader who did not write it."""
     first = (error.evalue.strip().splitlines() or [""])[0]
-    if first and error.ename in ("DataError", "ValueError", "FileNotFoundError", "ConnectionError", "OSError"):
+    if first and error.ename in (
+        "DataError",
+        "ValueError",
+        "FileNotFoundError",
+        "ConnectionError",
+        "OSError",
+    ):
         return first
     if error.ename == "AssertionError":
         return "a check of the notebook failed" + (f": {first}" if first else "")
@@ -131,7 +178,9 @@ def passed_over(run, trained):
     if run.fast:
         lines.append("full training (fast: few epochs)")
     if run.fast and run.planted:
-        lines.append(f"live replies for all but {LIVE_ITEMS} items a shop (fast: the others are shipped)")
+        lines.append(
+            f"live replies for all but {LIVE_ITEMS} items a shop (fast: the others are shipped)"
+        )
     if run.planted and "llm4cdsr" in trained:
         lines.append(f"live profiles for all but {LIVE_USERS} users (the others are shipped)")
     if not any(run.items.description):
@@ -149,9 +198,19 @@ def trained_anew(executed):
     """The lines in which a notebook says why an earlier training could not be used."""
     import nbformat
 
-    texts = [output.text for cell in nbformat.read(executed, 4).cells if cell.cell_type == "code"
-             for output in cell.outputs if output.output_type == "stream"]
-    return [line for text in texts for line in text.splitlines() if ": trained anew, " in line or "its training starts anew" in line]
+    texts = [
+        output.text
+        for cell in nbformat.read(executed, 4).cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.output_type == "stream"
+    ]
+    return [
+        line
+        for text in texts
+        for line in text.splitlines()
+        if ": trained anew, " in line or "its training starts anew" in line
+    ]
 
 
 def say(title, lines):
@@ -167,21 +226,38 @@ def main():
     if not NOTEBOOKS:
         sys.exit("There are no notebooks in notebooks/: is the checkout complete?")
     systems = chosen.systems.split()
-    experiment, remarks = check(data, systems, chosen.fast, chosen.seed, domains=chosen.domains, tags=chosen.tags)
-    parameters = {"fast": chosen.fast, "data": data, "seed": chosen.seed, "domains": chosen.domains,
-                  "tags": str(experiment.export.resolve()) if experiment.export else "live"}             # kernels run elsewhere
+    experiment, remarks = check(
+        data, systems, chosen.fast, chosen.seed, domains=chosen.domains, tags=chosen.tags
+    )
+    parameters = {
+        "fast": chosen.fast,
+        "data": data,
+        "seed": chosen.seed,
+        "domains": chosen.domains,
+        "tags": str(experiment.export.resolve()) if experiment.export else "live",
+    }  # kernels run elsewhere
     if systems:
         parameters["systems"] = " ".join(systems)
 
     build = ROOT / "build"
-    run, pages, results = build / "run" / name, build / "html" / name, build / "results" / (name + "-fast" * chosen.fast)
+    run, pages, results = (
+        build / "run" / name,
+        build / "html" / name,
+        build / "results" / (name + "-fast" * chosen.fast),
+    )
     for folder in (run, pages, results):
         folder.mkdir(parents=True, exist_ok=True)
-    os.environ.update(TEMA_ARTIFACTS=str(build / "artifacts" / name), TEMA_RESULTS=str(results),
-                      PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+    os.environ.update(
+        TEMA_ARTIFACTS=str(build / "artifacts" / name),
+        TEMA_RESULTS=str(results),
+        PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    )
 
     start = time.time()
-    print(f"Data: {name}; {'fast' if chosen.fast else 'full'}; seed {chosen.seed}; tags: {experiment.export.name if experiment.export else 'live'}.", flush=True)
+    print(
+        f"Data: {name}; {'fast' if chosen.fast else 'full'}; seed {chosen.seed}; tags: {experiment.export.name if experiment.export else 'live'}.",
+        flush=True,
+    )
     say("Look at", remarks)
     print("Model weights", flush=True)
     if subprocess.call([sys.executable, "-m", "tema_lib.pretrained"], cwd=ROOT) != 0:
@@ -194,23 +270,42 @@ def main():
         seconds[path.stem] = time.time() - began
         print(f"{path.stem:42} {seconds[path.stem]:6.0f} s", flush=True)
     if (ROOT / "notebooks" / "pipeline.svg").exists():
-        shutil.copy(ROOT / "notebooks" / "pipeline.svg", pages)          # notebook 00 shows it
-    links = "".join(f'<li><a href="{p.stem}.html">{html.escape(p.stem)}</a>, {seconds[p.stem]:.0f} s</li>\n' for p in NOTEBOOKS)
-    (pages / "index.html").write_text(f"<!doctype html><meta charset='utf-8'><title>TEMA-LLM on {html.escape(name)}</title>\n"
-                                      f"<h1>TEMA-LLM on {html.escape(name)}</h1>\n<ol start='0'>\n{links}</ol>\n", encoding="utf-8")
+        shutil.copy(ROOT / "notebooks" / "pipeline.svg", pages)  # notebook 00 shows it
+    links = "".join(
+        f'<li><a href="{p.stem}.html">{html.escape(p.stem)}</a>, {seconds[p.stem]:.0f} s</li>\n'
+        for p in NOTEBOOKS
+    )
+    (pages / "index.html").write_text(
+        f"<!doctype html><meta charset='utf-8'><title>TEMA-LLM on {html.escape(name)}</title>\n"
+        f"<h1>TEMA-LLM on {html.escape(name)}</h1>\n<ol start='0'>\n{links}</ol>\n",
+        encoding="utf-8",
+    )
 
     print("\nSeconds")
     for part, value in seconds.items():
         print(f"  {part:40} {value:6.0f}")
     print(f"  {'total':40} {time.time() - start:6.0f}\n", flush=True)
     from tema_lib.results import print_table
-    trained = {path.stem.rpartition("-")[0] for path in results.glob(f"*-{chosen.seed}.json") if path.stat().st_mtime >= start}
+
+    trained = {
+        path.stem.rpartition("-")[0]
+        for path in results.glob(f"*-{chosen.seed}.json")
+        if path.stat().st_mtime >= start
+    }
     say("Skipped", passed_over(experiment, trained) or ["nothing"])
-    say("Look at", [*remarks, *dict.fromkeys(line for path in NOTEBOOKS for line in trained_anew(run / path.name))])
+    say(
+        "Look at",
+        [
+            *remarks,
+            *dict.fromkeys(line for path in NOTEBOOKS for line in trained_anew(run / path.name)),
+        ],
+    )
     print()
     print_table(results)
-    print(f"\nExecuted notebooks  {run.relative_to(ROOT)}/\nHTML                {(pages / 'index.html').relative_to(ROOT)}"
-          f"\nRun records         {results.relative_to(ROOT)}/")
+    print(
+        f"\nExecuted notebooks  {run.relative_to(ROOT)}/\nHTML                {(pages / 'index.html').relative_to(ROOT)}"
+        f"\nRun records         {results.relative_to(ROOT)}/"
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 Trained systems are taken from build/artifacts/<data>/ (`make run SEED=n` leaves them there); what is missing is trained first.
 """
+
 import argparse
 import os
 import pathlib
@@ -18,7 +19,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default="planted", help="'planted', or a data folder")
     parser.add_argument("--of", default="tema", help="the system that is compared with the others")
     parser.add_argument("--systems", default="", help="the others, separated by spaces; empty: all")
@@ -38,8 +41,15 @@ def differences(runs, one, other, metric):
     from tema_lib.evaluation import paired_difference
 
     several = {system: [parts(run, run.ranks(system)) for run in runs] for system in (one, other)}
-    return {name: (len(cases), *paired_difference(*([by[name] for by in several[system]] for system in (one, other)), metric))
-            for name, cases in several[one][0].items()}
+    return {
+        name: (
+            len(cases),
+            *paired_difference(
+                *([by[name] for by in several[system]] for system in (one, other)), metric
+            ),
+        )
+        for name, cases in several[one][0].items()
+    }
 
 
 def main():
@@ -55,12 +65,20 @@ def main():
 
     if chosen.metric not in METRICS:
         sys.exit(f"--metric {chosen.metric} is unknown: choose from {', '.join(METRICS)}.")
-    others = [system for system in chosen.systems.split() or SYSTEMS if system_named(system) != system_named(chosen.of)]
+    others = [
+        system
+        for system in chosen.systems.split() or SYSTEMS
+        if system_named(system) != system_named(chosen.of)
+    ]
     runs = [Pipeline(data, chosen.fast, seed) for seed in chosen.seeds]
-    print(f"{name}: {chosen.metric} of {chosen.of} minus another system, {len(runs)} seeds, paired 95 % interval over test cases")
+    print(
+        f"{name}: {chosen.metric} of {chosen.of} minus another system, {len(runs)} seeds, paired 95 % interval over test cases"
+    )
     for other in others:
         print(f"\n{chosen.of} minus {other}")
-        for part, (cases, mean, (low, high)) in differences(runs, chosen.of, other, chosen.metric).items():
+        for part, (cases, mean, (low, high)) in differences(
+            runs, chosen.of, other, chosen.metric
+        ).items():
             shown = f"  {mean:+.4f} [{low:+.4f}, {high:+.4f}]" if cases else ""
             print(f"  {part:32}{cases:6} cases{shown}", flush=True)
 

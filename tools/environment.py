@@ -3,6 +3,7 @@
 Runs on the system's own Python, whatever its version, so it imports nothing but the standard library.
 An interrupted set-up is simply run again: pip keeps what is already installed.
 """
+
 import argparse
 import os
 import subprocess
@@ -12,35 +13,48 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin", "python")
-OLDEST, NEWEST = (3, 11), (3, 13)        # as in pyproject.toml; a test compares
-TORCH = "torch==2.13.0"                  # as in constraints.txt; a test compares
+OLDEST, NEWEST = (3, 11), (3, 13)  # as in pyproject.toml; a test compares
+TORCH = "torch==2.13.0"  # as in constraints.txt; a test compares
 
 
 def step(name, command, remedy):
     print("[set-up] " + name, flush=True)
     start = time.time()
     if subprocess.call(command, cwd=ROOT) != 0:
-        sys.exit("[set-up] failed: %s. %s" % (name, remedy))
-    print("[set-up] %s: %.0f s" % (name, time.time() - start), flush=True)
+        sys.exit(f"[set-up] failed: {name}. {remedy}")
+    print(f"[set-up] {name}: {time.time() - start:.0f} s", flush=True)
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--torch-index", default="", help="package index for torch only, for instance that of the CPU builds")
+    arguments.add_argument(
+        "--torch-index",
+        default="",
+        help="package index for torch only, for instance that of the CPU builds",
+    )
     index = arguments.parse_args().torch_index
 
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
-        sys.exit("[set-up] Python %d.%d found, but the project needs Python 3.11, 3.12 or 3.13. Name another one: make run PYTHON=python3.12"
-                 % sys.version_info[:2])
+        sys.exit(
+            "[set-up] Python %d.%d found, but the project needs Python 3.11, 3.12 or 3.13. Name another one: make run PYTHON=python3.12"
+            % sys.version_info[:2]
+        )
     start = time.time()
     if not os.path.exists(PYTHON):
-        step("virtual environment in .venv", [sys.executable, "-m", "venv", VENV],
-             "On Debian and Ubuntu install the package python3-venv, delete .venv and run the command again.")
+        step(
+            "virtual environment in .venv",
+            [sys.executable, "-m", "venv", VENV],
+            "On Debian and Ubuntu install the package python3-venv, delete .venv and run the command again.",
+        )
     pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check"]
     # torch is the one big download, so pip may show its progress bar there
     retry = "Look at pip's message above (often the network or a full disk) and run the command again; what is installed stays."
-    step(TORCH + (" from " + index if index else ""), pip + [TORCH] + (["--index-url", index] if index else []), retry)
-    step("the other packages", pip + ["--quiet", "-c", "constraints.txt", "-e", ".[test]"], retry)
+    step(
+        TORCH + (" from " + index if index else ""),
+        pip + [TORCH] + (["--index-url", index] if index else []),
+        retry,
+    )
+    step("the other packages", [*pip, "--quiet", "-c", "constraints.txt", "-e", ".[test]"], retry)
     with open(os.path.join(VENV, "ready"), "w") as stamp:
         stamp.write("the environment is complete; make looks at the date of this file\n")
     print("[set-up] ready after %.0f s" % (time.time() - start), flush=True)
@@ -50,7 +64,13 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("\n[set-up] Interrupted. What is installed stays; the same command goes on from here.")
-    except EnvironmentError as error:    # a full disk, a folder that cannot be written, a program that cannot be started
-        sys.exit("[set-up] failed: %s (%s). Make room, let the project's folder be written, or delete .venv; then run the command "
-                 "again." % (error.filename or VENV, error.strerror))
+        sys.exit(
+            "\n[set-up] Interrupted. What is installed stays; the same command goes on from here."
+        )
+    except (
+        OSError
+    ) as error:  # a full disk, a folder that cannot be written, a program that cannot be started
+        sys.exit(
+            f"[set-up] failed: {error.filename or VENV} ({error.strerror}). Make room, let the project's folder be written, or delete .venv; then run the command "
+            "again."
+        )

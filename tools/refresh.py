@@ -1,8 +1,9 @@
 """Run the numbered notebooks again, in order and in place, and keep only what does not change from run to run.
 
-    python tools/refresh.py                     all of them
-    python tools/refresh.py 04_multi_attention  one of them
+python tools/refresh.py                     all of them
+python tools/refresh.py 04_multi_attention  one of them
 """
+
 import hashlib
 import os
 import pathlib
@@ -17,9 +18,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",        # the same numbers, in quiet
-    "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_OFFLINE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",  # the same numbers, in quiet
+    "TQDM_DISABLE": "1",
+    "PYTHONHASHSEED": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
 
 
@@ -35,9 +41,17 @@ def stamp(notebook):
         if cell.cell_type == "code":
             digest.update(cell.source.encode() + b"\0")
     library = sorted((ROOT / "tema_lib").rglob("*.py"))
-    tables = sorted(p for p in (ROOT / "data" / "planted").rglob("*") if p.suffix in {".tsv", ".json", ".jsonl", ".gz"})
+    tables = sorted(
+        p
+        for p in (ROOT / "data" / "planted").rglob("*")
+        if p.suffix in {".tsv", ".json", ".jsonl", ".gz"}
+    )
     for path in library + tables:
-        content = syntax_hash(path.read_text(encoding="utf-8")).encode() if path.suffix == ".py" else path.read_bytes()
+        content = (
+            syntax_hash(path.read_text(encoding="utf-8")).encode()
+            if path.suffix == ".py"
+            else path.read_bytes()
+        )
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
@@ -46,7 +60,11 @@ def joined(outputs):
     """Neighbouring pieces of one stream as one: where the kernel cuts them depends on the moment."""
     whole = []
     for output in outputs:
-        if whole and output.output_type == whole[-1].output_type == "stream" and output.name == whole[-1].name:
+        if (
+            whole
+            and output.output_type == whole[-1].output_type == "stream"
+            and output.name == whole[-1].name
+        ):
             whole[-1].text += output.text
         else:
             whole.append(output)
@@ -55,23 +73,41 @@ def joined(outputs):
 
 def refresh(path):
     notebook = nbformat.read(path, 4)
-    notebook.cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    notebook.cells = [
+        c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])
+    ]
     for cell in notebook.cells:
         for noise in ("execution", "papermill"):
             cell.metadata.pop(noise, None)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     before = stamp(notebook)
-    NotebookClient(notebook, timeout=900, kernel_name="python3", record_timing=False, store_widget_state=True,
-                   extra_arguments=["--IPKernelApp.log_level=40"],
-                   resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(
+        notebook,
+        timeout=900,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=True,
+        extra_arguments=["--IPKernelApp.log_level=40"],
+        resources={"metadata": {"path": str(path.parent)}},
+    ).execute()
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [o for o in joined(cell.outputs) if "%|" not in o.get("data", {}).get("text/plain", "")]      # a bar is no result
+            cell.outputs = [
+                o
+                for o in joined(cell.outputs)
+                if "%|" not in o.get("data", {}).get("text/plain", "")
+            ]  # a bar is no result
     if stamp(notebook) != before:
-        raise SystemExit(f"{path.name}: the library changed while the notebook ran; run the command again")
+        raise SystemExit(
+            f"{path.name}: the library changed while the notebook ran; run the command again"
+        )
     notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "kernelspec": {
+            "display_name": "Python 3 (ipykernel)",
+            "language": "python",
+            "name": "python3",
+        },
         "language_info": {"name": "python"},
         "tema": {"stamp": before},
         **({"widgets": notebook.metadata.widgets} if "widgets" in notebook.metadata else {}),
@@ -87,10 +123,12 @@ def main(wanted):
     if unknown := wanted - {path.stem for path in NOTEBOOKS}:
         raise SystemExit(f"no such notebook: {', '.join(sorted(unknown))}")
     os.environ.update(ENVIRONMENT)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    )
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="refresh-", dir=ROOT / "build") as fresh:
-        os.environ.setdefault("TEMA_ARTIFACTS", fresh)       # nothing left over from an older library
+        os.environ.setdefault("TEMA_ARTIFACTS", fresh)  # nothing left over from an older library
         for path in NOTEBOOKS:
             if wanted and path.stem not in wanted:
                 continue

@@ -5,6 +5,7 @@
 
 A number is the mean over seeds; where there are several seeds, NDCG@10 shows its smallest and largest value too.
 """
+
 import json
 import os
 import pathlib
@@ -19,8 +20,15 @@ from tema_lib.models.systems import ALIASES  # noqa: E402
 
 README = ROOT / "README.md"
 RESULTS = ROOT / "results"
-BLOCKS = {name: re.compile(rf"<!-- {name}:start.*?-->\n.*?<!-- {name}:end -->", re.DOTALL) for name in ("results", "speed")}
-TASKS = {"full_ce": "learn: exact softmax over 25,000 items, targets", "bce": "learn: one drawn rival, targets", "ranking": "rank among 25,000 items, exactly, users"}
+BLOCKS = {
+    name: re.compile(rf"<!-- {name}:start.*?-->\n.*?<!-- {name}:end -->", re.DOTALL)
+    for name in ("results", "speed")
+}
+TASKS = {
+    "full_ce": "learn: exact softmax over 25,000 items, targets",
+    "bce": "learn: one drawn rival, targets",
+    "ranking": "rank among 25,000 items, exactly, users",
+}
 SHOWN = ("NDCG@10", "HR@10", "MRR")
 NONE_YET = "*No run record is committed yet: `make run` prints this table for your own machine.*"
 
@@ -32,7 +40,9 @@ def evaluation_records(folder=RESULTS):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise SystemExit(f"{path.relative_to(folder.parent)}: not readable as JSON ({error}); restore it or run the evaluation again")
+            raise SystemExit(
+                f"{path.relative_to(folder.parent)}: not readable as JSON ({error}); restore it or run the evaluation again"
+            )
         if isinstance(record, dict) and record.get("kind") == "evaluation":
             found.append((path.relative_to(folder.parent).as_posix(), record))
     return found
@@ -44,24 +54,31 @@ def flat(config, prefix=""):
     for key, value in config.items():
         if isinstance(value, dict):
             entries |= flat(value, f"{prefix}{key}.")
-        elif key not in ("seed", "best_epoch", "epochs_run"):          # outcomes of a seed, not choices
+        elif key not in ("seed", "best_epoch", "epochs_run"):  # outcomes of a seed, not choices
             entries[prefix + key] = json.dumps(value)
     return entries
 
 
 def rows_of(records):
     """One row for each system and configuration -> (label, records over seeds), best mean NDCG@10 first."""
-    configs = defaultdict(lambda: defaultdict(list))                     # system -> configuration -> records
+    configs = defaultdict(lambda: defaultdict(list))  # system -> configuration -> records
     for record in records:
         configs[record["system"]][frozenset(flat(record.get("config", {})).items())].append(record)
     rows = []
     for system, variants in configs.items():
-        shared = frozenset.intersection(*variants)                       # what tells the variants apart goes into the label
+        shared = frozenset.intersection(
+            *variants
+        )  # what tells the variants apart goes into the label
         for config, runs in variants.items():
-            difference = ", ".join(f"{key}={value.strip(chr(34))}" for key, value in sorted(config - shared))
+            difference = ", ".join(
+                f"{key}={value.strip(chr(34))}" for key, value in sorted(config - shared)
+            )
             name = " = ".join([system, *ALIASES.get(system, ())])
             rows.append((f"{name} ({difference})" if difference else name, runs))
-    score = lambda run: mean(run["metrics"]["full"][d]["NDCG@10"] or 0 for d in "AB")
+
+    def score(run):
+        return mean(run["metrics"]["full"][d]["NDCG@10"] or 0 for d in "AB")
+
     return sorted(rows, key=lambda row: (-mean(map(score, row[1])), row[0]))
 
 
@@ -69,7 +86,9 @@ def cell(runs, domain, metric):
     values = [run["metrics"]["full"][domain][metric] for run in runs]
     if None in values:
         return "no case"
-    spread = f" ({min(values):.4f}–{max(values):.4f})" if metric == "NDCG@10" and len(values) > 1 else ""
+    spread = (
+        f" ({min(values):.4f}–{max(values):.4f})" if metric == "NDCG@10" and len(values) > 1 else ""
+    )
     return f"{mean(values):.4f}{spread}"
 
 
@@ -80,12 +99,18 @@ def table(records):
         groups[record["data"]["name"], str(record["split"])].append(record)
     parts = []
     for (data, split), group in sorted(groups.items()):
-        lines = [f"**{data}**, split: {split}; full ranking among all items of the target's domain", "",
-                 "| system | " + " | ".join(f"{d} {m}" for d in "AB" for m in SHOWN) + " | seeds |",
-                 "|---|" + "---:|" * (2 * len(SHOWN) + 1)]
+        lines = [
+            f"**{data}**, split: {split}; full ranking among all items of the target's domain",
+            "",
+            "| system | " + " | ".join(f"{d} {m}" for d in "AB" for m in SHOWN) + " | seeds |",
+            "|---|" + "---:|" * (2 * len(SHOWN) + 1),
+        ]
         for label, runs in rows_of(group):
-            lines.append(f"| {label} | " + " | ".join(cell(runs, d, m) for d in "AB" for m in SHOWN)
-                         + f" | {len({run['seed'] for run in runs})} |")
+            lines.append(
+                f"| {label} | "
+                + " | ".join(cell(runs, d, m) for d in "AB" for m in SHOWN)
+                + f" | {len({run['seed'] for run in runs})} |"
+            )
         parts.append("\n".join(lines))
     return "\n\n".join(parts) or NONE_YET
 
@@ -103,8 +128,12 @@ def block(records):
 def speed_table(record):
     """Markdown: what each library does in a CPU-second, and how many times that this project does."""
     peers = [name for name in record["versions"] if name != "ours"]
-    lines = ["| in one CPU-second of one thread | this project | " + " | ".join(f"{name} {record['versions'][name].get(name, '')}".strip() for name in peers) + " |",
-             "|---|---:|" + "---:|" * len(peers)]
+    lines = [
+        "| in one CPU-second of one thread | this project | "
+        + " | ".join(f"{name} {record['versions'][name].get(name, '')}".strip() for name in peers)
+        + " |",
+        "|---|---:|" + "---:|" * len(peers),
+    ]
     for task, words in TASKS.items():
         speeds = record["per_cpu_second"][task]
         cells = []
@@ -113,17 +142,29 @@ def speed_table(record):
                 cells.append("")
                 continue
             name = f"{task}_vs_{peer}"
-            cells.append(f"{speeds[peer]:,.0f}: **{record['ratios'][name]:.1f}x** ({record['ratios_memory_kept'][name]:.1f}x)")
+            cells.append(
+                f"{speeds[peer]:,.0f}: **{record['ratios'][name]:.1f}x** ({record['ratios_memory_kept'][name]:.1f}x)"
+            )
         lines.append(f"| {words} | {speeds['ours']:,.0f} | " + " | ".join(cells) + " |")
     share = record["share_of_limit"]
-    return "\n".join([*lines, "", f"TEMA-LLM's own step (four views, three sequences, 25,000 items): {record['tema_targets_per_cpu_second']:,} targets per CPU-second. "
-                      f"Share of what the arithmetic alone would take: learning {share['full_ce']:.0%}, ranking {share['ranking']:.0%} ({share['ranking, least work']:.0%} "
-                      f"of a limit that leaves out the states no ranking needs). "
-                      f"RecBole's ranking with batches of 128 users in place of its default: {record['ratios']['ranking_vs_recbole_small_batches']:.1f}x."])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"TEMA-LLM's own step (four views, three sequences, 25,000 items): {record['tema_targets_per_cpu_second']:,} targets per CPU-second. "
+            f"Share of what the arithmetic alone would take: learning {share['full_ce']:.0%}, ranking {share['ranking']:.0%} ({share['ranking, least work']:.0%} "
+            f"of a limit that leaves out the states no ranking needs). "
+            f"RecBole's ranking with batches of 128 users in place of its default: {record['ratios']['ranking_vs_recbole_small_batches']:.1f}x.",
+        ]
+    )
 
 
 def speed_block(path=RESULTS / "bench_speed.json"):
-    text = speed_table(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else "*`make bench` writes this table.*"
+    text = (
+        speed_table(json.loads(path.read_text(encoding="utf-8")))
+        if path.is_file()
+        else "*`make bench` writes this table.*"
+    )
     return f"<!-- speed:start, rendered by `make report` from results/bench_speed.json -->\n\n{text}\n\n<!-- speed:end -->"
 
 
@@ -133,14 +174,22 @@ def main(arguments):
     readme = README.read_text(encoding="utf-8")
     for name, pattern in BLOCKS.items():
         if len(pattern.findall(readme)) != 1:
-            raise SystemExit(f"README.md: the comments `{name}:start` and `{name}:end` have to stand there once, in this order")
+            raise SystemExit(
+                f"README.md: the comments `{name}:start` and `{name}:end` have to stand there once, in this order"
+            )
     records = evaluation_records()
     rendered = BLOCKS["results"].sub(lambda _: block(records), readme)
     rendered = BLOCKS["speed"].sub(lambda _: speed_block(), rendered)
     if "--check" in arguments:
         if rendered != readme:
-            raise SystemExit("README.md: a table differs from the records in results/; run `make report`")
-        print(f"README.md agrees with {len(records)} records" if records else "no evaluation record in results/ yet: nothing to compare")
+            raise SystemExit(
+                "README.md: a table differs from the records in results/; run `make report`"
+            )
+        print(
+            f"README.md agrees with {len(records)} records"
+            if records
+            else "no evaluation record in results/ yet: nothing to compare"
+        )
         return
     unfinished = README.with_suffix(".part")
     unfinished.write_text(rendered, encoding="utf-8")

@@ -30,7 +30,10 @@ from tema_lib.data.interactions import clean_text
 
 YEARS = (2014, 2018, 2023)
 # The two documented pairs, the paper's domains: A and B by their category names, the same in every release.
-PAIRS = {"food-kitchen": ("Grocery_and_Gourmet_Food", "Home_and_Kitchen"), "movies-books": ("Movies_and_TV", "Books")}
+PAIRS = {
+    "food-kitchen": ("Grocery_and_Gourmet_Food", "Home_and_Kitchen"),
+    "movies-books": ("Movies_and_TV", "Books"),
+}
 ADDRESS = {
     2014: "http://snap.stanford.edu/data/amazon/productGraph/categoryFiles/",
     2018: "https://datarepo.eng.ucsd.edu/mcauley_group/data/amazon_v2/",
@@ -38,13 +41,27 @@ ADDRESS = {
 }
 # `ratings` hold everything a sequence needs and are about a tenth of `reviews`; 2023 offers them elsewhere and in another form.
 FILES = {
-    2014: {"ratings": "ratings_{}.csv", "reviews": "reviews_{}.json.gz", "reviews_5": "reviews_{}_5.json.gz", "metadata": "meta_{}.json.gz"},
-    2018: {"ratings": "categoryFilesSmall/{}.csv", "reviews": "categoryFiles/{}.json.gz", "reviews_5": "categoryFilesSmall/{}_5.json.gz",
-           "metadata": "metaFiles2/meta_{}.json.gz"},
-    2023: {"reviews": "review_categories/{}.jsonl.gz", "metadata": "meta_categories/meta_{}.jsonl.gz"},
+    2014: {
+        "ratings": "ratings_{}.csv",
+        "reviews": "reviews_{}.json.gz",
+        "reviews_5": "reviews_{}_5.json.gz",
+        "metadata": "meta_{}.json.gz",
+    },
+    2018: {
+        "ratings": "categoryFilesSmall/{}.csv",
+        "reviews": "categoryFiles/{}.json.gz",
+        "reviews_5": "categoryFilesSmall/{}_5.json.gz",
+        "metadata": "metaFiles2/meta_{}.json.gz",
+    },
+    2023: {
+        "reviews": "review_categories/{}.jsonl.gz",
+        "metadata": "meta_categories/meta_{}.jsonl.gz",
+    },
 }
 ITEM_FIELDS = ("item_id", "title", "description", "brand", "category", "price", "rank", "image")
-SCRAPED = re.compile(r"<span id|getTime|<script|<a href|var aPageStart", re.IGNORECASE)     # page source where a text should stand
+SCRAPED = re.compile(
+    r"<span id|getTime|<script|<a href|var aPageStart", re.IGNORECASE
+)  # page source where a text should stand
 
 
 @dataclass
@@ -62,15 +79,21 @@ class Notes:
             self.bad_lines.append(number)
 
     def sentence(self, path: Path) -> str:
-        """"reviews.json.gz: 2 of 1,000 lines could not be read (lines 7, 30)"."""
+        """ "reviews.json.gz: 2 of 1,000 lines could not be read (lines 7, 30)"."""
         text = f"{Path(path).name}: {self.bad:,} of {self.lines:,} lines could not be read"
-        return text + (f" (lines {', '.join(map(str, self.bad_lines))}{', ...' if self.bad > len(self.bad_lines) else ''})" if self.bad else "")
+        return text + (
+            f" (lines {', '.join(map(str, self.bad_lines))}{', ...' if self.bad > len(self.bad_lines) else ''})"
+            if self.bad
+            else ""
+        )
 
 
 def release(year: int) -> int:
     """The year itself.  Raises `DataError` for a release that does not exist."""
     if year not in YEARS:
-        raise DataError(f"YEAR={year}: there is no such release; choose {', '.join(map(str, YEARS))}.")
+        raise DataError(
+            f"YEAR={year}: there is no such release; choose {', '.join(map(str, YEARS))}."
+        )
     return year
 
 
@@ -83,13 +106,18 @@ def addresses(pair: str, year: int, kind: str, base: str = "") -> dict[str, tupl
         raise DataError(f"PAIR={pair}: no such pair; choose {' or '.join(PAIRS)}.")
     names = FILES[release(year)]
     if kind not in names or kind == "metadata":
-        raise DataError(f"FROM={kind}: the release of {year} has no such events; choose {', '.join(name for name in names if name != 'metadata')}.")
+        raise DataError(
+            f"FROM={kind}: the release of {year} has no such events; choose {', '.join(name for name in names if name != 'metadata')}."
+        )
     base = (base or ADDRESS[year]).rstrip("/") + "/"
-    return {domain: (base + names[kind].format(category), base + names["metadata"].format(category))
-            for domain, category in zip("AB", PAIRS[pair])}
+    return {
+        domain: (base + names[kind].format(category), base + names["metadata"].format(category))
+        for domain, category in zip("AB", PAIRS[pair])
+    }
 
 
 # ---------------------------------------------------------------------------------------------- lines
+
 
 def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
     """Number (from 1) and bytes of every line of a plain or gzipped file, whatever ends its lines; a byte-order mark is no part of it.
@@ -100,10 +128,16 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
     if not path.is_file():
         raise DataError(f"{path} is missing: download it again with `make data`.")
     start = check_kind(path)
-    alone = ends_with_return(start) or ".csv" in path.suffixes         # in JSON, DuckDB ends a line with \n only, and so do we
+    alone = (
+        ends_with_return(start) or ".csv" in path.suffixes
+    )  # in JSON, DuckDB ends a line with \n only, and so do we
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            lines = (line for part in file for line in part.splitlines(keepends=True)) if alone else file
+            lines = (
+                (line for part in file for line in part.splitlines(keepends=True))
+                if alone
+                else file
+            )
             for number, line in enumerate(lines, start=1):
                 yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
     except (EOFError, gzip.BadGzipFile, zlib.error):
@@ -119,7 +153,10 @@ def ends_with_return(start: bytes) -> bool:
 
 # ---------------------------------------------------------------------------------------------- metadata
 
-def read_metadata(path: Path | str, year: int, wanted: Container[str] | None = None) -> tuple[pd.DataFrame, Notes]:
+
+def read_metadata(
+    path: Path | str, year: int, wanted: Container[str] | None = None
+) -> tuple[pd.DataFrame, Notes]:
     """Items of a metadata file, one row each in file order, columns `ITEM_FIELDS` ("" where missing), and what could not be read.
 
     Source: the official files.  2014 has Python literals, which `ast.literal_eval` reads without running anything.  wanted: only these
@@ -156,18 +193,30 @@ def read_metadata(path: Path | str, year: int, wanted: Container[str] | None = N
 
 def _literal(text: str):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                    # "\d" in a description is no escape, and Python says so for every line
+        warnings.simplefilter(
+            "ignore"
+        )  # "\d" in a description is no escape, and Python says so for every line
         return ast.literal_eval(text)
 
 
 def item_record(record: dict, year: int) -> dict:
     """One line of metadata in our words: `ITEM_FIELDS`, all text but price (float or NaN) and rank (float or NaN)."""
-    item, brand, category = {2014: ("asin", "brand", "categories"), 2018: ("asin", "brand", "category"),
-                             2023: ("parent_asin", "store", "categories")}[year]
+    item, brand, category = {
+        2014: ("asin", "brand", "categories"),
+        2018: ("asin", "brand", "category"),
+        2023: ("parent_asin", "store", "categories"),
+    }[year]
     rank = record.get("salesRank") if year == 2014 else record.get("rank")
-    return {"item_id": record[item], "title": read_text(record.get("title")), "description": read_text(record.get("description")),
-            "brand": read_text(record.get(brand)), "category": _category(record.get(category)), "price": read_price(record.get("price")),
-            "rank": read_rank(rank), "image": _picture_address(record, year)}
+    return {
+        "item_id": record[item],
+        "title": read_text(record.get("title")),
+        "description": read_text(record.get("description")),
+        "brand": read_text(record.get(brand)),
+        "category": _category(record.get(category)),
+        "price": read_price(record.get("price")),
+        "rank": read_rank(rank),
+        "image": _picture_address(record, year),
+    }
 
 
 def read_text(value) -> str:
@@ -197,7 +246,11 @@ def read_rank(value) -> float:
         ranks = [rank for rank in value.values() if isinstance(rank, (int, float))]
     else:
         texts = value if isinstance(value, list) else [value]
-        ranks = [int(match[1].replace(",", "")) for text in texts if isinstance(text, str) and (match := re.match(r"[\s>#]*(\d[\d,]*)", text))]
+        ranks = [
+            int(match[1].replace(",", ""))
+            for text in texts
+            if isinstance(text, str) and (match := re.match(r"[\s>#]*(\d[\d,]*)", text))
+        ]
     return float(min(ranks)) if ranks else math.nan
 
 
@@ -213,15 +266,24 @@ def _picture_address(record: dict, year: int) -> str:
     if year == 2014:
         offers = [record.get("imUrl")]
     elif year == 2018:
-        offers = [address for name in ("imageURLHighRes", "imageURL") for address in _list(record.get(name))[:1]]
+        offers = [
+            address
+            for name in ("imageURLHighRes", "imageURL")
+            for address in _list(record.get(name))[:1]
+        ]
     else:
         images = record.get("images")
-        if isinstance(images, dict):                       # the Hugging Face loader turns the list of records into a record of lists
+        if isinstance(
+            images, dict
+        ):  # the Hugging Face loader turns the list of records into a record of lists
             images = [dict(zip(images, values)) for values in zip(*images.values())]
         images = [image for image in _list(images) if isinstance(image, dict)]
         main = [image for image in images if image.get("variant") == "MAIN"] or images
         offers = [image.get(size) for image in main[:1] for size in ("hi_res", "large", "thumb")]
-    return next((offer for offer in offers if isinstance(offer, str) and re.match(r"https?://\S+$", offer)), "")
+    return next(
+        (offer for offer in offers if isinstance(offer, str) and re.match(r"https?://\S+$", offer)),
+        "",
+    )
 
 
 def _list(value) -> list:
@@ -230,7 +292,10 @@ def _list(value) -> list:
 
 # ---------------------------------------------------------------------------------------------- image features of 2014
 
-def read_image_features(path: Path | str, wanted: Container[str] | None = None) -> dict[str, np.ndarray]:
+
+def read_image_features(
+    path: Path | str, wanted: Container[str] | None = None
+) -> dict[str, np.ndarray]:
     """{item: float32 [4096]} of a file `image_features_*.b`, read record by record; only the wanted items are kept.
 
     Raises `DataError` where the file is missing or damaged, or its last record is cut off.
@@ -240,8 +305,10 @@ def read_image_features(path: Path | str, wanted: Container[str] | None = None) 
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             while record := file.read(size):
                 if len(record) < size:
-                    raise DataError(f"{path}, record {len(found) + 1 if wanted is None else file.tell() // size + 1}: {len(record)} bytes where a record "
-                                    f"has {size:,}; download the file again.")
+                    raise DataError(
+                        f"{path}, record {len(found) + 1 if wanted is None else file.tell() // size + 1}: {len(record)} bytes where a record "
+                        f"has {size:,}; download the file again."
+                    )
                 item = record[:10].decode("ascii", "replace")
                 if wanted is None or item in wanted:
                     found[item] = np.frombuffer(record, dtype="<f4", offset=10).copy()

@@ -22,13 +22,22 @@ from pathlib import Path
 import duckdb
 
 DOMAINS = ("A", "B")
-BLOCK = 1 << 19                          # characters of a text file, read at a time
-ROWS = 10_000                            # rows of a parquet file, read at a time
-COLUMNS = ("user_id", "item_id", "asin", "item_index", "domain", "timestamp", "title",
-           "description", "image")       # what a reader asks for; other columns are passed over
+BLOCK = 1 << 19  # characters of a text file, read at a time
+ROWS = 10_000  # rows of a parquet file, read at a time
+COLUMNS = (
+    "user_id",
+    "item_id",
+    "asin",
+    "item_index",
+    "domain",
+    "timestamp",
+    "title",
+    "description",
+    "image",
+)  # what a reader asks for; other columns are passed over
 OTHER_KINDS = {
-    b"\xff\xfe": "is UTF-16 (Excel's \"Unicode text\"): save it as UTF-8",
-    b"\xfe\xff": "is UTF-16 (Excel's \"Unicode text\"): save it as UTF-8",
+    b"\xff\xfe": 'is UTF-16 (Excel\'s "Unicode text"): save it as UTF-8',
+    b"\xfe\xff": 'is UTF-16 (Excel\'s "Unicode text"): save it as UTF-8',
     b"\x1f\x8b": "is gzipped: let its name end in .gz",
     b"PK\x03\x04": "is an Excel workbook or a zip: export or unpack it as plain text",
     b"PAR1": "is a parquet file: let its name end in .parquet",
@@ -46,13 +55,16 @@ def shown(value: str) -> str:
 
 # -------------------------------------------------------------------------------- names
 
+
 def table_path(path: Path) -> Path:
     """The file itself, its gzipped twin or its parquet form.  Raises `DataError` for none."""
     for candidate in spellings(path):
         if candidate.is_file():
             return candidate
-    raise DataError(f"{path} is missing: a data folder needs interactions.tsv and items.tsv, "
-                    "plain, with .gz, or as .parquet (see README, 'Your own data').")
+    raise DataError(
+        f"{path} is missing: a data folder needs interactions.tsv and items.tsv, "
+        "plain, with .gz, or as .parquet (see README, 'Your own data')."
+    )
 
 
 def spellings(path: Path) -> tuple[Path, ...]:
@@ -65,8 +77,9 @@ def has_table(path: Path) -> bool:
 
 def listed(folder: Path, pattern: str) -> list[Path]:
     """The files of a pattern in order, without the `._` twins that macOS puts beside them."""
-    return sorted(path for path in folder.glob(pattern)
-                  if path.is_file() and not path.name.startswith("._"))
+    return sorted(
+        path for path in folder.glob(pattern) if path.is_file() and not path.name.startswith("._")
+    )
 
 
 def sql_text(text: Path | str) -> str:
@@ -84,12 +97,14 @@ def sql_path(path: Path | str) -> str:
     if not set("*?[") & set(whole):
         return sql_text(whole)
     if os.sep == "/" and "\\" in whole:
-        raise DataError(f"{path}: a path with a backslash and one of * ? [ cannot be told to DuckDB: "
-                        "rename it.")
+        raise DataError(
+            f"{path}: a path with a backslash and one of * ? [ cannot be told to DuckDB: rename it."
+        )
     return sql_text("".join(f"[{sign}]" if sign in "*?[" else sign for sign in whole))
 
 
 # -------------------------------------------------------------------------------- text
+
 
 def check_kind(path: Path) -> bytes:
     """The first bytes of a text file, unpacked.  Raises `DataError` for those of another kind.
@@ -107,8 +122,9 @@ def check_kind(path: Path) -> bytes:
         if start.startswith(first):
             raise DataError(f"{path} {words}.")
     if b"\0" in start[:200]:
-        raise DataError(f"{path} is no plain text, or UTF-16 (Excel's \"Unicode text\"): "
-                        "save it as UTF-8.")
+        raise DataError(
+            f'{path} is no plain text, or UTF-16 (Excel\'s "Unicode text"): save it as UTF-8.'
+        )
     return start
 
 
@@ -154,6 +170,7 @@ def read_json(path: Path):
 
 # -------------------------------------------------------------------------------- tables
 
+
 def header_of(path: Path) -> list[str]:
     """The column names of a table, as they stand there.  Raises `DataError` for an empty file."""
     if path.suffix == ".parquet":
@@ -192,7 +209,7 @@ def table_blocks(path: Path) -> Iterator[dict[str, list[str]]]:
 
 
 def place_of(path: Path, row: int) -> str:
-    """"items.tsv, line 7" of a row counted from 0: empty lines count, as in an editor."""
+    """ "items.tsv, line 7" of a row counted from 0: empty lines count, as in an editor."""
     if path.suffix == ".parquet":
         return f"{path}, row {row + 1}"
     return f"{path}, line {next(islice(numbered_lines(path), row + 1, None))[0]}"
@@ -200,15 +217,17 @@ def place_of(path: Path, row: int) -> str:
 
 def _tsv_blocks(path: Path, names: list[str]) -> Iterator[list[list[str]]]:
     """Columns of some thousand rows at a time.  A block is cut as one text, which is quick."""
-    width, seen = len(names), 0          # seen: rows so far, the header among them
+    width, seen = len(names), 0  # seen: rows so far, the header among them
     for block in _line_blocks(path):
         lines = [line for line in block if not line.isspace()]
         tabs = list(map(str.count, lines, repeat("\t")))
         if set(tabs) - {width - 1}:
             bad = next(number for number, found in enumerate(tabs) if found != width - 1)
-            raise DataError(f"{place_of(path, seen + bad - 1)}: {tabs[bad] + 1} columns where the "
-                            f"header has {width}; remove tabs and line breaks inside the text.")
-        rows, seen = lines[not seen:], seen + len(lines)
+            raise DataError(
+                f"{place_of(path, seen + bad - 1)}: {tabs[bad] + 1} columns where the "
+                f"header has {width}; remove tabs and line breaks inside the text."
+            )
+        rows, seen = lines[not seen :], seen + len(lines)
         if rows:
             cells = "".join(rows).removesuffix("\n").replace("\n", "\t").split("\t")
             yield [cells[column::width] for column in range(width)]
@@ -223,8 +242,10 @@ def _parquet_blocks(path: Path, names: list[str]) -> Iterator[list[list[str]]]:
     for (column, kind), name in zip(_parquet_columns(path), names):
         quoted = '"' + column.replace('"', '""') + '"'
         if name == "timestamp" and kind == "FLOAT":
-            raise DataError(f"{path}: the timestamps are 32-bit floats, which cannot hold seconds; "
-                            "write whole numbers.")
+            raise DataError(
+                f"{path}: the timestamps are 32-bit floats, which cannot hold seconds; "
+                "write whole numbers."
+            )
         if name == "timestamp" and kind.startswith(("TIMESTAMP", "DATE")):
             finest = kind.startswith("TIMESTAMP_NS")
             asked.append(f"{'epoch_ns' if finest else 'epoch_us'}({quoted})")
@@ -242,8 +263,10 @@ def _parquet_blocks(path: Path, names: list[str]) -> Iterator[list[list[str]]]:
         try:
             found = connection.execute(f"SELECT {', '.join(asked)} FROM {_parquet(path)}")
             while rows := found.fetchmany(ROWS):
-                yield [["" if value is None else read(value) for value in column]
-                       for read, column in zip(readers, zip(*rows))]
+                yield [
+                    ["" if value is None else read(value) for value in column]
+                    for read, column in zip(readers, zip(*rows))
+                ]
         except duckdb.Error as error:
             raise _unreadable(path, error) from None
 

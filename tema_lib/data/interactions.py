@@ -20,14 +20,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tema_lib.data.files import (DOMAINS, DataError, header_of, place_of, plain_names, read_json,
-                                 shown, table_blocks, table_path)
+from tema_lib.data.files import (
+    DOMAINS,
+    DataError,
+    header_of,
+    place_of,
+    plain_names,
+    read_json,
+    shown,
+    table_blocks,
+    table_path,
+)
 from tema_lib.data.purchases import distinct, read_purchases
 
-UNNAMED = ("domain A", "domain B")       # what the domains are called where nobody says more
+UNNAMED = ("domain A", "domain B")  # what the domains are called where nobody says more
 INTERACTION_COLUMNS = ("user_id", "item_id", "domain", "timestamp")
 ITEM_COLUMNS = ("item_id", "domain", "title")
-REPEATS = ("first", "keep")              # of a user's events with one item: the first, or all
+REPEATS = ("first", "keep")  # of a user's events with one item: the first, or all
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,8 @@ class Items:
     title: tuple[str, ...]
     description: tuple[str, ...]
     image: tuple[Path | None, ...]
-    domain_of_item: np.ndarray                       # int64 [N+1]: -1 padding, 0 A, 1 B
-    index: dict[str, int] = field(repr=False)        # item_id -> global id
+    domain_of_item: np.ndarray  # int64 [N+1]: -1 padding, 0 A, 1 B
+    index: dict[str, int] = field(repr=False)  # item_id -> global id
 
     @property
     def count(self) -> int:
@@ -80,6 +89,7 @@ class Items:
 
 # ---------------------------------------------------------------------------------------------- reading
 
+
 def read_table(path: Path) -> pd.DataFrame:
     """A table of items as text columns, only those of `COLUMNS`.  Raises `DataError`.
 
@@ -93,17 +103,20 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def lacking(path: Path, header: list[str], required: tuple[str, ...]) -> str:
-    """"items.tsv, line 1: column title is missing (found ...); it needs ..." or "" when nothing is missing."""
+    """ "items.tsv, line 1: column title is missing (found ...); it needs ..." or "" when nothing is missing."""
     names = plain_names(path, header)
     names = ["item_id" if name == "asin" and "item_id" not in names else name for name in names]
     missing = [column for column in required if column not in names]
     if not missing:
         return ""
-    return (f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); "
-            f"it needs {', '.join(required)}" + (", separated by tabs" if ".tsv" in path.suffixes else ""))
+    return (
+        f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); "
+        f"it needs {', '.join(required)}"
+        + (", separated by tabs" if ".tsv" in path.suffixes else "")
+    )
 
 
-CONTROL = {code: " " for code in (*range(32), 127, *range(128, 160))}
+CONTROL = dict.fromkeys((*range(32), 127, *range(128, 160)), " ")
 
 
 def clean_text(text: str) -> str:
@@ -126,10 +139,20 @@ def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
     for column in ("item_id", "domain"):
         items[column] = items[column].str.strip().astype(object)
     _refuse(path, ~items["domain"].isin(DOMAINS), items["domain"], "is no domain: write A or B")
-    _refuse(path, items["item_id"] == "", items["item_id"],
-            "is no item: fill in item_id or drop the line")
+    _refuse(
+        path,
+        items["item_id"] == "",
+        items["item_id"],
+        "is no item: fill in item_id or drop the line",
+    )
     repeated = items["item_id"].duplicated()
-    _refuse(path, repeated, "item " + items["item_id"], "stands there twice; keep one line an item", quote=False)
+    _refuse(
+        path,
+        repeated,
+        "item " + items["item_id"],
+        "stands there twice; keep one line an item",
+        quote=False,
+    )
     for column in ("description", "image"):
         if column not in items:
             items[column] = ""
@@ -156,13 +179,15 @@ def read_data(folder: str | Path, repeats: str = "") -> RawData:
     it repeats items, `RawData.repeats` is "keep".
     Raises `DataError`; all columns that are missing, in either table, stand in one message.
     """
-    from tema_lib.data.published import form_of, read_published          # it builds on this module
+    from tema_lib.data.published import form_of, read_published  # it builds on this module
 
     folder = Path(folder)
     if repeats and repeats not in REPEATS:
         raise DataError(f"repeats={repeats!r}: choose {' or '.join(REPEATS)}.")
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder: give DATA= a folder with interactions.tsv and items.tsv.")
+        raise DataError(
+            f"{folder} is no folder: give DATA= a folder with interactions.tsv and items.tsv."
+        )
     domains, said = read_description(folder)
     repeats = repeats or said
     if not form_of(folder):
@@ -176,14 +201,23 @@ def read_data(folder: str | Path, repeats: str = "") -> RawData:
 
 def _read_tables(folder: Path, repeats: str) -> RawData:
     paths = {name: table_path(folder / name) for name in ("items.tsv", "interactions.tsv")}
-    lack = [lacking(path, header_of(path), required)
-            for path, required in zip(paths.values(), (ITEM_COLUMNS, INTERACTION_COLUMNS))]
+    lack = [
+        lacking(path, header_of(path), required)
+        for path, required in zip(paths.values(), (ITEM_COLUMNS, INTERACTION_COLUMNS))
+    ]
     if any(lack):
         raise DataError("; ".join(filter(None, lack)) + ".")
     items = check_items(paths["items.tsv"], read_table(folder / "items.tsv"))
     interactions, dropped = read_purchases(paths["interactions.tsv"], items, repeats)
-    return RawData(folder.resolve().name, folder, interactions, items, digest(folder, ["interactions.tsv", "items.tsv"]),
-                   repeats=repeats, dropped=dropped)
+    return RawData(
+        folder.resolve().name,
+        folder,
+        interactions,
+        items,
+        digest(folder, ["interactions.tsv", "items.tsv"]),
+        repeats=repeats,
+        dropped=dropped,
+    )
 
 
 def read_description(folder: Path) -> tuple[tuple[str, str], str]:
@@ -198,7 +232,9 @@ def read_description(folder: Path) -> tuple[tuple[str, str], str]:
         described = read_json(path)
         names = domain_names(described.get("domains", UNNAMED))
     except (ValueError, AttributeError, TypeError):
-        raise DataError(f'{path} does not name two domains: write {{"domains": ["food", "kitchen"]}}, or delete it.') from None
+        raise DataError(
+            f'{path} does not name two domains: write {{"domains": ["food", "kitchen"]}}, or delete it.'
+        ) from None
     if (repeats := described.get("repeats", REPEATS[0])) not in REPEATS:
         raise DataError(f"{path}: repeats is {repeats!r}: write {' or '.join(REPEATS)}.")
     return names, repeats
@@ -208,7 +244,9 @@ def domain_names(names) -> tuple[str, str]:
     """Two different names of at most 40 characters, on one line each.  Raises `DataError`."""
     names = tuple(clean_text(name) for name in names)
     if len(names) != 2 or len(set(names)) != 2 or not all(0 < len(name) <= 40 for name in names):
-        raise DataError(f"domains are {', '.join(names) or 'not named'}: give two different short names, such as food,kitchen.")
+        raise DataError(
+            f"domains are {', '.join(names) or 'not named'}: give two different short names, such as food,kitchen."
+        )
     return names
 
 
@@ -225,12 +263,21 @@ def digest(folder: Path, names: list[str]) -> str:
 
 # ---------------------------------------------------------------------------------------------- filters
 
+
 def without_repeats(raw: RawData, repeats: str = "first") -> RawData:
     """The data without rows that `distinct` drops; a row is known by user, item and second."""
     table = raw.interactions
-    codes = lambda column: pd.factorize(table[column].to_numpy().astype(object))[0]
-    kept, dropped = distinct(codes("user_id"), codes("item_id"), table["timestamp"].to_numpy(),
-                             np.zeros(len(table), np.int32), repeats)
+
+    def codes(column):
+        return pd.factorize(table[column].to_numpy().astype(object))[0]
+
+    kept, dropped = distinct(
+        codes("user_id"),
+        codes("item_id"),
+        table["timestamp"].to_numpy(),
+        np.zeros(len(table), np.int32),
+        repeats,
+    )
     if len(kept) < len(table):
         table = table.iloc[kept]
     return replace(raw, interactions=table, repeats=repeats, dropped=dropped)
@@ -257,15 +304,24 @@ def k_core(raw: RawData, *, items: int = 1, users_per_domain: int = 1) -> RawDat
     while True:
         size = len(table)
         table = table[table.groupby("item_id")["item_id"].transform("size") >= items]
-        counts = table.groupby(["user_id", "domain"]).size().unstack(fill_value=0).reindex(columns=list(DOMAINS), fill_value=0)
+        counts = (
+            table.groupby(["user_id", "domain"])
+            .size()
+            .unstack(fill_value=0)
+            .reindex(columns=list(DOMAINS), fill_value=0)
+        )
         keep = counts.index[(counts >= users_per_domain).all(axis=1)]
         table = table[table["user_id"].isin(keep)]
         if table.empty:
-            raise DataError(f"{raw.name}: nothing is left of {len(raw.interactions)} interactions with at least {items} an item and "
-                            f"{users_per_domain} a user and domain; lower these limits.")
+            raise DataError(
+                f"{raw.name}: nothing is left of {len(raw.interactions)} interactions with at least {items} an item and "
+                f"{users_per_domain} a user and domain; lower these limits."
+            )
         if len(table) == size:
             break
-    return replace(raw, interactions=table, items=raw.items[raw.items["item_id"].isin(set(table["item_id"]))])
+    return replace(
+        raw, interactions=table, items=raw.items[raw.items["item_id"].isin(set(table["item_id"]))]
+    )
 
 
 def shuffle_ties(interactions: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -281,18 +337,30 @@ def shuffle_ties(interactions: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 # ---------------------------------------------------------------------------------------------- global ids
 
+
 def encode_ids(raw: RawData) -> Items:
     """One global id space: 0 = padding, 1..N with all of domain A before all of domain B, in file order.
 
     Raises `DataError` that names all pictures that are missing.
     """
-    table = pd.concat([raw.items[raw.items["domain"] == domain] for domain in DOMAINS], ignore_index=True)
+    table = pd.concat(
+        [raw.items[raw.items["domain"] == domain] for domain in DOMAINS], ignore_index=True
+    )
     names = ("", *table["item_id"])
     images = (None, *(raw.folder / image if image else None for image in table["image"]))
-    if missing := [image for image in dict.fromkeys(images) if image is not None and not image.is_file()]:
+    if missing := [
+        image for image in dict.fromkeys(images) if image is not None and not image.is_file()
+    ]:
         more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
-        raise DataError(f"{raw.folder / 'items.tsv'}: missing pictures: {', '.join(map(str, missing[:5]))}{more}; "
-                        "bring them, or leave the column empty for items without one.")
-    return Items(names, ("", *table["title"]), ("", *table["description"]), images,
-                 np.concatenate([[-1], table["domain"].map(DOMAINS.index)]).astype("int64"),
-                 {name: index for index, name in enumerate(names) if index})
+        raise DataError(
+            f"{raw.folder / 'items.tsv'}: missing pictures: {', '.join(map(str, missing[:5]))}{more}; "
+            "bring them, or leave the column empty for items without one."
+        )
+    return Items(
+        names,
+        ("", *table["title"]),
+        ("", *table["description"]),
+        images,
+        np.concatenate([[-1], table["domain"].map(DOMAINS.index)]).astype("int64"),
+        {name: index for index, name in enumerate(names) if index},
+    )

@@ -5,6 +5,7 @@ A shape is a list of strokes, written as one line: `stroke colour numbers; strok
 disc (the last number of `a` and `h` pairs are angles, clockwise from 3 o'clock). Colours: `m` main, `d` darker main, `i` lighter
 main, `c` accent, `k` black, `w` white, `g` gray, `n` brown. Status: ours.
 """
+
 from random import Random
 
 from PIL import Image, ImageDraw
@@ -69,31 +70,61 @@ SHAPES = {
     "whisk": "l c 14 94 44 60; o d 38 10 86 66; o w 43 15 81 61; o m 48 12 76 62; o w 53 18 71 56; l m 44 60 78 18; l k 14 94 22 84",
 }
 COLOURS = {
-    "amber": (222, 146, 36), "black": (52, 50, 54), "blue": (70, 120, 196), "brown": (118, 74, 44), "cream": (240, 224, 190), "gray": (150, 156, 164),
-    "green": (84, 150, 78), "orange": (236, 124, 46), "pink": (236, 140, 172), "purple": (120, 80, 150), "red": (200, 54, 48), "salmon": (244, 140, 112),
-    "tan": (206, 166, 112), "white": (246, 246, 242), "yellow": (244, 206, 84),
+    "amber": (222, 146, 36),
+    "black": (52, 50, 54),
+    "blue": (70, 120, 196),
+    "brown": (118, 74, 44),
+    "cream": (240, 224, 190),
+    "gray": (150, 156, 164),
+    "green": (84, 150, 78),
+    "orange": (236, 124, 46),
+    "pink": (236, 140, 172),
+    "purple": (120, 80, 150),
+    "red": (200, 54, 48),
+    "salmon": (244, 140, 112),
+    "tan": (206, 166, 112),
+    "white": (246, 246, 242),
+    "yellow": (244, 206, 84),
 }
-BACKGROUNDS = ((228, 236, 244), (244, 234, 222), (232, 242, 230), (244, 230, 236), (236, 232, 244), (250, 246, 230), (224, 224, 226), (214, 232, 232))
+BACKGROUNDS = (
+    (228, 236, 244),
+    (244, 234, 222),
+    (232, 242, 230),
+    (244, 230, 236),
+    (236, 232, 244),
+    (250, 246, 230),
+    (224, 224, 226),
+    (214, 232, 232),
+)
 
 
-def draw_picture(shape: str, colour: str, accent: str, random: Random, size: int = 96) -> Image.Image:
+def draw_picture(
+    shape: str, colour: str, accent: str, random: Random, size: int = 96
+) -> Image.Image:
     """One picture [size, size] with a small palette; `random` gives it its place, size, light, tilt of colour and background."""
     if shape not in SHAPES:
         raise ValueError(f"no shape {shape!r}; known shapes: {', '.join(sorted(SHAPES))}")
-    double = 2 * size                                # drawn at twice the size and averaged: smooth edges, same pixels everywhere
+    double = 2 * size  # drawn at twice the size and averaged: smooth edges, same pixels everywhere
     ground = random.choice(BACKGROUNDS)
     image = Image.new("RGB", (double, double), ground)
     pen = ImageDraw.Draw(image)
     scale = double * (0.68 + 0.24 * random.random()) / 100
     left = (double - 100 * scale) * random.random()
     top = (double - 100 * scale) * random.random()
-    pen.rectangle((0, top + 88 * scale, double, double), fill=_shade(ground, 0.9))              # the table it stands on
-    pen.ellipse((left + 8 * scale, top + 84 * scale, left + 92 * scale, top + 99 * scale), fill=_shade(ground, 0.78))
+    pen.rectangle(
+        (0, top + 88 * scale, double, double), fill=_shade(ground, 0.9)
+    )  # the table it stands on
+    pen.ellipse(
+        (left + 8 * scale, top + 84 * scale, left + 92 * scale, top + 99 * scale),
+        fill=_shade(ground, 0.78),
+    )
     colours = _colours_of_item(COLOURS[colour], COLOURS[accent], random)
     for stroke in SHAPES[shape].split(";"):
         name, role, *numbers = stroke.split()
         _draw_stroke(pen, name, colours[role], [float(n) for n in numbers], left, top, scale)
-    return image.reduce(2).quantize(colors=24, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return image.reduce(2).quantize(
+        colors=24, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+    )
 
 
 def _draw_stroke(pen, name, colour, numbers, left, top, scale):
@@ -119,8 +150,16 @@ def _colours_of_item(main, accent, random: Random):
     """The eight colours of the strokes; each item has its own light."""
     light = 0.88 + 0.2 * random.random()
     main, accent = _shade(main, light), _shade(accent, light)
-    return {"m": main, "d": _shade(main, 0.72), "i": tuple(round(c + (255 - c) * 0.45) for c in main), "c": accent,
-            "k": (44, 42, 46), "w": (250, 250, 248), "g": (142, 148, 156), "n": (128, 84, 52)}
+    return {
+        "m": main,
+        "d": _shade(main, 0.72),
+        "i": tuple(round(c + (255 - c) * 0.45) for c in main),
+        "c": accent,
+        "k": (44, 42, 46),
+        "w": (250, 250, 248),
+        "g": (142, 148, 156),
+        "n": (128, 84, 52),
+    }
 
 
 def _shade(colour, factor):

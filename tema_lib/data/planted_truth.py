@@ -2,6 +2,7 @@
 
 Status: ours. The truth is for checking; no model may read it.
 """
+
 import csv
 import math
 import re
@@ -18,7 +19,9 @@ def read_truth(folder: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     for name in ("items", "users"):
         path = Path(folder) / "truth" / f"{name}.tsv"
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: only the planted world has a truth; write it with `python -m tema_lib.data.planted`")
+            raise FileNotFoundError(
+                f"{path} is missing: only the planted world has a truth; write it with `python -m tema_lib.data.planted`"
+            )
         tables.append(pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False))
     return tables[0], tables[1]
 
@@ -30,7 +33,9 @@ def neighbour_precision(vectors: np.ndarray, occasion, k: int = 10) -> float:
     """
     vectors, occasion = np.asarray(vectors, dtype=np.float64), np.asarray(occasion)
     if len(vectors) != len(occasion) or len(vectors) <= k:
-        raise ValueError(f"{len(vectors)} vectors, {len(occasion)} occasions, k = {k}: give one occasion per vector and more than k vectors")
+        raise ValueError(
+            f"{len(vectors)} vectors, {len(occasion)} occasions, k = {k}: give one occasion per vector and more than k vectors"
+        )
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     closeness = unit @ unit.T
     np.fill_diagonal(closeness, -np.inf)

@@ -6,12 +6,14 @@ of a shop stand in the loose order in which people buy them. A `+` line holds re
 Few words come twice within an occasion, so that only somebody who knows what the words mean can see what belongs together.
 Status: ours (nothing here is taken from a real catalogue).
 """
+
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of thing in one shop: what it is called and how it is drawn."""
+
     name: str
     shape: str
     colour: str
@@ -22,6 +24,7 @@ class Kind:
 @dataclass(frozen=True)
 class Occasion:
     """What happens in a kitchen: kinds and related words, by domain ("A" food, "B" kitchen)."""
+
     name: str
     kinds: dict[str, tuple[Kind, ...]]
     related: dict[str, tuple[str, ...]]
@@ -220,8 +223,10 @@ def read_occasions(table: str = TABLE) -> tuple[Occasion, ...]:
             kind = Kind(cells[1], *cells[2].split(), phrases=_split(cells[3]))
             occasions[-1].kinds[cells[0]] += (kind,)
         else:
-            raise ValueError(f"planted_words.TABLE, line {number}: expected '# occasion', 'A | kind | shape colour accent | "
-                             f"phrases' or '+A | words', found {line!r}; correct that line")
+            raise ValueError(
+                f"planted_words.TABLE, line {number}: expected '# occasion', 'A | kind | shape colour accent | "
+                f"phrases' or '+A | words', found {line!r}; correct that line"
+            )
     return tuple(occasions)
 
 
@@ -231,31 +236,210 @@ def _split(cell: str) -> tuple[str, ...]:
 
 # Brands, makers' words and everyday praise: shared by all occasions, so they say nothing about any of them.
 BRANDS = {
-    "A": ("Harrow & Finch", "Bluebarn", "Oldmill Lane", "Tansy", "Pebble Creek", "Marlowe", "Greta's", "Northfold", "Saltwhistle", "Quill Farm"),
-    "B": ("Ostrava", "Kettering", "Lumen & Oak", "Brightside", "Halvard", "Copperline", "Nimbus", "Pinewick", "Stellan", "Ardmore"),
+    "A": (
+        "Harrow & Finch",
+        "Bluebarn",
+        "Oldmill Lane",
+        "Tansy",
+        "Pebble Creek",
+        "Marlowe",
+        "Greta's",
+        "Northfold",
+        "Saltwhistle",
+        "Quill Farm",
+    ),
+    "B": (
+        "Ostrava",
+        "Kettering",
+        "Lumen & Oak",
+        "Brightside",
+        "Halvard",
+        "Copperline",
+        "Nimbus",
+        "Pinewick",
+        "Stellan",
+        "Ardmore",
+    ),
 }
 MODIFIERS = {
-    "A": ("organic", "small-batch", "premium", "all-natural", "gluten-aware", "traditional", "gourmet", "classic", "unsalted", "fair-trade", "reserve", "old-fashioned"),
-    "B": ("heavy-duty", "compact", "professional", "dishwasher-safe", "nonslip", "hand-finished", "classic", "lightweight", "deluxe", "everyday", "stackable", "commercial"),
+    "A": (
+        "organic",
+        "small-batch",
+        "premium",
+        "all-natural",
+        "gluten-aware",
+        "traditional",
+        "gourmet",
+        "classic",
+        "unsalted",
+        "fair-trade",
+        "reserve",
+        "old-fashioned",
+    ),
+    "B": (
+        "heavy-duty",
+        "compact",
+        "professional",
+        "dishwasher-safe",
+        "nonslip",
+        "hand-finished",
+        "classic",
+        "lightweight",
+        "deluxe",
+        "everyday",
+        "stackable",
+        "commercial",
+    ),
 }
 SIZES = {
-    "A": ("8 oz", "12 oz", "1 lb", "pack of 3", "pack of 6", "family size", "2 x 250 g", "sampler", "16 oz", "case of 12"),
-    "B": ("small", "medium", "large", "set of 2", "set of 4", "10-inch", "2-quart", "gift boxed", "3-piece", "extra large"),
+    "A": (
+        "8 oz",
+        "12 oz",
+        "1 lb",
+        "pack of 3",
+        "pack of 6",
+        "family size",
+        "2 x 250 g",
+        "sampler",
+        "16 oz",
+        "case of 12",
+    ),
+    "B": (
+        "small",
+        "medium",
+        "large",
+        "set of 2",
+        "set of 4",
+        "10-inch",
+        "2-quart",
+        "gift boxed",
+        "3-piece",
+        "extra large",
+    ),
 }
 # Sentences about the occasion; {x} and {y} are related words. Short, so that no run of five words repeats often.
 HINTS = (
-    "Think {x}, think {y}.", "Best with {x} and {y}.", "For {x}, or {y}.", "Made for {x} and for {y}.", "When {x} calls, or {y}.", "{x}? Yes. {y}? Also.",
-    "Brings {x} and {y} home.", "Hints of {x}, dreams of {y}.", "Goes beyond {x} and {y}.", "A friend of {x} and {y}.", "Fans of {x} and {y} agree.", "Ready for {x} or {y}.",
-    "Where {x} meets {y}.", "Inspired by {x}; at ease with {y}.", "Nothing says {x} or {y} better.", "Speaks fluent {x} and {y}.", "Ideal for {x}, {y} and more.", "For {x} people, and {y} people.",
-    "Our answer to {x} and {y}.", "Turns {x} and {y} into a habit.", "With {x} and {y} in mind.", "All about {x}; a little about {y}.", "Perfect next to {x} and {y}.", "{x}, {y}: you know.",
+    "Think {x}, think {y}.",
+    "Best with {x} and {y}.",
+    "For {x}, or {y}.",
+    "Made for {x} and for {y}.",
+    "When {x} calls, or {y}.",
+    "{x}? Yes. {y}? Also.",
+    "Brings {x} and {y} home.",
+    "Hints of {x}, dreams of {y}.",
+    "Goes beyond {x} and {y}.",
+    "A friend of {x} and {y}.",
+    "Fans of {x} and {y} agree.",
+    "Ready for {x} or {y}.",
+    "Where {x} meets {y}.",
+    "Inspired by {x}; at ease with {y}.",
+    "Nothing says {x} or {y} better.",
+    "Speaks fluent {x} and {y}.",
+    "Ideal for {x}, {y} and more.",
+    "For {x} people, and {y} people.",
+    "Our answer to {x} and {y}.",
+    "Turns {x} and {y} into a habit.",
+    "With {x} and {y} in mind.",
+    "All about {x}; a little about {y}.",
+    "Perfect next to {x} and {y}.",
+    "{x}, {y}: you know.",
 )
 # Praise in three short pieces: no piece has five words, so that no run of five words repeats often.
 PRAISE = {
-    "A": (("Packed", "Sealed", "Sorted", "Selected", "Sourced", "Prepared", "Checked", "Stored", "Blended", "Bottled or bagged"),
-          ("by hand", "in small lots", "every Thursday", "near the coast", "under cool air", "with great care", "by a family firm", "without additives", "at the mill", "in our own hall", "twice a month", "since 1968"),
-          ("for full taste", "and shipped quickly", "to keep it fresh", "with no artificial color", "so nothing is lost", "in recycled paper", "and labelled by date", "for picky eaters", "with a resealable top", "as it should be", "for a generous pantry", "and honest in price")),
-    "B": (("Built", "Shaped", "Finished", "Tested", "Polished", "Designed", "Assembled", "Weighted", "Balanced", "Engineered"),
-          ("to last", "by one workshop", "for tight cupboards", "with rounded corners", "from solid stock", "for both hands", "in two colors", "without sharp seams", "for daily duty", "on sturdy feet", "with a soft grip", "in simple lines"),
-          ("and easy to rinse", "under long warranty", "and quiet in use", "so it never slips", "with spare parts included", "for any drawer", "and pleasant to hold", "with clear markings", "and safe when hot", "for gift givers too", "and quick to assemble", "with no rust")),
+    "A": (
+        (
+            "Packed",
+            "Sealed",
+            "Sorted",
+            "Selected",
+            "Sourced",
+            "Prepared",
+            "Checked",
+            "Stored",
+            "Blended",
+            "Bottled or bagged",
+        ),
+        (
+            "by hand",
+            "in small lots",
+            "every Thursday",
+            "near the coast",
+            "under cool air",
+            "with great care",
+            "by a family firm",
+            "without additives",
+            "at the mill",
+            "in our own hall",
+            "twice a month",
+            "since 1968",
+        ),
+        (
+            "for full taste",
+            "and shipped quickly",
+            "to keep it fresh",
+            "with no artificial color",
+            "so nothing is lost",
+            "in recycled paper",
+            "and labelled by date",
+            "for picky eaters",
+            "with a resealable top",
+            "as it should be",
+            "for a generous pantry",
+            "and honest in price",
+        ),
+    ),
+    "B": (
+        (
+            "Built",
+            "Shaped",
+            "Finished",
+            "Tested",
+            "Polished",
+            "Designed",
+            "Assembled",
+            "Weighted",
+            "Balanced",
+            "Engineered",
+        ),
+        (
+            "to last",
+            "by one workshop",
+            "for tight cupboards",
+            "with rounded corners",
+            "from solid stock",
+            "for both hands",
+            "in two colors",
+            "without sharp seams",
+            "for daily duty",
+            "on sturdy feet",
+            "with a soft grip",
+            "in simple lines",
+        ),
+        (
+            "and easy to rinse",
+            "under long warranty",
+            "and quiet in use",
+            "so it never slips",
+            "with spare parts included",
+            "for any drawer",
+            "and pleasant to hold",
+            "with clear markings",
+            "and safe when hot",
+            "for gift givers too",
+            "and quick to assemble",
+            "with no rust",
+        ),
+    ),
 }
-TERSE = ("Model {n}", "No. {n} {m}", "Series {l}, {s}", "Type {l}{n}", "The {n} {s}", "Item {n}-{l}", "{l}{n} {m}", "Edition {n}, {s}", "Lot {n} {s}", "{l}-line {m} {n}")
+TERSE = (
+    "Model {n}",
+    "No. {n} {m}",
+    "Series {l}, {s}",
+    "Type {l}{n}",
+    "The {n} {s}",
+    "Item {n}-{l}",
+    "{l}{n} {m}",
+    "Edition {n}, {s}",
+    "Lot {n} {s}",
+    "{l}-line {m} {n}",
+)

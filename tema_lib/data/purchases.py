@@ -18,7 +18,7 @@ import pandas as pd
 
 from tema_lib.data.files import DOMAINS, DataError, place_of, shown, table_blocks
 
-FAR = 10**17                             # no time, in whatever unit
+FAR = 10**17  # no time, in whatever unit
 
 
 class _Codes(dict):
@@ -77,16 +77,19 @@ def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.nda
                 raise DataError(f"{place_of(path, row + number)}: {shown(text)} {error}.") from None
         seconds = np.array([whole for whole, _ in pairs], np.int64)
         rest = np.array([rest for _, rest in pairs], np.int32)
-    for bad, complaint in ((seconds > 10**11, "looks like milliseconds: divide by 1000"),
-                           (seconds < 0, "lies before 1970: write Unix seconds")):
+    for bad, complaint in (
+        (seconds > 10**11, "looks like milliseconds: divide by 1000"),
+        (seconds < 0, "lies before 1970: write Unix seconds"),
+    ):
         if bad.any():
             number = int(np.flatnonzero(bad)[0])
             raise DataError(f"{place_of(path, row + number)}: {shown(texts[number])} {complaint}.")
     return seconds, rest
 
 
-def read_purchases(path: Path, items: pd.DataFrame,
-                   repeats: str) -> tuple[pd.DataFrame, dict[str, int]]:
+def read_purchases(
+    path: Path, items: pd.DataFrame, repeats: str
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """The table, checked against the items, without what `distinct` drops, and how much that was.
 
     An id is held once: a row costs some numbers while it is read, and references in the table.
@@ -95,52 +98,86 @@ def read_purchases(path: Path, items: pd.DataFrame,
     users, goods, shops, parts, row = _Codes(), _Codes(), _Codes(), [], 0
     for block in table_blocks(path):
         listed = block["item_id"] if "item_id" in block else block["asin"]
-        parts.append((users.of(block["user_id"]), goods.of(listed), shops.of(block["domain"]),
-                      *_moments(path, block["timestamp"], row)))
+        parts.append(
+            (
+                users.of(block["user_id"]),
+                goods.of(listed),
+                shops.of(block["domain"]),
+                *_moments(path, block["timestamp"], row),
+            )
+        )
         row += len(listed)
     columns = list(zip(*parts))
     del parts
     user, item, shop, seconds, rest = (np.concatenate(columns.pop(0)) for _ in range(5))
     home = dict(zip(items["item_id"], items["domain"]))
     for codes, column, right, complaint in (
-            (shops, shop, DOMAINS.__contains__, lambda name: "is no domain: write A or B"),
-            (users, user, bool, lambda name: "is no user: fill in user_id or drop the line"),
-            (goods, item, home.__contains__, lambda name: _stranger(name, home))):
+        (shops, shop, DOMAINS.__contains__, lambda name: "is no domain: write A or B"),
+        (users, user, bool, lambda name: "is no user: fill in user_id or drop the line"),
+        (goods, item, home.__contains__, lambda name: _stranger(name, home)),
+    ):
         if (bad := np.array([not right(name) for name in codes.names])).any():
             place = int(np.flatnonzero(bad[column])[0])
             name = codes.names[column[place]]
             raise DataError(f"{place_of(path, place)}: {shown(name)} {complaint(name)}.")
-    number = lambda domains: np.array([DOMAINS.index(domain) for domain in domains], np.int8)
+
+    def number(domains):
+        return np.array([DOMAINS.index(domain) for domain in domains], np.int8)
+
     domain = number(home[name] for name in goods.names)[item]
     if (bad := domain != number(shops.names)[shop]).any():
         place = int(np.flatnonzero(bad)[0])
-        raise DataError(f"{place_of(path, place)}: {shown(goods.names[item[place]])} stands in another "
-                        "domain than in items.tsv: an item has one domain.")
+        raise DataError(
+            f"{place_of(path, place)}: {shown(goods.names[item[place]])} stands in another "
+            "domain than in items.tsv: an item has one domain."
+        )
     _warn_of_backward_times(path, users, user, seconds, rest)
     kept, dropped = distinct(user, item, seconds, rest, repeats)
     del shop, rest, bad
-    named = lambda names, codes: np.array(names, dtype=object)[codes[kept]]
-    return event_table(named(users.names, user), named(goods.names, item), named(DOMAINS, domain),
-                       seconds[kept]), dropped
+
+    def named(names, codes):
+        return np.array(names, dtype=object)[codes[kept]]
+
+    return event_table(
+        named(users.names, user), named(goods.names, item), named(DOMAINS, domain), seconds[kept]
+    ), dropped
 
 
 def event_table(users, items, domains, seconds, splits="") -> pd.DataFrame:
     """The five columns of `RawData.interactions`."""
     if isinstance(splits, str):
         splits = np.full(len(seconds), splits, object)
-    text = lambda values: pd.Series(values, dtype=object, copy=False)
-    return pd.DataFrame({"user_id": text(users), "item_id": text(items), "domain": text(domains),
-                         "timestamp": np.asarray(seconds, dtype=np.int64),
-                         "split": text(splits)}, copy=False)
+
+    def text(values):
+        return pd.Series(values, dtype=object, copy=False)
+
+    return pd.DataFrame(
+        {
+            "user_id": text(users),
+            "item_id": text(items),
+            "domain": text(domains),
+            "timestamp": np.asarray(seconds, dtype=np.int64),
+            "split": text(splits),
+        },
+        copy=False,
+    )
 
 
 def _stranger(name: str, home) -> str:
     """What to say of an id that items.tsv lacks; often one that only looks otherwise is there."""
-    number = lambda text: text.removesuffix(".0").lstrip("0").casefold()
+
+    def number(text):
+        return text.removesuffix(".0").lstrip("0").casefold()
+
     twin = next((other for other in home if name and number(other) == number(name)), None)
-    return "is not in items.tsv: add the item or drop the line" if twin is None else (
-        f"is not in items.tsv, which has {twin!r}: write ids alike in both tables, as text "
-        "(a program that took them for numbers adds .0 or drops leading zeros)")
+    return (
+        "is not in items.tsv: add the item or drop the line"
+        if twin is None
+        else (
+            f"is not in items.tsv, which has {twin!r}: write ids alike in both tables, as text "
+            "(a program that took them for numbers adds .0 or drops leading zeros)"
+        )
+    )
 
 
 def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> None:
@@ -150,9 +187,12 @@ def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> N
     backwards = np.sort(order[1:][same & ((step < 0) | (step == 0) & (finer < 0))])
     if len(backwards):
         first = int(backwards[0])
-        warnings.warn(f"{place_of(path, first)}: the time of user {users.names[user[first]]} goes "
-                      f"backwards (lines like it: {len(backwards)}); each user's events are put into "
-                      "time order.", stacklevel=5)
+        warnings.warn(
+            f"{place_of(path, first)}: the time of user {users.names[user[first]]} goes "
+            f"backwards (lines like it: {len(backwards)}); each user's events are put into "
+            "time order.",
+            stacklevel=5,
+        )
 
 
 def distinct(user, item, seconds, rest, repeats: str) -> tuple[np.ndarray, dict[str, int]]:
@@ -163,7 +203,10 @@ def distinct(user, item, seconds, rest, repeats: str) -> tuple[np.ndarray, dict[
     """
     pair = user.astype(np.int64) * (int(item.max(initial=0)) + 1) + item
     order = np.lexsort((rest, seconds, pair) if rest.any() else (seconds, pair))
-    changes = lambda values: np.concatenate([[True], values[1:] != values[:-1]])[:len(order)]
+
+    def changes(values):
+        return np.concatenate([[True], values[1:] != values[:-1]])[: len(order)]
+
     other = changes(pair[order])
     later = other | changes(seconds[order]) | changes(rest[order])
     del pair

@@ -24,12 +24,21 @@ from tema_lib.data.reviews import read_reviews
 
 # Trap -> the form in which it lies in wait, and what it does.
 TRAPS = {
-    "repeats kept": ("2014", "a second review of the same product counts as a purchase, so some targets are known already"),
+    "repeats kept": (
+        "2014",
+        "a second review of the same product counts as a purchase, so some targets are known already",
+    ),
     "entities left": ("2014", "&amp;quot; and the like become words that many titles share"),
-    "variants not joined": ("2023", "colours and sizes become items of their own, under asin in place of parent_asin"),
+    "variants not joined": (
+        "2023",
+        "colours and sizes become items of their own, under asin in place of parent_asin",
+    ),
     "headlines as titles": ("2023", "the review's title is taken for the product's"),
     "lines left unsorted": ("c2dsr", "the last item of a line is taken for the latest"),
-    "ids of B not moved": ("llmcdsr", "in training, the items of B are taken for those of A with the same number"),
+    "ids of B not moved": (
+        "llmcdsr",
+        "in training, the items of B are taken for those of A with the same number",
+    ),
 }
 
 
@@ -42,7 +51,11 @@ def _checked(trap: str) -> str:
 def read_rightly(trap: str, folder: Path | str) -> RawData:
     """The form of this trap, read with all care.  Raises `DataError` for an unknown trap or missing files."""
     form, folder = _checked(trap), Path(folder)
-    return {"c2dsr": read_c2dsr, "llmcdsr": read_llmcdsr}[form](folder) if form in ("c2dsr", "llmcdsr") else _official(folder, int(form))
+    return (
+        {"c2dsr": read_c2dsr, "llmcdsr": read_llmcdsr}[form](folder)
+        if form in ("c2dsr", "llmcdsr")
+        else _official(folder, int(form))
+    )
 
 
 def read_hastily(trap: str, folder: Path | str) -> RawData:
@@ -57,13 +70,25 @@ def read_hastily(trap: str, folder: Path | str) -> RawData:
     if trap == "entities left":
         return replace(raw, items=raw.items.assign(title=_raw_titles(folder)))
     if trap == "headlines as titles":
-        headline = _reviews(folder, 2023, ("headline",)).drop_duplicates("item_id").set_index("item_id")["headline"]
-        return replace(raw, items=raw.items.assign(title=raw.items["item_id"].map(headline).fillna("")))
+        headline = (
+            _reviews(folder, 2023, ("headline",))
+            .drop_duplicates("item_id")
+            .set_index("item_id")["headline"]
+        )
+        return replace(
+            raw, items=raw.items.assign(title=raw.items["item_id"].map(headline).fillna(""))
+        )
     if trap == "lines left unsorted":
         return replace(raw, interactions=_in_line_order(folder, raw))
-    in_train = (raw.interactions["split"] == "train") & (raw.interactions["domain"] == "B")           # ids of B not moved
-    shelf = {domain: raw.items.loc[raw.items["domain"] == domain, "item_id"].tolist() for domain in "AB"}
-    taken_for = {item: shelf["A"][number % len(shelf["A"])] for number, item in enumerate(shelf["B"])}
+    in_train = (raw.interactions["split"] == "train") & (
+        raw.interactions["domain"] == "B"
+    )  # ids of B not moved
+    shelf = {
+        domain: raw.items.loc[raw.items["domain"] == domain, "item_id"].tolist() for domain in "AB"
+    }
+    taken_for = {
+        item: shelf["A"][number % len(shelf["A"])] for number, item in enumerate(shelf["B"])
+    }
     events = raw.interactions.copy()
     events.loc[in_train, "item_id"] = events.loc[in_train, "item_id"].map(taken_for)
     events.loc[in_train, "domain"] = "A"
@@ -78,7 +103,9 @@ def _reviews(folder: Path, year: int, more=(), key: str = "") -> pd.DataFrame:
         tables.append(read_reviews(path, year, (*more, "moment"))[0].assign(domain=domain))
         if key:
             tables[-1]["item_id"] = [name for name in _values(path, key) if name]
-    return pd.concat(tables, ignore_index=True).sort_values(["user_id", "moment"], kind="stable", ignore_index=True)
+    return pd.concat(tables, ignore_index=True).sort_values(
+        ["user_id", "moment"], kind="stable", ignore_index=True
+    )
 
 
 def _values(path: Path, key: str):
@@ -92,11 +119,28 @@ def _values(path: Path, key: str):
 
 def _official(folder: Path, year: int, repeats: bool = False, key: str = "") -> RawData:
     events = _reviews(folder, year, key=key).assign(split="")
-    tables = [read_metadata(folder / FILES[year]["metadata"].format(category), year)[0].assign(domain=domain) for domain, category in zip("AB", PAIRS["food-kitchen"])]
-    items = pd.concat(tables, ignore_index=True)[["item_id", "domain", "title", "description"]].assign(image="")
-    strangers = events.loc[~events["item_id"].isin(items["item_id"]), ["item_id", "domain"]].drop_duplicates()          # variants: no metadata knows them
-    items = pd.concat([items, strangers.assign(title="", description="", image="")], ignore_index=True)
-    raw = RawData(folder.name, folder, events[["user_id", "item_id", "domain", "timestamp", "split"]], items, "")
+    tables = [
+        read_metadata(folder / FILES[year]["metadata"].format(category), year)[0].assign(
+            domain=domain
+        )
+        for domain, category in zip("AB", PAIRS["food-kitchen"])
+    ]
+    items = pd.concat(tables, ignore_index=True)[
+        ["item_id", "domain", "title", "description"]
+    ].assign(image="")
+    strangers = events.loc[
+        ~events["item_id"].isin(items["item_id"]), ["item_id", "domain"]
+    ].drop_duplicates()  # variants: no metadata knows them
+    items = pd.concat(
+        [items, strangers.assign(title="", description="", image="")], ignore_index=True
+    )
+    raw = RawData(
+        folder.name,
+        folder,
+        events[["user_id", "item_id", "domain", "timestamp", "split"]],
+        items,
+        "",
+    )
     return raw if repeats else first_purchases(raw)
 
 
@@ -104,7 +148,10 @@ def _raw_titles(folder: Path) -> list[str]:
     """Titles of 2014 as they stand in the file, entities and all."""
     titles = []
     for category in PAIRS["food-kitchen"]:
-        titles += [ast.literal_eval(line.decode()).get("title", "") for _, line in lines_of(folder / FILES[2014]["metadata"].format(category))]
+        titles += [
+            ast.literal_eval(line.decode()).get("title", "")
+            for _, line in lines_of(folder / FILES[2014]["metadata"].format(category))
+        ]
     return titles
 
 
@@ -112,9 +159,16 @@ def _in_line_order(folder: Path, raw: RawData) -> pd.DataFrame:
     """C2DSR's events in the order of the line; `timestamp` is the place in the line."""
     names, home = raw.items["item_id"].tolist(), raw.items["domain"].tolist()
     rows, users = [], iter(dict.fromkeys(raw.interactions["user_id"]))
-    for part, name in (("train", "traindata_new.txt"), ("valid", "validdata_new.txt"), ("test", "testdata_new.txt")):
+    for part, name in (
+        ("train", "traindata_new.txt"),
+        ("valid", "validdata_new.txt"),
+        ("test", "testdata_new.txt"),
+    ):
         for _, line in numbered_lines(folder / name):
             user = next(users)
             numbers = [int(token.split("|")[0]) for token in line.split("\t")[2:]]
-            rows += [(user, names[number], home[number], place, part) for place, number in enumerate(numbers)]
+            rows += [
+                (user, names[number], home[number], place, part)
+                for place, number in enumerate(numbers)
+            ]
     return pd.DataFrame(rows, columns=raw.interactions.columns)

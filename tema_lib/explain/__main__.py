@@ -28,30 +28,68 @@ from tema_lib.tags import write_atomically
 def summary(explanation: Explanation) -> str:
     """What drove the first recommendation, in a few lines."""
     record, effects = explanation.record, explanation.about(FIRST)
-    lines = [f"{'First recommendation' if FIRST in explanation.effects else 'Bought next'} in {record.domain}: {shortened(effects.target.title, 80)} (P = {math.exp(effects.log_probability):.3f})."]
+    lines = [
+        f"{'First recommendation' if FIRST in explanation.effects else 'Bought next'} in {record.domain}: {shortened(effects.target.title, 80)} (P = {math.exp(effects.log_probability):.3f})."
+    ]
     order = sorted(range(len(record.history)), key=lambda place: -abs(float(effects.shares[place])))
-    lines += [f"  {effects.shares[place]:+.2f} ± {effects.shares_error[place]:.2f}  {shortened(record.history[place].title, 80)}" for place in order[:5]]
-    named = [(tag, effect.lost) for row in effects.tags for tag, effect in row] + [(f"{tag} (its own)", effect.lost) for tag, effect in effects.own_tags]
-    for kind, found in (("Tags", named), ("Views", [(view, effect.lost) for view, effect in effects.views.items()])):
+    lines += [
+        f"  {effects.shares[place]:+.2f} ± {effects.shares_error[place]:.2f}  {shortened(record.history[place].title, 80)}"
+        for place in order[:5]
+    ]
+    named = [(tag, effect.lost) for row in effects.tags for tag, effect in row] + [
+        (f"{tag} (its own)", effect.lost) for tag, effect in effects.own_tags
+    ]
+    for kind, found in (
+        ("Tags", named),
+        ("Views", [(view, effect.lost) for view, effect in effects.views.items()]),
+    ):
         if found:
-            lines.append(f"{kind}, log P lost without: " + ", ".join(f"{name} {lost:+.2f}" for name, lost in sorted(found, key=lambda pair: -abs(pair[1]))[:4]))
+            lines.append(
+                f"{kind}, log P lost without: "
+                + ", ".join(
+                    f"{name} {lost:+.2f}"
+                    for name, lost in sorted(found, key=lambda pair: -abs(pair[1]))[:4]
+                )
+            )
     lost, share = explanation.agreement(FIRST, list(record.events)[-1])
     if not math.isnan(lost + share):
-        lines.append(f"Rank correlation of attention ({list(record.events)[-1]}) with removal {lost:+.2f}, with fair shares {share:+.2f}.")
+        lines.append(
+            f"Rank correlation of attention ({list(record.events)[-1]}) with removal {lost:+.2f}, with fair shares {share:+.2f}."
+        )
     return "\n".join(lines)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tema_lib.explain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tema_lib.explain",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--user", required=True, help="the user's id in interactions.tsv")
     parser.add_argument("--html", required=True, type=Path, help="the file to write")
-    parser.add_argument("--data", default="planted", help="'planted', or a folder with interactions.tsv and items.tsv")
-    parser.add_argument("--domains", default="", help="what A and B are called, such as movies,books; else the data set says")
-    parser.add_argument("--tags", default="live", help="as for make run: live, export:MODEL or a file")
+    parser.add_argument(
+        "--data",
+        default="planted",
+        help="'planted', or a folder with interactions.tsv and items.tsv",
+    )
+    parser.add_argument(
+        "--domains",
+        default="",
+        help="what A and B are called, such as movies,books; else the data set says",
+    )
+    parser.add_argument(
+        "--tags", default="live", help="as for make run: live, export:MODEL or a file"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fast", action="store_true", help="the model of a fast run: short training, few live replies")
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="the model of a fast run: short training, few live replies",
+    )
     chosen = parser.parse_args()
-    data = chosen.data if chosen.data == "planted" else str(Path(chosen.data).expanduser().resolve())
+    data = (
+        chosen.data if chosen.data == "planted" else str(Path(chosen.data).expanduser().resolve())
+    )
     setup(chosen.seed)
     try:
         run = Pipeline(data, chosen.fast, chosen.seed, chosen.domains, chosen.tags)
@@ -60,20 +98,32 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    os.environ.setdefault("TEMA_ARTIFACTS", str(ROOT / "build" / "artifacts" / run.name))             # where `make run` leaves its models
+    os.environ.setdefault(
+        "TEMA_ARTIFACTS", str(ROOT / "build" / "artifacts" / run.name)
+    )  # where `make run` leaves its models
     if chosen.user not in users:
-        print(f"--user {chosen.user}: no test case of this user in {run.raw.name}; there are {len(users)}, such as {', '.join(users[:3])}.", file=sys.stderr)
+        print(
+            f"--user {chosen.user}: no test case of this user in {run.raw.name}; there are {len(users)}, such as {', '.join(users[:3])}.",
+            file=sys.stderr,
+        )
         return 1
-    reader, control = (Reader(model, run.items, run.tags, run.text, tag_config=run.tag_config) for model in (run.train("tema")[0], run.build("tema")))
+    reader, control = (
+        Reader(model, run.items, run.tags, run.text, tag_config=run.tag_config)
+        for model in (run.train("tema")[0], run.build("tema"))
+    )
     try:
-        found = explain(reader, control, run.split.test, users.index(chosen.user), times=run.times(chosen.user))
-    except ValueError as error:                                            # everything was bought, nothing is left to recommend
+        found = explain(
+            reader, control, run.split.test, users.index(chosen.user), times=run.times(chosen.user)
+        )
+    except ValueError as error:  # everything was bought, nothing is left to recommend
         print(f"--user {chosen.user}: {error}", file=sys.stderr)
         return 1
     about = f"TEMA-LLM on {run.raw.name}, {'short' if chosen.fast else 'full'} training, seed {chosen.seed}; tags by {run.tags.model}."
     page = Pages(run.items.image, run.domains).page(found, about)
     write_atomically(chosen.html, page.encode())
-    print(f"{summary(found)}\n{chosen.html}: {len(page.encode()) / 1024:.0f} KiB, open it in any browser.")
+    print(
+        f"{summary(found)}\n{chosen.html}: {len(page.encode()) / 1024:.0f} KiB, open it in any browser."
+    )
     return 0
 
 

@@ -56,7 +56,9 @@ class AttentionRecord:
 
     def places(self, thread: str) -> list[int]:
         """Where the events of a thread stand in the history."""
-        return [place for place, event in enumerate(self.history) if thread in ("merged", event.domain)]
+        return [
+            place for place, event in enumerate(self.history) if thread in ("merged", event.domain)
+        ]
 
     def spread(self, thread: str, layer: int, head: int | None, looking: int) -> Tensor:
         """The weights that event `looking` of a thread gives (`head` None: mean of all), at the places of the whole history, [len(history)]."""
@@ -75,19 +77,30 @@ def title_of(items: Items, item: int) -> str:
 def shortened(text: str, width: int) -> str:
     """Any text in at most `width` letters, cut at a word where one ends early enough."""
     cut = textwrap.shorten(text, width, placeholder=" …")
-    return f"{text[:width - 1]}…" if cut.strip() == "…" else cut
+    return f"{text[: width - 1]}…" if cut.strip() == "…" else cut
 
 
 def event_of(reader: Reader, purchase: Purchase | int) -> Event:
     purchase = purchase if isinstance(purchase, Purchase) else Purchase(purchase)
-    tags = tuple(reader.tags.vocabulary[tag] for tag in reader.tags_read(purchase)) if reader.tags else ()
-    return Event(purchase.item, title_of(reader.items, purchase.item), "AB"[reader.shop_of(purchase)], tags)
+    tags = (
+        tuple(reader.tags.vocabulary[tag] for tag in reader.tags_read(purchase))
+        if reader.tags
+        else ()
+    )
+    return Event(
+        purchase.item, title_of(reader.items, purchase.item), "AB"[reader.shop_of(purchase)], tags
+    )
 
 
 def case_batch(model: Tema, sequences: Sequences, rows: Sequence[int]) -> Batch:
     """The given test cases as one batch: the input is what the model reads of the history before the last event."""
     rows = torch.as_tensor(rows)
-    return Batch(padded(sequences, rows, model.max_length, held_out=1), None, model.domain_of_item.cpu()[sequences.last[rows]], rows)
+    return Batch(
+        padded(sequences, rows, model.max_length, held_out=1),
+        None,
+        model.domain_of_item.cpu()[sequences.last[rows]],
+        rows,
+    )
 
 
 @torch.inference_mode()
@@ -96,9 +109,13 @@ def newest_looks(model: Tema, batch: Batch) -> dict[str, Tensor]:
     record, every = model.attention(batch), torch.arange(len(batch.sequence))
     looks = {}
     for thread in model.config.threads:
-        here = batch.sequence > 0 if thread == "merged" else model.domain_of_item[batch.sequence] == THREADS.index(thread)
+        here = (
+            batch.sequence > 0
+            if thread == "merged"
+            else model.domain_of_item[batch.sequence] == THREADS.index(thread)
+        )
         newest = (here.sum(1) - 1).clamp(min=0)
-        row = record[thread]["weights"][every, :, :, newest]                                # (B, layers, H, Ts)
+        row = record[thread]["weights"][every, :, :, newest]  # (B, layers, H, Ts)
         place = (here.long().cumsum(1) - 1).clamp(min=0)[:, None, None].expand(*row.shape[:3], -1)
         looks[thread] = row.gather(3, place) * here[:, None, None]
     return looks
@@ -113,13 +130,27 @@ def event_attention(model: Tema, batch: Batch) -> Tensor:
     beta: attention across the threads; alpha: attention inside thread s, last layer.  Ours: a summary that ignores residual paths and,
     with several layers, what the layers below had mixed already.
     """
-    across = model.attention(batch)["across"]["weights"][torch.arange(len(batch.last)), batch.last]     # (B, threads)
+    across = model.attention(batch)["across"]["weights"][
+        torch.arange(len(batch.last)), batch.last
+    ]  # (B, threads)
     looks = newest_looks(model, batch)
-    return sum(across[:, number, None] * looks[thread][:, -1].mean(1) for number, thread in enumerate(model.config.threads))
+    return sum(
+        across[:, number, None] * looks[thread][:, -1].mean(1)
+        for number, thread in enumerate(model.config.threads)
+    )
 
 
-def record_of(reader: Reader, history: Sequence[Purchase | int], domain: int, *, target: int | None = None, user: str = "",
-              times: Sequence[int] | None = None, bought: Sequence[int] | None = None, top: int = 5) -> AttentionRecord:
+def record_of(
+    reader: Reader,
+    history: Sequence[Purchase | int],
+    domain: int,
+    *,
+    target: int | None = None,
+    user: str = "",
+    times: Sequence[int] | None = None,
+    bought: Sequence[int] | None = None,
+    top: int = 5,
+) -> AttentionRecord:
     """Record of a history; `domain` is where the next purchase happens.
 
     What was `bought` (by default the items of the history) is not recommended; `times` are the events' seconds.
@@ -134,25 +165,58 @@ def record_of(reader: Reader, history: Sequence[Purchase | int], domain: int, *,
     for number, thread in enumerate(reader.model.config.threads):
         places = [place for place, event in enumerate(events) if thread in ("merged", event.domain)]
         in_thread[thread] = tuple(events[place] for place in places)
-        weights[thread] = reading.weights[thread][0, :, :, :len(places), :len(places)].clone()
+        weights[thread] = reading.weights[thread][0, :, :, : len(places), : len(places)].clone()
         if places:
             event_weights[places] += share[number] * weights[thread][-1].mean(0)[-1]
-    days = None if times is None else tuple((times[-1] - time) / 86_400 for time in list(times)[-len(history):])
+    days = (
+        None
+        if times is None
+        else tuple((times[-1] - time) / 86_400 for time in list(times)[-len(history) :])
+    )
     best = {}
     for name, own in zip("AB", reader.of_domain):
         free = own[~torch.isin(own, torch.tensor(bought, dtype=torch.long))]
         first = reading.log_probability[0, free].topk(min(top, len(free)))
-        best[name] = tuple((event_of(reader, int(free[place])), float(value.exp())) for value, place in zip(first.values, first.indices))
+        best[name] = tuple(
+            (event_of(reader, int(free[place])), float(value.exp()))
+            for value, place in zip(first.values, first.indices)
+        )
     place = chance = None
     if target is not None:
         place = float(reading.rank(target, reader.rivals(target, bought))[0])
         chance = float(reading.log_probability[0, target].exp())
-    return AttentionRecord(user, events, days, None if target is None else event_of(reader, target), "AB"[domain], in_thread, weights,
-                           dict(zip(reader.model.config.threads, share.tolist())), event_weights, best, place, chance)
+    return AttentionRecord(
+        user,
+        events,
+        days,
+        None if target is None else event_of(reader, target),
+        "AB"[domain],
+        in_thread,
+        weights,
+        dict(zip(reader.model.config.threads, share.tolist())),
+        event_weights,
+        best,
+        place,
+        chance,
+    )
 
 
-def attention_record(reader: Reader, sequences: Sequences, row: int, *, times: Sequence[int] | None = None, top: int = 5) -> AttentionRecord:
+def attention_record(
+    reader: Reader,
+    sequences: Sequences,
+    row: int,
+    *,
+    times: Sequence[int] | None = None,
+    top: int = 5,
+) -> AttentionRecord:
     """Record of test case `row`: its last event is the target, what precedes it the history.  `times`: seconds of all events of the row."""
     *history, target = sequences[row].tolist()
-    return record_of(reader, history, int(reader.items.domain_of_item[target]), target=target, user=sequences.user_id[row],
-                     times=None if times is None else list(times)[:-1], top=top)
+    return record_of(
+        reader,
+        history,
+        int(reader.items.domain_of_item[target]),
+        target=target,
+        user=sequences.user_id[row],
+        times=None if times is None else list(times)[:-1],
+        top=top,
+    )

@@ -16,7 +16,11 @@ from tema_lib.explain.attention_records import Event, event_of
 from tema_lib.explain.reading import Purchase, Reader
 from tema_lib.tags import NEAREST, OWN, SNAPPED
 
-ORIGIN = {OWN: "the model's own word", SNAPPED: "its word, snapped to the list", NEAREST: "nearest by meaning, not in the reply"}
+ORIGIN = {
+    OWN: "the model's own word",
+    SNAPPED: "its word, snapped to the list",
+    NEAREST: "nearest by meaning, not in the reply",
+}
 
 
 class Ingredient(NamedTuple):
@@ -25,8 +29,8 @@ class Ingredient(NamedTuple):
     name: str
     turn: float
     length: float = 0.0
-    weight: float = 0.0                  # of a tag
-    origin: str = ""                     # of a tag
+    weight: float = 0.0  # of a tag
+    origin: str = ""  # of a tag
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,18 @@ def turned(one: Tensor, other: Tensor) -> float:
     return float(torch.rad2deg(torch.arccos(F.cosine_similarity(one, other, dim=0).clamp(-1, 1))))
 
 
-def neighbours(reader: Reader, item: int, count: int = 5) -> dict[str, tuple[tuple[Event, float], ...]]:
+def neighbours(
+    reader: Reader, item: int, count: int = 5
+) -> dict[str, tuple[tuple[Event, float], ...]]:
     """The items nearest to `item` in each shop, by cosine, itself left out."""
     near = {}
     for name, own in zip("AB", reader.of_domain):
         others = own[own != item]
         best = (reader.outputs[others] @ reader.outputs[item]).topk(min(count, len(others)))
-        near[name] = tuple((event_of(reader, int(others[place])), float(value)) for value, place in zip(best.values, best.indices))
+        near[name] = tuple(
+            (event_of(reader, int(others[place])), float(value))
+            for value, place in zip(best.values, best.indices)
+        )
     return near
 
 
@@ -65,14 +74,30 @@ def composition(reader: Reader, item: int, count: int = 5) -> Composition:
     """Take one item apart.  Raises ValueError for an id that is no item."""
     reader.purchases([item])
     whole = reader.inputs[item]
-    without = {view: reader.without(view) for view in reader.shares} if len(reader.shares) > 1 else {}
-    views = tuple(Ingredient(view, turned(whole, other.inputs[item]), float(reader.shares[view][item].norm())) for view, other in without.items())
+    without = (
+        {view: reader.without(view) for view in reader.shares} if len(reader.shares) > 1 else {}
+    )
+    views = tuple(
+        Ingredient(view, turned(whole, other.inputs[item]), float(reader.shares[view][item].norm()))
+        for view, other in without.items()
+    )
     tags, replies = (), ()
     if reader.tags is not None and "tags" in reader.shares:
         own = reader.own_tags(item)
-        cut = reader.fused([Purchase(item, tags=tuple(other for other in own if other != tag)) for tag in own])
-        tags = tuple(Ingredient(name, turned(whole, vector), weight=weight, origin=ORIGIN[source])
-                     for (name, weight, source), vector in zip(reader.tags.tags_of(item), cut))
+        cut = reader.fused(
+            [Purchase(item, tags=tuple(other for other in own if other != tag)) for tag in own]
+        )
+        tags = tuple(
+            Ingredient(name, turned(whole, vector), weight=weight, origin=ORIGIN[source])
+            for (name, weight, source), vector in zip(reader.tags.tags_of(item), cut)
+        )
         replies = reader.tags.raw_replies[item]
-    return Composition(event_of(reader, item), reader.items.description[item], views, tags, replies, neighbours(reader, item, count),
-                       neighbours(without["tags"], item, count) if "tags" in without else {})
+    return Composition(
+        event_of(reader, item),
+        reader.items.description[item],
+        views,
+        tags,
+        replies,
+        neighbours(reader, item, count),
+        neighbours(without["tags"], item, count) if "tags" in without else {},
+    )

@@ -21,7 +21,11 @@ from tema_lib.explain.occlusion import agreement
 from tema_lib.models.tema import THREADS, Tema
 from tema_lib.tags import ItemTags
 
-PLANTED = {"A": "the target's occasion, events in A", "B": "the target's occasion, events in B", "merged": "the target's occasion, events in both shops"}
+PLANTED = {
+    "A": "the target's occasion, events in A",
+    "B": "the target's occasion, events in B",
+    "merged": "the target's occasion, events in both shops",
+}
 
 
 def ages(here: np.ndarray) -> np.ndarray:
@@ -39,14 +43,16 @@ def recency_alone(looks: np.ndarray, here: np.ndarray) -> np.ndarray:
     lengths, profile = here.sum(1), np.zeros(here.shape)
     for length in np.unique(lengths[lengths > 0]):
         cases = lengths == length
-        average = looks[cases][here[cases]].reshape(-1, length).mean(0)         # oldest to newest
+        average = looks[cases][here[cases]].reshape(-1, length).mean(0)  # oldest to newest
         some = np.zeros((cases.sum(), here.shape[1]))
         some[here[cases]] = np.tile(average, cases.sum())
         profile[cases] = some
     return profile
 
 
-def share_on(looks: np.ndarray, here: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def share_on(
+    looks: np.ndarray, here: np.ndarray, right: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Attention on the `right` events, by recency alone, and by chance (all events of the thread alike), per case: [cases] each.
 
     Only the cases count in which some but not all events of the thread are right; in the others every reading scores 0 or 1.
@@ -60,7 +66,11 @@ def share_on(looks: np.ndarray, here: np.ndarray, right: np.ndarray) -> tuple[np
 def heads_of(model: Tema, batch: Batch) -> Iterator[tuple[str, int, int, np.ndarray, np.ndarray]]:
     """(thread, layer, head, looks [B, T], here [B, T]) of every head: what the newest event of the thread looks at, in merged time."""
     for thread, looks in newest_looks(model, batch).items():
-        here = batch.sequence > 0 if thread == "merged" else model.domain_of_item[batch.sequence] == THREADS.index(thread)
+        here = (
+            batch.sequence > 0
+            if thread == "merged"
+            else model.domain_of_item[batch.sequence] == THREADS.index(thread)
+        )
         for layer in range(looks.size(1)):
             for head in range(looks.size(2)):
                 yield thread, layer + 1, head + 1, looks[:, layer, head].numpy(), here.numpy()
@@ -81,8 +91,17 @@ def head_table(model: Tema, batch: Batch, tags: ItemTags | None = None) -> pd.Da
         some = here.any(1)
         newest = here.shape[1] - 1 - here[:, ::-1].argmax(1)
         own = sequence[np.arange(len(sequence)), newest]
-        row = {"thread": thread, "layer": layer, "head": head, "events back": mean_of((looks * ages(here) * here).sum(1)[some])}
-        measures = {"other shop": shop != shop[np.arange(len(shop)), newest][:, None]} if thread == "merged" else {}
+        row = {
+            "thread": thread,
+            "layer": layer,
+            "head": head,
+            "events back": mean_of((looks * ages(here) * here).sum(1)[some]),
+        }
+        measures = (
+            {"other shop": shop != shop[np.arange(len(shop)), newest][:, None]}
+            if thread == "merged"
+            else {}
+        )
         if tags is not None:
             measures["same tag"] = _share_a_tag(tags, sequence, own) & (ages(here) > 0)
         for name, right in measures.items():
@@ -95,10 +114,17 @@ def head_table(model: Tema, batch: Batch, tags: ItemTags | None = None) -> pd.Da
 def _share_a_tag(tags: ItemTags, sequence: np.ndarray, newest: np.ndarray) -> np.ndarray:
     """bool [B, T]: the event has a tag in common with the newest one [B]."""
     theirs, own = tags.tag_ids[torch.from_numpy(sequence)], tags.tag_ids[torch.from_numpy(newest)]
-    return ((theirs[:, :, :, None] == own[:, None, None, :]) & (theirs[..., None] > 0)).any(3).any(2).numpy()
+    return (
+        ((theirs[:, :, :, None] == own[:, None, None, :]) & (theirs[..., None] > 0))
+        .any(3)
+        .any(2)
+        .numpy()
+    )
 
 
-def planted_rule(model: Tema, batch: Batch, right: np.ndarray, effects: Sequence[Tensor]) -> pd.DataFrame:
+def planted_rule(
+    model: Tema, batch: Batch, right: np.ndarray, effects: Sequence[Tensor]
+) -> pd.DataFrame:
     """One row a head: what was planted, what the head found, and whether occlusion agrees.
 
     right: bool [B, T], the event serves the target's occasion; effects: `occlusion` of each case.
@@ -110,11 +136,24 @@ def planted_rule(model: Tema, batch: Batch, right: np.ndarray, effects: Sequence
     for thread, layer, head, looks, here in heads_of(model, batch):
         found, recency, chance = share_on(looks, here, right)
         beyond = looks - recency_alone(looks, here)
-        rho = np.array([agreement(beyond[case][here[case]], effect.numpy()[here[case][:len(effect)]]) for case, effect in enumerate(effects)])
+        rho = np.array(
+            [
+                agreement(beyond[case][here[case]], effect.numpy()[here[case][: len(effect)]])
+                for case, effect in enumerate(effects)
+            ]
+        )
         rho = rho[~np.isnan(rho)]
         above = found - recency
-        row = {"thread": thread, "layer": layer, "head": head, "planted": PLANTED[thread], "by chance": chance.mean(), "recency alone": recency.mean(),
-               "attention": found.mean(), "beyond recency": above.mean()}
+        row = {
+            "thread": thread,
+            "layer": layer,
+            "head": head,
+            "planted": PLANTED[thread],
+            "by chance": chance.mean(),
+            "recency alone": recency.mean(),
+            "attention": found.mean(),
+            "beyond recency": above.mean(),
+        }
         row["low"], row["high"] = interval(above)
         row["occlusion"], (row["occlusion low"], row["occlusion high"]) = rho.mean(), interval(rho)
         row["found"], row["agrees"] = row["low"] > 0, row["occlusion low"] > 0
@@ -122,7 +161,9 @@ def planted_rule(model: Tema, batch: Batch, right: np.ndarray, effects: Sequence
     return pd.DataFrame(rows).set_index(["thread", "layer", "head"])
 
 
-def blinded(model: Tema, thread: str | None = None, layer: int | None = None, head: int | None = None) -> Tema:
+def blinded(
+    model: Tema, thread: str | None = None, layer: int | None = None, head: int | None = None
+) -> Tema:
     """A copy of the network that looks at everything alike: in the chosen heads (None: all of them), and across the threads if all three are None.
 
     Queries and keys of the chosen heads are set to 0; nothing is trained again.
@@ -133,9 +174,16 @@ def blinded(model: Tema, thread: str | None = None, layer: int | None = None, he
         for name, encoder in blind.encoders.items():
             for number, block in enumerate(encoder.blocks, start=1):
                 if thread in (None, name) and layer in (None, number):
-                    chosen = slice(None) if head is None else slice((head - 1) * width, head * width)
-                    for parameter in (block.attention.query_key_value.weight, block.attention.query_key_value.bias):
-                        parameter.view(3, model.config.hidden, *parameter.shape[1:])[:2, chosen] = 0     # rows: queries, keys, values
+                    chosen = (
+                        slice(None) if head is None else slice((head - 1) * width, head * width)
+                    )
+                    for parameter in (
+                        block.attention.query_key_value.weight,
+                        block.attention.query_key_value.bias,
+                    ):
+                        parameter.view(3, model.config.hidden, *parameter.shape[1:])[:2, chosen] = (
+                            0  # rows: queries, keys, values
+                        )
         if (thread, layer, head) == (None, None, None):
             blind.across.query.zero_()
     return blind

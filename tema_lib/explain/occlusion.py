@@ -24,7 +24,13 @@ from tema_lib.models.contract import Level0, evaluation_mode
 
 
 @torch.inference_mode()
-def log_probabilities(model: Level0, histories: Sequence[Sequence[int]], targets: Sequence[int] | int, items: Items, max_length: int | None = None) -> Tensor:
+def log_probabilities(
+    model: Level0,
+    histories: Sequence[Sequence[int]],
+    targets: Sequence[int] | int,
+    items: Items,
+    max_length: int | None = None,
+) -> Tensor:
     """log P(target | history) for each history, [len(histories)]: softmax over all items of the target's domain, as in training.
 
     Any system that scores can be asked; one target for all histories, or one each.  `max_length`: the newest events that are read, if nothing is
@@ -34,13 +40,21 @@ def log_probabilities(model: Level0, histories: Sequence[Sequence[int]], targets
     targets = torch.as_tensor(targets).expand(len(windows))
     sequence = torch.zeros(len(windows), max([1, *map(len, windows)]), dtype=torch.long)
     for line, window in enumerate(windows):
-        sequence[line, :len(window)] = torch.tensor(window, dtype=torch.long)
+        sequence[line, : len(window)] = torch.tensor(window, dtype=torch.long)
     answer, shop = torch.empty(len(windows)), torch.from_numpy(items.domain_of_item)[targets]
     with evaluation_mode(model):
         for domain in shop.unique().tolist():
-            lines, candidates = torch.nonzero(shop == domain).flatten(), torch.from_numpy(items.of_domain(domain))
+            lines, candidates = (
+                torch.nonzero(shop == domain).flatten(),
+                torch.from_numpy(items.of_domain(domain)),
+            )
             batch = Batch(sequence[lines], None, torch.full_like(lines, domain), lines)
-            scores = torch.cat([part.float().log_softmax(-1) for part in model.scorer(candidates, rows=1024)(batch)])
+            scores = torch.cat(
+                [
+                    part.float().log_softmax(-1)
+                    for part in model.scorer(candidates, rows=1024)(batch)
+                ]
+            )
             answer[lines] = scores.gather(1, targets[lines, None] - candidates[0])[:, 0]
     return answer
 
@@ -48,10 +62,12 @@ def log_probabilities(model: Level0, histories: Sequence[Sequence[int]], targets
 def window_of(model: Level0, history: Sequence[int], max_length: int | None = None) -> list[int]:
     """The part of a history that a system reads."""
     longest = max_length or model.max_length
-    return [int(item) for item in history][max(len(history) - longest, 0):]
+    return [int(item) for item in history][max(len(history) - longest, 0) :]
 
 
-def occlusion(model: Level0, history: Sequence[int], target: int, items: Items, max_length: int | None = None) -> Tensor:
+def occlusion(
+    model: Level0, history: Sequence[int], target: int, items: Items, max_length: int | None = None
+) -> Tensor:
     """log P(target | history) - log P(target | history without event j), for each event j that the model reads: [T].
 
     Positive: the event spoke for the target.  The window is cut first, so no older event slips in for a removed one.
@@ -59,14 +75,22 @@ def occlusion(model: Level0, history: Sequence[int], target: int, items: Items, 
     return occlusions(model, [history], [target], items, max_length)[0]
 
 
-def occlusions(model: Level0, histories: Sequence[Sequence[int]], targets: Sequence[int], items: Items, max_length: int | None = None) -> list[Tensor]:
+def occlusions(
+    model: Level0,
+    histories: Sequence[Sequence[int]],
+    targets: Sequence[int],
+    items: Items,
+    max_length: int | None = None,
+) -> list[Tensor]:
     """`occlusion` of many cases at once, a [T] each."""
     windows = [window_of(model, history, max_length) for history in histories]
     asked, wanted = [], []
     for window, target in zip(windows, targets):
-        asked += [window, *(window[:place] + window[place + 1:] for place in range(len(window)))]
+        asked += [window, *(window[:place] + window[place + 1 :] for place in range(len(window)))]
         wanted += [int(target)] * (len(window) + 1)
-    answers = log_probabilities(model, asked, wanted, items, max_length).split([len(window) + 1 for window in windows])
+    answers = log_probabilities(model, asked, wanted, items, max_length).split(
+        [len(window) + 1 for window in windows]
+    )
     return [answer[0] - answer[1:] for answer in answers]
 
 
@@ -74,13 +98,21 @@ def agreement(attention: Tensor | np.ndarray, effect: Tensor | np.ndarray) -> fl
     """Spearman's rank correlation of two readings of the same events; nan for fewer than three events or a constant reading."""
     attention, effect = np.asarray(attention, dtype=float), np.asarray(effect, dtype=float)
     if len(attention) != len(effect):
-        raise ValueError(f"{len(attention)} weights beside {len(effect)} effects: both need one number per event.")
+        raise ValueError(
+            f"{len(attention)} weights beside {len(effect)} effects: both need one number per event."
+        )
     if len(attention) < 3 or np.ptp(attention) == 0 or np.ptp(effect) == 0:
         return float("nan")
     return float(spearmanr(attention, effect).statistic)
 
 
-def fair_shares(reader: Reader, history: Sequence[Purchase | int], targets: Sequence[int], draws: int = 100, seed: int = 0) -> tuple[Tensor, Tensor]:
+def fair_shares(
+    reader: Reader,
+    history: Sequence[Purchase | int],
+    targets: Sequence[int],
+    draws: int = 100,
+    seed: int = 0,
+) -> tuple[Tensor, Tensor]:
     """What each event adds to log P(target), averaged over random orders of putting the history together: (mean, standard error), [targets, T] each.
 
     Events that stand in for each other hide each other when one alone is removed; here they share what they have in common.  The shares sum to
@@ -89,20 +121,42 @@ def fair_shares(reader: Reader, history: Sequence[Purchase | int], targets: Sequ
     """
     if draws < 2:
         raise ValueError(f"{draws} orders give no standard error: draw at least two.")
-    history, targets, generator = reader.purchases(history), list(targets), torch.Generator().manual_seed(seed)
+    history, targets, generator = (
+        reader.purchases(history),
+        list(targets),
+        torch.Generator().manual_seed(seed),
+    )
     if not history:
         return torch.zeros(len(targets), 0), torch.zeros(len(targets), 0)
     orders = [torch.randperm(len(history), generator=generator).tolist() for _ in range(draws)]
     parts: dict[frozenset, int] = {}
-    paths = torch.tensor([[parts.setdefault(frozenset(order[:size]), len(parts)) for size in range(len(history) + 1)] for order in orders])
+    paths = torch.tensor(
+        [
+            [
+                parts.setdefault(frozenset(order[:size]), len(parts))
+                for size in range(len(history) + 1)
+            ]
+            for order in orders
+        ]
+    )
     asked = [[history[place] for place in sorted(part)] for part in parts]
-    known = torch.cat([reader.read(asked[start:start + 512]).log_probability[:, targets] for start in range(0, len(asked), 512)])
+    known = torch.cat(
+        [
+            reader.read(asked[start : start + 512]).log_probability[:, targets]
+            for start in range(0, len(asked), 512)
+        ]
+    )
     gained = torch.zeros(draws, len(history), len(targets))
-    gained.scatter_(1, torch.tensor(orders, dtype=torch.long).view(draws, -1, 1).expand_as(gained), known[paths].diff(dim=1))
-    return gained.mean(0).T, gained.std(0).T / draws ** 0.5
+    gained.scatter_(
+        1,
+        torch.tensor(orders, dtype=torch.long).view(draws, -1, 1).expand_as(gained),
+        known[paths].diff(dim=1),
+    )
+    return gained.mean(0).T, gained.std(0).T / draws**0.5
 
 
 # ---------------------------------------------------------------------------------------------- events, tags and views of one case
+
 
 class Effect(NamedTuple):
     """What the target loses when something is taken away: `lost` in log-probability (positive: it spoke for the target), and its rank then."""
@@ -131,30 +185,76 @@ class Effects:
     shares_error: Tensor
 
 
-def effects(reader: Reader, history: Sequence[Purchase | int], targets: Sequence[int], bought: Sequence[int] | None = None, draws: int = 100) -> list[Effects]:
+def effects(
+    reader: Reader,
+    history: Sequence[Purchase | int],
+    targets: Sequence[int],
+    bought: Sequence[int] | None = None,
+    draws: int = 100,
+) -> list[Effects]:
     """Take away each event, each tag of each event, each tag of the target and each view, one at a time; then the fair shares of the events."""
     bought = reader.bought(history) if bought is None else bought
     history = reader.purchases(history)
     tagged = reader.tags is not None and "tags" in reader.shares
-    tags_of = lambda purchase: reader.tags_read(purchase) if tagged else ()
+
+    def tags_of(purchase):
+        return reader.tags_read(purchase) if tagged else ()
+
     cuts = [(place, tag) for place, purchase in enumerate(history) for tag in tags_of(purchase)]
-    edited = [history, *(removed(history, place) for place in range(len(history))),
-              *(without_tag(reader, history, place, reader.tags.vocabulary[tag]) for place, tag in cuts)]
-    reading, blind = reader.read(edited), {view: reader.without(view).read([history]) for view in (reader.shares if len(reader.shares) > 1 else ())}
+    edited = [
+        history,
+        *(removed(history, place) for place in range(len(history))),
+        *(without_tag(reader, history, place, reader.tags.vocabulary[tag]) for place, tag in cuts),
+    ]
+    reading, blind = (
+        reader.read(edited),
+        {
+            view: reader.without(view).read([history])
+            for view in (reader.shares if len(reader.shares) > 1 else ())
+        },
+    )
     shares, errors = fair_shares(reader, history, targets, draws)
     found = []
     for line, target in enumerate(targets):
         rivals = reader.rivals(target, bought)
         whole = float(reading.log_probability[0, target])
-        of = lambda answer: [Effect(whole - chance, rank) for chance, rank in zip(answer.log_probability[:, target].tolist(), answer.rank(target, rivals).tolist())]
+
+        def of(answer):
+            return [
+                Effect(whole - chance, rank)
+                for chance, rank in zip(
+                    answer.log_probability[:, target].tolist(), answer.rank(target, rivals).tolist()
+                )
+            ]
+
         (_, rank), *single = of(reading)
         tags = [[] for _ in history]
-        for (place, tag), effect in zip(cuts, single[len(history):]):
+        for (place, tag), effect in zip(cuts, single[len(history) :]):
             tags[place].append((reader.tags.vocabulary[tag], effect))
         own = tags_of(Purchase(target))
-        found.append(Effects(event_of(reader, target), whole, rank, tuple(single[:len(history)]), tuple(map(tuple, tags)),
-                             tuple((reader.tags.vocabulary[tag], of(reader.with_tags(target, [other for other in own if other != tag]).read([history]))[0]) for tag in own),
-                             {view: of(answer)[0] for view, answer in blind.items()}, shares[line], errors[line]))
+        found.append(
+            Effects(
+                event_of(reader, target),
+                whole,
+                rank,
+                tuple(single[: len(history)]),
+                tuple(map(tuple, tags)),
+                tuple(
+                    (
+                        reader.tags.vocabulary[tag],
+                        of(
+                            reader.with_tags(target, [other for other in own if other != tag]).read(
+                                [history]
+                            )
+                        )[0],
+                    )
+                    for tag in own
+                ),
+                {view: of(answer)[0] for view, answer in blind.items()},
+                shares[line],
+                errors[line],
+            )
+        )
     return found
 
 
@@ -179,7 +279,9 @@ class Explanation:
         """The effects on what is to be explained; on the other thing where this one is missing (no target known, or nothing left to recommend)."""
         return self.effects[of] if of in self.effects else next(iter(self.effects.values()))
 
-    def agreement(self, of: str, thread: str, layer: int = -1, head: int | None = None, control: bool = False) -> tuple[float, float]:
+    def agreement(
+        self, of: str, thread: str, layer: int = -1, head: int | None = None, control: bool = False
+    ) -> tuple[float, float]:
         """Rank correlation of what the newest event of a thread looks at with what the removal of each event changes, and with the fair shares.
 
         `control`: the look of the random weights instead.  nan for fewer than three events.
@@ -190,21 +292,45 @@ class Explanation:
         return agreement(look, lost[places]), agreement(look, effects.shares[places])
 
 
-def explanation_of(reader: Reader, control: Reader, history: Sequence[Purchase | int], domain: int, **about) -> Explanation:
+def explanation_of(
+    reader: Reader, control: Reader, history: Sequence[Purchase | int], domain: int, **about
+) -> Explanation:
     """Read a history and take everything away in turn; `about` goes to `record_of` (target, user, times, bought, top).
 
     Raises ValueError where there is nothing to explain: no target, and nothing left to recommend.
     """
     record = record_of(reader, history, domain, **about)
-    explained = ({} if record.target is None else {NEXT: record.target.item}) | {FIRST: item.item for item, _ in record.top[record.domain][:1]}
+    explained = ({} if record.target is None else {NEXT: record.target.item}) | {
+        FIRST: item.item for item, _ in record.top[record.domain][:1]
+    }
     if not explained:
-        raise ValueError(f"there is nothing to explain: everything in {record.domain} was bought, and no target is known.")
+        raise ValueError(
+            f"there is nothing to explain: everything in {record.domain} was bought, and no target is known."
+        )
     found = effects(reader, history, list(explained.values()), about.get("bought"))
-    return Explanation(record, record_of(control, history, domain, **about), dict(zip(explained, found)))
+    return Explanation(
+        record, record_of(control, history, domain, **about), dict(zip(explained, found))
+    )
 
 
-def explain(reader: Reader, control: Reader, sequences: Sequences, row: int, *, times: Sequence[int] | None = None, top: int = 5) -> Explanation:
+def explain(
+    reader: Reader,
+    control: Reader,
+    sequences: Sequences,
+    row: int,
+    *,
+    times: Sequence[int] | None = None,
+    top: int = 5,
+) -> Explanation:
     """Explain test case `row`; `times` are the seconds of all its events, the target included."""
     *history, target = sequences[row].tolist()
-    return explanation_of(reader, control, history, int(reader.items.domain_of_item[target]), target=target, user=sequences.user_id[row],
-                          times=None if times is None else list(times)[:-1], top=top)
+    return explanation_of(
+        reader,
+        control,
+        history,
+        int(reader.items.domain_of_item[target]),
+        target=target,
+        user=sequences.user_id[row],
+        times=None if times is None else list(times)[:-1],
+        top=top,
+    )

@@ -60,8 +60,15 @@ class Reader:
     Of a history the newest `max_length` events are read, as many as the model has places for if nothing is said.
     """
 
-    def __init__(self, model: Tema, items: Items, tags: ItemTags | None = None, text: ItemFeatures | None = None,
-                 max_length: int | None = None, tag_config: TagConfig = TagConfig()):
+    def __init__(
+        self,
+        model: Tema,
+        items: Items,
+        tags: ItemTags | None = None,
+        text: ItemFeatures | None = None,
+        max_length: int | None = None,
+        tag_config: TagConfig = TagConfig(),
+    ):
         self.model, self.items, self.tags, self.text = model.eval(), items, tags, text
         self.max_length, self.tag_config = max_length or model.config.max_length, tag_config
         self.missing: frozenset[str] = frozenset()
@@ -69,29 +76,36 @@ class Reader:
         self.of_domain = [torch.from_numpy(items.of_domain(domain)) for domain in (0, 1)]
         with torch.inference_mode():
             self.shares = {view: share.detach() for view, share in model.items.parts().items()}
-            self.average = {view: torch.stack([share[own].mean(0) for own in self.of_domain]) for view, share in self.shares.items()}
+            self.average = {
+                view: torch.stack([share[own].mean(0) for own in self.of_domain])
+                for view, share in self.shares.items()
+            }
             self.inputs, self.outputs = model.item_tables()
 
     # ------------------------------------------------------------------------------------------ other item vectors
 
-    def without(self, *views: str) -> "Reader":
+    def without(self, *views: str) -> Reader:
         """The same model, but the share of these views in every item vector is the average of the item's shop: they tell items apart no more.
 
         The average and not zero, because zero is a vector that no item ever had.  Raises ValueError for a view the model has not.
         """
         if unknown := set(views) - set(self.shares):
-            raise ValueError(f"this model has no view {', '.join(sorted(unknown))}: choose from {', '.join(self.shares)}.")
+            raise ValueError(
+                f"this model has no view {', '.join(sorted(unknown))}: choose from {', '.join(self.shares)}."
+            )
         return self._changed(missing=self.missing | set(views))
 
-    def with_tags(self, item: int, tags: Sequence[int]) -> "Reader":
+    def with_tags(self, item: int, tags: Sequence[int]) -> Reader:
         """The same model in a world where `item` carries these tags.  Raises ValueError where the model has no tags."""
         with torch.inference_mode():
             share = self._shares_of([Purchase(item, tags=tuple(tags))])["tags"]
             table = self.shares["tags"].clone()
             table[item] = share[0]
-        return self._changed(shares={**self.shares, "tags": table}, retagged={**self.retagged, item: tuple(tags)})
+        return self._changed(
+            shares={**self.shares, "tags": table}, retagged={**self.retagged, item: tuple(tags)}
+        )
 
-    def _changed(self, **changes) -> "Reader":
+    def _changed(self, **changes) -> Reader:
         other = copy.copy(self)
         vars(other).update(changes)
         with torch.inference_mode():
@@ -107,30 +121,47 @@ class Reader:
         """
         rows = torch.tensor([purchase.item for purchase in purchases], dtype=torch.long)
         vectors = self.inputs[rows].clone()
-        edited = [place for place, purchase in enumerate(purchases) if self.own_tags(purchase.item) != self.tags_read(purchase)]
+        edited = [
+            place
+            for place, purchase in enumerate(purchases)
+            if self.own_tags(purchase.item) != self.tags_read(purchase)
+        ]
         if edited:
-            vectors[edited] = self._fuse(self._shares_of([purchases[place] for place in edited]), rows[edited])
+            vectors[edited] = self._fuse(
+                self._shares_of([purchases[place] for place in edited]), rows[edited]
+            )
         return vectors
 
     def _shares_of(self, purchases: Sequence[Purchase]) -> dict[str, Tensor]:
         """Each view's share for events with edited tags, [R, D] each."""
         if self.tags is None or self.text is None or "tags" not in self.shares:
-            raise ValueError("tags can be edited only in a model with tags: give its `tags` and `text` to the Reader.")
+            raise ValueError(
+                "tags can be edited only in a model with tags: give its `tags` and `text` to the Reader."
+            )
         rows = torch.tensor([purchase.item for purchase in purchases], dtype=torch.long)
         given = [list(self.tags_read(purchase)) for purchase in purchases]
         ids = torch.zeros(len(given), max(1, *map(len, given)), dtype=torch.long)
         for line, row in enumerate(given):
-            ids[line, :len(row)] = torch.tensor(row, dtype=torch.long)
+            ids[line, : len(row)] = torch.tensor(row, dtype=torch.long)
         of_rows = replace(self.text, matrix=self.text.matrix[rows], present=self.text.present[rows])
-        shares = self.model.items.parts(rows, (ids, weigh(ids, self.tags.vectors, of_rows, self.tag_config)))
+        shares = self.model.items.parts(
+            rows, (ids, weigh(ids, self.tags.vectors, of_rows, self.tag_config))
+        )
         bare = (ids == 0).all(1, keepdim=True)
-        return shares | {"tags": torch.where(bare, self.average["tags"][self._domain(rows)], shares["tags"])}
+        return shares | {
+            "tags": torch.where(bare, self.average["tags"][self._domain(rows)], shares["tags"])
+        }
 
     def _fuse(self, shares: dict[str, Tensor], rows: Tensor) -> Tensor:
-        return sum(self.average[view][self._domain(rows)] if view in self.missing else share for view, share in shares.items())
+        return sum(
+            self.average[view][self._domain(rows)] if view in self.missing else share
+            for view, share in shares.items()
+        )
 
     def _domain(self, rows: Tensor) -> Tensor:
-        return self.model.domain_of_item[rows].clamp(min=0)              # padding is in no shop; its vector is never read
+        return self.model.domain_of_item[rows].clamp(
+            min=0
+        )  # padding is in no shop; its vector is never read
 
     # ------------------------------------------------------------------------------------------ what stands in an event
 
@@ -138,17 +169,27 @@ class Reader:
         """The numbers of an item's tags, as the model has them."""
         if item in self.retagged:
             return self.retagged[item]
-        return () if self.tags is None else tuple(tag for tag in self.tags.tag_ids[item].tolist() if tag)
+        return (
+            ()
+            if self.tags is None
+            else tuple(tag for tag in self.tags.tag_ids[item].tolist() if tag)
+        )
 
     def tags_read(self, purchase: Purchase) -> tuple[int, ...]:
         return self.own_tags(purchase.item) if purchase.tags is None else purchase.tags
 
     def shop_of(self, purchase: Purchase) -> int:
-        return int(self.items.domain_of_item[purchase.item]) if purchase.shop is None else purchase.shop
+        return (
+            int(self.items.domain_of_item[purchase.item])
+            if purchase.shop is None
+            else purchase.shop
+        )
 
     def purchases(self, history: Sequence[Purchase | int]) -> tuple[Purchase, ...]:
         """The part of a history that the model reads, ids turned into purchases.  Raises ValueError for an id that is no item."""
-        window = tuple(event if isinstance(event, Purchase) else Purchase(int(event)) for event in history)[-self.max_length:]
+        window = tuple(
+            event if isinstance(event, Purchase) else Purchase(int(event)) for event in history
+        )[-self.max_length :]
         if bad := [event.item for event in window if not 1 <= event.item <= self.items.count]:
             raise ValueError(f"{bad[0]} is no item: global ids run from 1 to {self.items.count}.")
         return window
@@ -169,24 +210,48 @@ class Reader:
         """All histories in one batch, each cut to its newest `max_length` events."""
         windows = [self.purchases(history) for history in histories]
         rows: dict[Purchase, int] = {}
-        as_it_is = lambda purchase: (self.shop_of(purchase) == self.items.domain_of_item[purchase.item]
-                                     and self.tags_read(purchase) == self.own_tags(purchase.item))
-        place = lambda purchase: purchase.item if as_it_is(purchase) else rows.setdefault(purchase, self.items.count + 1 + len(rows))
+
+        def as_it_is(purchase):
+            return self.shop_of(purchase) == self.items.domain_of_item[
+                purchase.item
+            ] and self.tags_read(purchase) == self.own_tags(purchase.item)
+
+        def place(purchase):
+            return (
+                purchase.item
+                if as_it_is(purchase)
+                else rows.setdefault(purchase, self.items.count + 1 + len(rows))
+            )
+
         sequence = torch.zeros(len(windows), max([1, *map(len, windows)]), dtype=torch.long)
         for line, window in enumerate(windows):
-            sequence[line, :len(window)] = torch.tensor([place(purchase) for purchase in window], dtype=torch.long)
+            sequence[line, : len(window)] = torch.tensor(
+                [place(purchase) for purchase in window], dtype=torch.long
+            )
         table, domain_of_item = self.inputs, self.model.domain_of_item
         if rows:
             table = torch.cat([table, self.fused(list(rows))])
-            domain_of_item = torch.cat([domain_of_item, torch.tensor([self.shop_of(purchase) for purchase in rows])])
+            domain_of_item = torch.cat(
+                [domain_of_item, torch.tensor([self.shop_of(purchase) for purchase in rows])]
+            )
 
         every = torch.arange(len(sequence))
         batch = Batch(sequence, None, torch.zeros_like(every), every)
-        states, present, looked = self.model.threads(batch, table, need_weights=True, domain_of_item=domain_of_item)
+        states, present, looked = self.model.threads(
+            batch, table, need_weights=True, domain_of_item=domain_of_item
+        )
         states, present = states[every, batch.last][:, None], present[every, batch.last][:, None]
         answer = torch.full((len(sequence), self.items.count + 1), -torch.inf)
         for domain, own in enumerate(self.of_domain):
-            state = self.model.mixed(states, present, torch.full_like(every, domain)[:, None], present.any(2))[:, 0]
+            state = self.model.mixed(
+                states, present, torch.full_like(every, domain)[:, None], present.any(2)
+            )[:, 0]
             answer[:, own] = (state @ self.outputs[own].T).log_softmax(-1)
-        across = torch.stack([self.model.across(states[:, 0], present[:, 0], domain)[1] for domain in (0, 1)], 1)
-        return Reading(answer, {thread: torch.stack(weights, 1) for thread, (_, weights) in looked.items()}, across)
+        across = torch.stack(
+            [self.model.across(states[:, 0], present[:, 0], domain)[1] for domain in (0, 1)], 1
+        )
+        return Reading(
+            answer,
+            {thread: torch.stack(weights, 1) for thread, (_, weights) in looked.items()},
+            across,
+        )

@@ -14,31 +14,37 @@ History = tuple[Purchase, ...]
 
 def _check(history: History, place: int) -> None:
     if not 0 <= place < len(history):
-        raise ValueError(f"there is no event {place}: this history has {len(history)}, counted from 0.")
+        raise ValueError(
+            f"there is no event {place}: this history has {len(history)}, counted from 0."
+        )
 
 
 def removed(history: History, place: int) -> History:
     _check(history, place)
-    return history[:place] + history[place + 1:]
+    return history[:place] + history[place + 1 :]
 
 
 def swapped(history: History, place: int, item: int) -> History:
     """Another item in the place of the one that was bought."""
     _check(history, place)
-    return history[:place] + (Purchase(item),) + history[place + 1:]
+    return (*history[:place], Purchase(item), *history[place + 1 :])
 
 
 def moved(history: History, place: int, to: int) -> History:
     """The event at another time: it comes to stand at place `to`."""
     _check(history, place), _check(history, to)
-    rest = history[:place] + history[place + 1:]
-    return rest[:to] + (history[place],) + rest[to:]
+    rest = history[:place] + history[place + 1 :]
+    return (*rest[:to], history[place], *rest[to:])
 
 
 def other_shop(reader: Reader, history: History, place: int) -> History:
     """The same thing, bought in the other shop: its vector stays, the sequence in which it counts changes."""
     _check(history, place)
-    return history[:place] + (replace(history[place], shop=1 - reader.shop_of(history[place])),) + history[place + 1:]
+    return (
+        *history[:place],
+        replace(history[place], shop=1 - reader.shop_of(history[place])),
+        *history[place + 1 :],
+    )
 
 
 def with_tag(reader: Reader, history: History, place: int, tag: str) -> History:
@@ -47,7 +53,7 @@ def with_tag(reader: Reader, history: History, place: int, tag: str) -> History:
     number, tags = _number(reader, tag), reader.tags_read(history[place])
     if number in tags:
         raise ValueError(f"this item has the tag {tag!r} already.")
-    return history[:place] + (replace(history[place], tags=(*tags, number)),) + history[place + 1:]
+    return (*history[:place], replace(history[place], tags=(*tags, number)), *history[place + 1 :])
 
 
 def without_tag(reader: Reader, history: History, place: int, tag: str) -> History:
@@ -56,7 +62,11 @@ def without_tag(reader: Reader, history: History, place: int, tag: str) -> Histo
     number, tags = _number(reader, tag), reader.tags_read(history[place])
     if number not in tags:
         raise ValueError(f"this item does not have the tag {tag!r}.")
-    return history[:place] + (replace(history[place], tags=tuple(other for other in tags if other != number)),) + history[place + 1:]
+    return (
+        *history[:place],
+        replace(history[place], tags=tuple(other for other in tags if other != number)),
+        *history[place + 1 :],
+    )
 
 
 def _number(reader: Reader, tag: str) -> int:

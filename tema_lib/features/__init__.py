@@ -35,7 +35,11 @@ class ItemFeatures:
     fingerprint: str
 
     def __post_init__(self) -> None:
-        if self.matrix.ndim != 2 or self.present.shape != self.matrix.shape[:1] or self.present.dtype != torch.bool:
+        if (
+            self.matrix.ndim != 2
+            or self.present.shape != self.matrix.shape[:1]
+            or self.present.dtype != torch.bool
+        ):
             raise ValueError(
                 f"Item features need a matrix [N+1, F] and a bool mask [N+1], not {tuple(self.matrix.shape)} and "
                 f"{self.present.dtype} {tuple(self.present.shape)}."
@@ -51,7 +55,11 @@ class ItemFeatures:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
                 unfinished = Path(scratch) / path.name
-                about = {"model": self.model, "fingerprint": self.fingerprint, "sha256": self._digest()}
+                about = {
+                    "model": self.model,
+                    "fingerprint": self.fingerprint,
+                    "sha256": self._digest(),
+                }
                 tensors = {"matrix": self.matrix.contiguous(), "present": self.present.contiguous()}
                 save_file(tensors, unfinished, metadata=about)
                 os.replace(unfinished, path)
@@ -77,7 +85,9 @@ class ItemFeatures:
         except (OSError, SafetensorError, KeyError, ValueError):
             whole = False
         if not whole:
-            raise DataError(f"{path} does not hold item features: delete it and encode the items again.")
+            raise DataError(
+                f"{path} does not hold item features: delete it and encode the items again."
+            )
         return found
 
     def _digest(self) -> str:
@@ -102,7 +112,11 @@ def remembered(path: Path, make: Callable[[], ItemFeatures]) -> ItemFeatures:
     try:
         features.save(path)
     except DataError as error:
-        print(f"{error} This run goes on; the next one encodes the items again.", file=sys.stderr, flush=True)
+        print(
+            f"{error} This run goes on; the next one encodes the items again.",
+            file=sys.stderr,
+            flush=True,
+        )
     return features
 
 
@@ -111,7 +125,9 @@ def model_type(folder: Path) -> str:
     return configuration(folder).get("model_type", "")
 
 
-def collect(rows: list[int], vectors: list[Tensor], present: Tensor, model: str | Path, folder: Path) -> ItemFeatures:
+def collect(
+    rows: list[int], vectors: list[Tensor], present: Tensor, model: str | Path, folder: Path
+) -> ItemFeatures:
     """Put the encoded ``rows``, scaled to length 1, back into their places; all other rows stay zero.
 
     ``vectors`` are batches [B, F] in the order of ``rows``.  If nothing was encoded at all, F is 1.
@@ -126,4 +142,6 @@ def collect(rows: list[int], vectors: list[Tensor], present: Tensor, model: str 
             )
     # A path says where a folder lies on one machine; only its last part is a name.
     local = Path(model).expanduser()
-    return ItemFeatures(matrix, present, local.resolve().name if local.is_dir() else str(model), fingerprint(folder))
+    return ItemFeatures(
+        matrix, present, local.resolve().name if local.is_dir() else str(model), fingerprint(folder)
+    )

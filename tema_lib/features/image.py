@@ -34,7 +34,10 @@ IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 
 
 def encode_images(
-    paths: Sequence[Path | None], model: str | Path = "efficientnet-lite0", batch: int = 16, progress: bool = True
+    paths: Sequence[Path | None],
+    model: str | Path = "efficientnet-lite0",
+    batch: int = 16,
+    progress: bool = True,
 ) -> ItemFeatures:
     """One vector of length 1 per picture: row i belongs to ``paths[i]``; None (no picture) is ``present`` False, zeros.
 
@@ -53,7 +56,10 @@ def encode_images(
     encode = encoders[model_type(folder)](folder)
     present = torch.tensor([path is not None for path in paths], dtype=torch.bool)
     rows, vectors = present.nonzero().flatten().tolist(), []
-    with torch.inference_mode(), tqdm(total=len(rows), desc="pictures", unit="picture", disable=not progress) as bar:
+    with (
+        torch.inference_mode(),
+        tqdm(total=len(rows), desc="pictures", unit="picture", disable=not progress) as bar,
+    ):
         for start in range(0, len(rows), batch):
             pictures = [read_picture(paths[i]) for i in rows[start : start + batch]]
             vectors.append(encode(pictures))  # [B, F]
@@ -69,7 +75,13 @@ def check_pictures(paths: Sequence[Path | None], progress: bool = False) -> None
     loses its own without a word changes every number after it.
     """
     faults, paths = [], dict.fromkeys(path for path in paths if path is not None)
-    for path in tqdm(paths, desc="checking pictures", unit="picture", disable=None if progress else True, leave=False):
+    for path in tqdm(
+        paths,
+        desc="checking pictures",
+        unit="picture",
+        disable=None if progress else True,
+        leave=False,
+    ):
         try:
             _decoded(path)
         except Exception as error:  # Pillow raises whatever its decoders meet in a broken file
@@ -101,7 +113,11 @@ class _Unusable(ValueError):
 
 def _decoded(path: Path) -> Image.Image:
     if not path.is_file():  # a pipe or a device would wait forever
-        raise _Unusable(f"it is {'a folder' if path.is_dir() else 'no file'}") if path.exists() else FileNotFoundError
+        raise (
+            _Unusable(f"it is {'a folder' if path.is_dir() else 'no file'}")
+            if path.exists()
+            else FileNotFoundError
+        )
     # Pillow gets the open file: given a path, it maps grey TIFF into memory and confuses height and
     # width of a turned one.
     with open(path, "rb") as file, warnings.catch_warnings():
@@ -163,7 +179,9 @@ def _fault(error: Exception) -> str:
 
 def to_tensor(picture: Image.Image) -> Tensor:
     """RGB picture -> [3, 224, 224], scaled as ImageNet networks expect.  The whole picture is kept, never cropped (ours)."""
-    pixels = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    pixels = (
+        np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    )
     return (torch.from_numpy(pixels).permute(2, 0, 1) - IMAGENET_MEAN) / IMAGENET_STD
 
 
@@ -192,7 +210,9 @@ class SameConv(nn.Conv2d):
         return super().forward(nn.functional.pad(x, (low, high, low, high)))
 
 
-def convolution(channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def convolution(
+    channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
     """Convolution and batch normalisation, always together in this network."""
     return nn.Sequential(
         SameConv(channels_in, channels_out, kernel, stride, groups=groups, bias=False),
@@ -203,7 +223,9 @@ def convolution(channels_in: int, channels_out: int, kernel: int = 1, stride: in
 class InvertedResidual(nn.Module):
     """widen -> depthwise -> narrow, plus the input if nothing changed its shape."""
 
-    def __init__(self, channels_in: int, channels_out: int, widening: int, kernel: int, stride: int):
+    def __init__(
+        self, channels_in: int, channels_out: int, widening: int, kernel: int, stride: int
+    ):
         super().__init__()
         wide = channels_in * widening
         self.expand = convolution(channels_in, wide) if widening > 1 else None
@@ -213,7 +235,9 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else nn.functional.relu6(self.expand(x))
-        y = self.project(nn.functional.relu6(self.depthwise(y)))  # no activation after narrowing: it would lose information
+        y = self.project(
+            nn.functional.relu6(self.depthwise(y))
+        )  # no activation after narrowing: it would lose information
         return x + y if self.residual else y
 
 
@@ -226,7 +250,11 @@ class EfficientNetLite0(nn.Module):
         blocks, channels = [], 32
         for widening, kernel, stride, channels_out, repeats in STAGES:
             for i in range(repeats):
-                blocks.append(InvertedResidual(channels, channels_out, widening, kernel, stride if i == 0 else 1))
+                blocks.append(
+                    InvertedResidual(
+                        channels, channels_out, widening, kernel, stride if i == 0 else 1
+                    )
+                )
                 channels = channels_out
         self.blocks = nn.Sequential(*blocks)
         self.head = convolution(channels, 1280)
@@ -243,10 +271,17 @@ class EfficientNetLite0(nn.Module):
 
 # The weight file's names, and ours.  Blocks first: _bn1 means another layer inside a block than outside.
 RENAMED = (
-    (r"^_blocks\.(\d+)\._expand_conv", r"blocks.\1.expand.0"), (r"^_blocks\.(\d+)\._bn0", r"blocks.\1.expand.1"),
-    (r"^_blocks\.(\d+)\._depthwise_conv", r"blocks.\1.depthwise.0"), (r"^_blocks\.(\d+)\._bn1", r"blocks.\1.depthwise.1"),
-    (r"^_blocks\.(\d+)\._project_conv", r"blocks.\1.project.0"), (r"^_blocks\.(\d+)\._bn2", r"blocks.\1.project.1"),
-    (r"^_conv_stem", "stem.0"), (r"^_bn0", "stem.1"), (r"^_conv_head", "head.0"), (r"^_bn1", "head.1"), (r"^_fc", "classifier"),
+    (r"^_blocks\.(\d+)\._expand_conv", r"blocks.\1.expand.0"),
+    (r"^_blocks\.(\d+)\._bn0", r"blocks.\1.expand.1"),
+    (r"^_blocks\.(\d+)\._depthwise_conv", r"blocks.\1.depthwise.0"),
+    (r"^_blocks\.(\d+)\._bn1", r"blocks.\1.depthwise.1"),
+    (r"^_blocks\.(\d+)\._project_conv", r"blocks.\1.project.0"),
+    (r"^_blocks\.(\d+)\._bn2", r"blocks.\1.project.1"),
+    (r"^_conv_stem", "stem.0"),
+    (r"^_bn0", "stem.1"),
+    (r"^_conv_head", "head.0"),
+    (r"^_bn1", "head.1"),
+    (r"^_fc", "classifier"),
 )
 
 
@@ -271,7 +306,9 @@ def load_efficientnet(folder: str | Path = "efficientnet-lite0") -> EfficientNet
 
 def _efficientnet(folder: Path):
     network = load_efficientnet(folder)
-    return lambda pictures: network.features(torch.stack([to_tensor(picture) for picture in pictures]))
+    return lambda pictures: network.features(
+        torch.stack([to_tensor(picture) for picture in pictures])
+    )
 
 
 def _clip_images(folder: Path):
@@ -282,7 +319,9 @@ def _clip_images(folder: Path):
     network = from_folder(CLIPModel, folder, use_safetensors=True).float().eval()
 
     def encode(pictures: list[Image.Image]) -> Tensor:
-        vectors = network.get_image_features(pixel_values=processor(images=pictures, return_tensors="pt")["pixel_values"])
+        vectors = network.get_image_features(
+            pixel_values=processor(images=pictures, return_tensors="pt")["pixel_values"]
+        )
         return getattr(vectors, "pooler_output", vectors)  # newer transformers wrap the tensor
 
     return encode

@@ -30,7 +30,9 @@ def encode_text(
     """
     folder = resolve(model)
     if model_type(folder) == "efficientnet-lite0":
-        raise ValueError(f"The model {model} encodes pictures, not text: take minilm-l6-v2 or another sentence encoder.")
+        raise ValueError(
+            f"The model {model} encodes pictures, not text: take minilm-l6-v2 or another sentence encoder."
+        )
     encode = _clip_texts(folder) if model_type(folder) == "clip" else _sentences(folder)
     present = torch.tensor([bool(text.strip()) for text in texts], dtype=torch.bool)
 
@@ -38,7 +40,10 @@ def encode_text(
     # a batch runs out of memory at once and not at the end.
     order = sorted(present.nonzero().flatten().tolist(), key=lambda i: -len(texts[i]))
     rows, vectors = [], []
-    with torch.inference_mode(), tqdm(total=len(order), desc="texts", unit="text", disable=not progress) as bar:
+    with (
+        torch.inference_mode(),
+        tqdm(total=len(order), desc="texts", unit="text", disable=not progress) as bar,
+    ):
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             rows += chosen
@@ -54,10 +59,14 @@ def _sentences(folder: Path):
     tokenizer, network = _tokenizer_and(AutoModel, folder)
     network = network.float().eval()
     pooling = folder / "1_Pooling"  # how sentence-transformers writes down the pooling
-    first_token = (pooling / "config.json").is_file() and configuration(pooling).get("pooling_mode_cls_token")
+    first_token = (pooling / "config.json").is_file() and configuration(pooling).get(
+        "pooling_mode_cls_token"
+    )
 
     def encode(texts: list[str]) -> Tensor:
-        tokens = tokenizer(texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+        tokens = tokenizer(
+            texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+        )
         hidden = network(**tokens).last_hidden_state  # [B, T, D]
         if first_token:
             return hidden[:, 0]
@@ -71,7 +80,10 @@ def _tokenizer_and(kind, folder: Path):
     """Tokenizer and network of a folder.  Raises ``ValueError``, also where a word piece of the one has no vector in the other."""
     from transformers import AutoTokenizer
 
-    tokenizer, network = from_folder(AutoTokenizer, folder), from_folder(kind, folder, use_safetensors=True)
+    tokenizer, network = (
+        from_folder(AutoTokenizer, folder),
+        from_folder(kind, folder, use_safetensors=True),
+    )
     rows = getattr(network, "text_model", network).get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise ValueError(
@@ -90,8 +102,12 @@ def _clip_texts(folder: Path):
     longest = network.config.text_config.max_position_embeddings
 
     def encode(texts: list[str]) -> Tensor:
-        tokens = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        vectors = network.get_text_features(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
+        tokens = tokenizer(
+            texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        )
+        vectors = network.get_text_features(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        )
         return getattr(vectors, "pooler_output", vectors)  # newer transformers wrap the tensor
 
     return encode
@@ -109,7 +125,9 @@ class TitleTokens:
     vectors: Tensor
 
 
-def title_tokens(titles: Sequence[str], model: str | Path = "minilm-l6-v2", length: int = 16) -> TitleTokens:
+def title_tokens(
+    titles: Sequence[str], model: str | Path = "minilm-l6-v2", length: int = 16
+) -> TitleTokens:
     """The first `length` word pieces of each title, with the encoder's own frozen vectors for them.  Status: ours.
 
     ``titles[0]`` belongs to the padding item and is not read.  Any other title without a word piece becomes the encoder's
@@ -119,12 +137,16 @@ def title_tokens(titles: Sequence[str], model: str | Path = "minilm-l6-v2", leng
 
     folder = resolve(model)
     if model_type(folder) in ("efficientnet-lite0", "clip"):
-        raise ValueError(f"The model {model} has no word pieces for titles: take minilm-l6-v2 or another sentence encoder.")
+        raise ValueError(
+            f"The model {model} has no word pieces for titles: take minilm-l6-v2 or another sentence encoder."
+        )
     tokenizer, network = _tokenizer_and(AutoModel, folder)
     table = network.get_input_embeddings().weight.detach().float()
     with quiet_transformers():  # no note about titles longer than the encoder reads
         pieces = tokenizer(list(titles), add_special_tokens=False)["input_ids"]
-    grid = torch.full((len(titles), length), -1)  # -1: none; the smallest, so that it becomes number 0
+    grid = torch.full(
+        (len(titles), length), -1
+    )  # -1: none; the smallest, so that it becomes number 0
     for row, title in enumerate(pieces[1:], start=1):
         title = title[:length] or [tokenizer.unk_token_id]
         grid[row, : len(title)] = torch.tensor(title)

@@ -14,7 +14,7 @@ from tema_lib.models.item_representation import VIEWS, ItemInputs
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.tags.profiles import Profiles
 
-ITEMS, USERS, TAGS, WORD_PIECES = 600, 1200, 300, 900      # the planted world's, the last two rounded
+ITEMS, USERS, TAGS, WORD_PIECES = 600, 1200, 300, 900  # the planted world's, the last two rounded
 
 
 class DefaultSize:
@@ -23,12 +23,23 @@ class DefaultSize:
     hidden, views = 64, VIEWS
     domain_of_item = torch.tensor([-1] + [0] * (ITEMS // 2) + [1] * (ITEMS // 2))
     profiles = Profiles(("",) * USERS, torch.randn(USERS, 384), torch.ones(USERS, dtype=torch.bool))
-    titles = TitleTokens(torch.randint(1, WORD_PIECES, (ITEMS + 1, 16)).index_fill(0, torch.tensor([0]), 0), torch.randn(WORD_PIECES + 1, 384))
+    titles = TitleTokens(
+        torch.randint(1, WORD_PIECES, (ITEMS + 1, 16)).index_fill(0, torch.tensor([0]), 0),
+        torch.randn(WORD_PIECES + 1, 384),
+    )
 
     def inputs(self, **_) -> ItemInputs:
         present = torch.arange(ITEMS + 1) > 0
-        return ItemInputs(self.domain_of_item, torch.randn(ITEMS + 1, 384), present, torch.randn(ITEMS + 1, 1280), present,
-                          torch.randint(1, TAGS, (ITEMS + 1, 5)) * present[:, None], torch.rand(ITEMS + 1, 5), torch.randn(TAGS + 1, 384))
+        return ItemInputs(
+            self.domain_of_item,
+            torch.randn(ITEMS + 1, 384),
+            present,
+            torch.randn(ITEMS + 1, 1280),
+            present,
+            torch.randint(1, TAGS, (ITEMS + 1, 5)) * present[:, None],
+            torch.rand(ITEMS + 1, 5),
+            torch.randn(TAGS + 1, 384),
+        )
 
 
 def main():
@@ -36,10 +47,18 @@ def main():
     print(f"{'system':22} {'file':34} {'parameters':>10}  {'status':10}  source")
     for name, system in SYSTEMS.items():
         model = system.build(size)
-        file = Path(inspect.getsourcefile(type(model))).resolve().relative_to(Path(__file__).resolve().parents[2])
-        print(f"{name:22} {file.as_posix():34} {sum(parameter.numel() for parameter in model.parameters()):10,}  {system.status:10}  {system.source}")
-    print(f"\nParameters: {ITEMS} items, {TAGS} tags, {WORD_PIECES} word pieces, width {size.hidden}. reproduced: the mechanism was read in released code or is textbook; "
-          "after: in the manner of,\npart of it is our reading; ours: a control or a baseline. Each file says what is stated, inferred and ours.")
+        file = (
+            Path(inspect.getsourcefile(type(model)))
+            .resolve()
+            .relative_to(Path(__file__).resolve().parents[2])
+        )
+        print(
+            f"{name:22} {file.as_posix():34} {sum(parameter.numel() for parameter in model.parameters()):10,}  {system.status:10}  {system.source}"
+        )
+    print(
+        f"\nParameters: {ITEMS} items, {TAGS} tags, {WORD_PIECES} word pieces, width {size.hidden}. reproduced: the mechanism was read in released code or is textbook; "
+        "after: in the manner of,\npart of it is our reading; ours: a control or a baseline. Each file says what is stated, inferred and ours."
+    )
 
 
 if __name__ == "__main__":

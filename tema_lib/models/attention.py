@@ -16,21 +16,25 @@ def check_sizes(config) -> None:
         if getattr(config, name) < 1:
             raise ValueError(f"{name} is {getattr(config, name)}: give at least 1.")
     if config.hidden % config.heads:
-        raise ValueError(f"hidden size {config.hidden} is not divisible by {config.heads} heads: choose another number of heads.")
+        raise ValueError(
+            f"hidden size {config.hidden} is not divisible by {config.heads} heads: choose another number of heads."
+        )
     if not 0 <= config.dropout < 1:
         raise ValueError(f"dropout is {config.dropout}: choose a share of at least 0 and below 1.")
     if getattr(config, "temperature", 1) <= 0:
         raise ValueError(f"temperature is {config.temperature}: give a number above 0.")
 
 
-def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def scaled_dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Average the rows of `value` by how well `key` matches `query`.
 
     Shapes: query (B, H, Tq, Dh); key, value (B, H, Tk, Dh); mask (B or 1, 1 or H, Tq, Tk) bool, True = may look.
     Returns mixed (B, H, Tq, Dh) and weights (B, H, Tq, Tk).  A row of weights sums to 1, or to 0 when it may look at
     nothing (a user without history in this domain).  Source: Vaswani et al. 2017, equation 1.
     """
-    scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5            # (B, H, Tq, Tk)
+    scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5  # (B, H, Tq, Tk)
     if mask is None:
         weights = scores.softmax(-1)
     else:
@@ -59,9 +63,13 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.kept == 256:
             return x
-        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-2 ** 63, None)
-        bytes_ = draws.view(torch.uint8)[:x.numel()].view(x.shape)
-        return x * torch.lt(bytes_, self.kept, out=torch.empty_like(x, requires_grad=False)).mul_(256 / self.kept)
+        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(
+            -(2**63), None
+        )
+        bytes_ = draws.view(torch.uint8)[: x.numel()].view(x.shape)
+        return x * torch.lt(bytes_, self.kept, out=torch.empty_like(x, requires_grad=False)).mul_(
+            256 / self.kept
+        )
 
 
 class MultiHeadAttention(nn.Module):
@@ -73,30 +81,54 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, hidden: int, heads: int, dropout: float):
         super().__init__()
         if hidden % heads:
-            raise ValueError(f"hidden size {hidden} is not divisible by {heads} heads: choose another number of heads.")
+            raise ValueError(
+                f"hidden size {hidden} is not divisible by {heads} heads: choose another number of heads."
+            )
         self.heads, self.dropout = heads, dropout
         self.query_key_value = nn.Linear(hidden, 3 * hidden)
         self.output = nn.Linear(hidden, hidden)
 
-    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None,
-                visible: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self,
+        x: Tensor,
+        need_weights: bool = False,
+        at: Tensor | None = None,
+        visible: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
         """x (B, T, D) -> (B, T, D); with `at` [B], only what position at[b] gets: (B, 1, D).
 
         `visible` (B, T) bool takes the place of the causal mask: every position looks at all visible ones, later ones too.
         """
         batch, length, hidden = x.shape
-        query, key, value = self.query_key_value(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)   # (B, H, T, Dh) each
-        if at is not None:                               # one query a sequence: the causal mask is one row of it
-            query = query.gather(2, at[:, None, None, None].expand(-1, self.heads, 1, query.size(-1)))
-            may_look = torch.arange(length, device=x.device) <= at[:, None, None, None] if visible is None else visible[:, None, None]
-            mixed, weights = F.scaled_dot_product_attention(query, key, value, attn_mask=may_look), None
-        elif need_weights:                               # the readable way, with the weights before dropout: each row sums to 1
+        query, key, value = (
+            self.query_key_value(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        )  # (B, H, T, Dh) each
+        if at is not None:  # one query a sequence: the causal mask is one row of it
+            query = query.gather(
+                2, at[:, None, None, None].expand(-1, self.heads, 1, query.size(-1))
+            )
+            may_look = (
+                torch.arange(length, device=x.device) <= at[:, None, None, None]
+                if visible is None
+                else visible[:, None, None]
+            )
+            mixed, weights = (
+                F.scaled_dot_product_attention(query, key, value, attn_mask=may_look),
+                None,
+            )
+        elif need_weights:  # the readable way, with the weights before dropout: each row sums to 1
             mask = causal_mask(length, x.device) if visible is None else visible[:, None, None]
             mixed, weights = scaled_dot_product_attention(query, key, value, mask)
-        else:                                            # the same numbers from one fused kernel
+        else:  # the same numbers from one fused kernel
             mask = None if visible is None else visible[:, None, None]
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None,
-                                                   dropout_p=self.dropout if self.training else 0.0)
+            mixed = F.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                attn_mask=mask,
+                is_causal=mask is None,
+                dropout_p=self.dropout if self.training else 0.0,
+            )
             weights = None
         return self.output(mixed.transpose(1, 2).reshape(batch, -1, hidden)), weights
 
@@ -108,11 +140,18 @@ class AttentionBlock(nn.Module):
         super().__init__()
         self.attention_norm, self.network_norm = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
         self.attention = MultiHeadAttention(hidden, heads, dropout)
-        self.network = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden))
+        self.network = nn.Sequential(
+            nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden)
+        )
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None,
-                visible: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self,
+        x: Tensor,
+        need_weights: bool = False,
+        at: Tensor | None = None,
+        visible: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
         mixed, weights = self.attention(self.attention_norm(x), need_weights, at, visible)
         if at is not None:
             x = x[torch.arange(len(x), device=x.device), at][:, None]
@@ -132,13 +171,18 @@ class SequenceEncoder(nn.Module):
         self.blocks = nn.ModuleList(AttentionBlock(hidden, heads, dropout) for _ in range(layers))
         self.norm, self.dropout = nn.LayerNorm(hidden), Dropout(dropout)
 
-    def forward(self, x: Tensor, need_weights: bool = False, at: Tensor | None = None,
-                visible: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+    def forward(
+        self,
+        x: Tensor,
+        need_weights: bool = False,
+        at: Tensor | None = None,
+        visible: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
         """With `at` [B], only the state at position at[b], (B, 1, D): a ranking needs no more, and the last block is then nearly free.
 
         `visible` (B, T) bool takes the place of the causal mask; at least one place of each row has to be visible.
         """
-        x = self.dropout(x + self.position[:x.size(1)])
+        x = self.dropout(x + self.position[: x.size(1)])
         collected = []
         for block in self.blocks:
             x, weights = block(x, need_weights, at if block is self.blocks[-1] else None, visible)
@@ -157,10 +201,17 @@ class ThreadAttention(nn.Module):
         super().__init__()
         self.query = nn.Parameter(torch.zeros(domains, hidden))
         self.key = nn.Linear(hidden, hidden, bias=False)
-        self.value = nn.Parameter(torch.stack([torch.eye(hidden).repeat(threads, 1, 1)] * domains) + 0.02 * torch.randn(domains, threads, hidden, hidden))
+        self.value = nn.Parameter(
+            torch.stack([torch.eye(hidden).repeat(threads, 1, 1)] * domains)
+            + 0.02 * torch.randn(domains, threads, hidden, hidden)
+        )
 
     def forward(self, states: Tensor, present: Tensor, domain: int) -> tuple[Tensor, Tensor]:
-        query = self.query[domain] @ self.key.weight                     # q (W h) = (q W) h: one vector is mapped, not every state
-        scores = states @ query / states.size(-1) ** 0.5                                              # (..., 3)
+        query = (
+            self.query[domain] @ self.key.weight
+        )  # q (W h) = (q W) h: one vector is mapped, not every state
+        scores = states @ query / states.size(-1) ** 0.5  # (..., 3)
         weights = scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(-1) * present
-        return (weights[..., None] * states).flatten(-2) @ self.value[domain].flatten(0, 1), weights  # sum_k w_k h_k V_k as one product
+        return (weights[..., None] * states).flatten(-2) @ self.value[domain].flatten(
+            0, 1
+        ), weights  # sum_k w_k h_k V_k as one product

@@ -18,28 +18,40 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch
-from tema_lib.models.attention import AttentionBlock, Dropout, SequenceEncoder, causal_mask, check_sizes
+from tema_lib.models.attention import (
+    AttentionBlock,
+    Dropout,
+    SequenceEncoder,
+    causal_mask,
+    check_sizes,
+)
 from tema_lib.models.contract import Level1, position_domains
 
-PREFERENCES = ((1.0, 0.0), (0.0, 1.0), (0.5 ** 0.5, 0.5 ** 0.5))    # stated (release): rays of (l_rec, l_attn); followed is the second,
-FOLLOWED = PREFERENCES[1]                                           # along which only the attention is left: recommendation first
+PREFERENCES = (
+    (1.0, 0.0),
+    (0.0, 1.0),
+    (0.5**0.5, 0.5**0.5),
+)  # stated (release): rays of (l_rec, l_attn); followed is the second,
+FOLLOWED = PREFERENCES[1]  # along which only the attention is left: recommendation first
 
 
 @dataclass(frozen=True)
 class AutoCDSRConfig:
     """Sizes as SASRecConfig, so that what differs is the penalty."""
 
-    plus: bool = False                   # False: AutoCDSR; True: after AutoCDSR+, see BottleneckEncoder
-    weighting: str = "pareto"            # stated: the solver; "fixed": L = l_rec + penalty * l_attn
-    penalty: float = 1.0                 # ours, read where the weighting is fixed; 0: no penalty, the share is only reported
-    tokens: int = 4                      # release; read by "+" only
-    hidden: int = 64                     # ours; 32 in the release
-    heads: int = 2                       # release, inside a domain
-    layers: int = 1                      # ours, as SASRecConfig; 3 in the release
-    max_length: int = 50                 # ours; 800 in the release
-    dropout: float = 0.2                 # ours
-    temperature: float = 0.07            # ours; 0.1 in the release
-    loss: str = "domain softmax"         # ours; masked items against others of the batch in the release
+    plus: bool = False  # False: AutoCDSR; True: after AutoCDSR+, see BottleneckEncoder
+    weighting: str = "pareto"  # stated: the solver; "fixed": L = l_rec + penalty * l_attn
+    penalty: float = (
+        1.0  # ours, read where the weighting is fixed; 0: no penalty, the share is only reported
+    )
+    tokens: int = 4  # release; read by "+" only
+    hidden: int = 64  # ours; 32 in the release
+    heads: int = 2  # release, inside a domain
+    layers: int = 1  # ours, as SASRecConfig; 3 in the release
+    max_length: int = 50  # ours; 800 in the release
+    dropout: float = 0.2  # ours
+    temperature: float = 0.07  # ours; 0.1 in the release
+    loss: str = "domain softmax"  # ours; masked items against others of the batch in the release
 
     def __post_init__(self):
         check_sizes(self)
@@ -60,9 +72,12 @@ def pareto_weights(gram: Tensor, losses: Tensor) -> tuple[float, float]:
     cosine, (l_rec, l_attn) = ra / (rr * aa) ** 0.5, losses.tolist()
     towards = [(ray[0] - FOLLOWED[0], ray[1] - FOLLOWED[1]) for ray in PREFERENCES]
     points = [(1.0, 0.0), (0.0, 1.0)] + [(r, a) for r, a in towards if r * l_rec + a * l_attn > 0]
-    product = lambda x, y: x[0] * y[0] + x[1] * y[1] + cosine * (x[0] * y[1] + x[1] * y[0])
+
+    def product(x, y):
+        return x[0] * y[0] + x[1] * y[1] + cosine * (x[0] * y[1] + x[1] * y[0])
+
     shortest = []
-    for x, y in combinations(points, 2):                           # |(1 - s) x + s y|^2 is least where its slope in s is 0
+    for x, y in combinations(points, 2):  # |(1 - s) x + s y|^2 is least where its slope in s is 0
         step = (y[0] - x[0], y[1] - x[1])
         squared = product(step, step)
         share = min(max(-product(x, step) / squared, 0.0), 1.0) if squared > 1e-12 else 0.5
@@ -78,32 +93,67 @@ class BottleneckLayer(nn.Module):
     def __init__(self, hidden: int, heads: int, dropout: float):
         super().__init__()
         self.blocks = nn.ModuleList(AttentionBlock(hidden, heads, dropout) for _ in range(2))
-        self.token_norm, self.token_query, self.token_output = nn.LayerNorm(hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
+        self.token_norm, self.token_query, self.token_output = (
+            nn.LayerNorm(hidden),
+            nn.Linear(hidden, hidden),
+            nn.Linear(hidden, hidden),
+        )
         self.heads, self.dropout = heads, Dropout(dropout)
 
     def forward(self, x: Tensor, z: Tensor, domains: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Events x (B, T, D), tokens z (B, T, K, D), domains (B, T) -> new x, new z, what each event gives to the tokens (B, H, T)."""
         length, count = z.shape[1:3]
-        heads = lambda y: y.unflatten(-1, (self.heads, -1)).movedim(-2, 1)                              # (B, ..., D) -> (B, H, ..., Dh)
-        read = lambda block, y: block.attention.query_key_value(block.attention_norm(y))
-        query, key, value = map(heads, self.by_shop(read, x, domains).chunk(3, -1))                     # (B, H, T, Dh) each
+
+        def heads(y):
+            return y.unflatten(-1, (self.heads, -1)).movedim(
+                -2, 1
+            )  # (B, ..., D) -> (B, H, ..., Dh)
+
+        def read(block, y):
+            return block.attention.query_key_value(block.attention_norm(y))
+
+        query, key, value = map(
+            heads, self.by_shop(read, x, domains).chunk(3, -1)
+        )  # (B, H, T, Dh) each
         earlier = causal_mask(length, x.device)
 
-        asked, told = heads(self.token_query(self.token_norm(z))).flatten(2, 3), 0                      # (B, H, T K, Dh)
+        asked, told = (
+            heads(self.token_query(self.token_norm(z))).flatten(2, 3),
+            0,
+        )  # (B, H, T K, Dh)
         for domain in (0, 1):
-            may_look = (earlier & (domains == domain)[:, None]).repeat_interleave(count, 1)[:, None]    # (B, 1, T K, T)
-            seen = may_look.any(-1, keepdim=True)                                                       # no event yet: nothing is told
-            told = told + F.scaled_dot_product_attention(asked, key, value, may_look | ~seen) * seen / 2
+            may_look = (earlier & (domains == domain)[:, None]).repeat_interleave(count, 1)[
+                :, None
+            ]  # (B, 1, T K, T)
+            seen = may_look.any(-1, keepdim=True)  # no event yet: nothing is told
+            told = (
+                told
+                + F.scaled_dot_product_attention(asked, key, value, may_look | ~seen) * seen / 2
+            )
         z = z + self.dropout(self.token_output(told.transpose(1, 2).reshape(z.shape)))
 
-        _, token_key, token_value = map(heads, self.by_shop(read, z, domains).chunk(3, -1))             # (B, H, T, K, Dh) each
+        _, token_key, token_value = map(
+            heads, self.by_shop(read, z, domains).chunk(3, -1)
+        )  # (B, H, T, K, Dh) each
         may_look = earlier & (domains[:, :, None] == domains[:, None])
-        to_events = (query @ key.transpose(-2, -1)).masked_fill(~may_look[:, None], torch.finfo(query.dtype).min)
+        to_events = (query @ key.transpose(-2, -1)).masked_fill(
+            ~may_look[:, None], torch.finfo(query.dtype).min
+        )
         scores = torch.cat([to_events, (token_key @ query[..., None])[..., 0]], -1)
-        weights = (scores / query.size(-1) ** 0.5).softmax(-1)                                          # (B, H, T, T + K)
-        mixed = weights[..., :length] @ value + (weights[..., None, length:] @ token_value)[..., 0, :]
-        x = x + self.dropout(self.by_shop(lambda block, y: block.attention.output(y), mixed.transpose(1, 2).flatten(2), domains))
-        x = x + self.dropout(self.by_shop(lambda block, y: block.network(block.network_norm(y)), x, domains))
+        weights = (scores / query.size(-1) ** 0.5).softmax(-1)  # (B, H, T, T + K)
+        mixed = (
+            weights[..., :length] @ value + (weights[..., None, length:] @ token_value)[..., 0, :]
+        )
+        x = x + self.dropout(
+            self.by_shop(
+                lambda block, y: block.attention.output(y),
+                mixed.transpose(1, 2).flatten(2),
+                domains,
+            )
+        )
+        x = x + self.dropout(
+            self.by_shop(lambda block, y: block.network(block.network_norm(y)), x, domains)
+        )
         return x, z, weights[..., length:].sum(-1)
 
     def by_shop(self, function, x: Tensor, domains: Tensor) -> Tensor:
@@ -129,22 +179,32 @@ class BottleneckEncoder(nn.Module):
     *when* the other shop was visited is known.
     """
 
-    def __init__(self, hidden: int, heads: int, layers: int, max_length: int, dropout: float, tokens: int):
+    def __init__(
+        self, hidden: int, heads: int, layers: int, max_length: int, dropout: float, tokens: int
+    ):
         super().__init__()
         self.position = nn.Parameter(0.02 * torch.randn(max_length, hidden))
         self.tokens = nn.Parameter(0.02 * torch.randn(tokens, hidden))
         self.layers = nn.ModuleList(BottleneckLayer(hidden, heads, dropout) for _ in range(layers))
         self.norm, self.dropout = nn.LayerNorm(hidden), Dropout(dropout)
 
-    def forward(self, x: Tensor, domains: Tensor, target_domains: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(
+        self, x: Tensor, domains: Tensor, target_domains: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
         """x (B, T, D); domains of events (-1: padding) and targets (B, T) -> states (B, T, D), per layer (B, H, T) what goes to tokens."""
-        position = self.position[:x.size(1)]
-        x, z, shares = self.dropout(x + position), (self.tokens + position[:, None]).expand(len(x), -1, -1, -1), []
+        position = self.position[: x.size(1)]
+        x, z, shares = (
+            self.dropout(x + position),
+            (self.tokens + position[:, None]).expand(len(x), -1, -1, -1),
+            [],
+        )
         for layer in self.layers:
             x, z, share = layer(x, z, domains)
             shares.append(share)
         place = torch.arange(x.size(1), device=x.device)
-        latest = torch.stack([torch.where(domains == domain, place, -1).cummax(1).values for domain in (0, 1)])     # (2, B, T)
+        latest = torch.stack(
+            [torch.where(domains == domain, place, -1).cummax(1).values for domain in (0, 1)]
+        )  # (2, B, T)
         latest = torch.where(target_domains == 1, latest[1], latest[0])[..., None]
         own = x.gather(1, latest.clamp(min=0).expand_as(x)) * (latest >= 0)
         return self.norm(own + z.mean(2)), shares
@@ -158,13 +218,19 @@ class AutoCDSR(Level1):
         if config.weighting not in ("pareto", "fixed"):
             raise ValueError(f"weighting is {config.weighting!r}: choose pareto or fixed.")
         if config.penalty < 0:
-            raise ValueError(f"penalty is {config.penalty}: below 0 it would reward what it is to punish.")
+            raise ValueError(
+                f"penalty is {config.penalty}: below 0 it would reward what it is to punish."
+            )
         if config.tokens < 1:
-            raise ValueError(f"tokens is {config.tokens}: the shops need at least one to talk through.")
+            raise ValueError(
+                f"tokens is {config.tokens}: the shops need at least one to talk through."
+            )
         self.config = config
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), config.hidden))
         sizes = (config.hidden, config.heads, config.layers, config.max_length, config.dropout)
-        self.encoder = BottleneckEncoder(*sizes, config.tokens) if config.plus else SequenceEncoder(*sizes)
+        self.encoder = (
+            BottleneckEncoder(*sizes, config.tokens) if config.plus else SequenceEncoder(*sizes)
+        )
         self.dropout = Dropout(config.dropout)
 
     def item_tables(self) -> tuple[Tensor, Tensor]:
@@ -175,16 +241,21 @@ class AutoCDSR(Level1):
 
         Ours: a mean over real events, heads and layers (the paper sums, so a long sequence would pay more); attention without dropout.
         """
-        x, domains = self.dropout(F.embedding(batch.sequence, inputs)), self.domain_of_item[batch.sequence]
+        x, domains = (
+            self.dropout(F.embedding(batch.sequence, inputs)),
+            self.domain_of_item[batch.sequence],
+        )
         if self.config.plus:
             states, shares = self.encoder(x, domains, position_domains(batch))
         else:
             states, weights = self.encoder(x, need_weights=True)
-            other = (domains[:, :, None] != domains[:, None])[:, None]                                              # (B, 1, Tq, Tk)
-            shares = [(layer * other).sum(-1) for layer in weights]                                                 # (B, H, T) each
+            other = (domains[:, :, None] != domains[:, None])[:, None]  # (B, 1, Tq, Tk)
+            shares = [(layer * other).sum(-1) for layer in weights]  # (B, H, T) each
         real = batch.sequence > 0
-        across = torch.stack(shares).float().mean((0, 2))                                                           # (B, T)
-        return F.normalize(states, dim=-1) / self.config.temperature, (across * real).sum() / real.sum().clamp(min=1)
+        across = torch.stack(shares).float().mean((0, 2))  # (B, T)
+        return F.normalize(states, dim=-1) / self.config.temperature, (
+            across * real
+        ).sum() / real.sum().clamp(min=1)
 
     def states(self, batch: Batch, inputs: Tensor) -> Tensor:
         return self.read(batch, inputs)[0]
@@ -192,7 +263,10 @@ class AutoCDSR(Level1):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         inputs, outputs = self.item_tables()
         states, across = self.read(batch, inputs)
-        return {"next item": self.next_item(states, outputs, batch), "cross-domain attention": across}
+        return {
+            "next item": self.next_item(states, outputs, batch),
+            "cross-domain attention": across,
+        }
 
     def combine(self, terms: dict[str, Tensor]) -> Tensor:
         """l_rec + ratio * l_attn: the ratio of the Pareto weights, found anew each step, or the fixed one.
@@ -204,8 +278,23 @@ class AutoCDSR(Level1):
         if self.config.weighting == "fixed":
             return recommendation + self.config.penalty * attention
         shared = [parameter for parameter in self.parameters() if parameter is not self.id]
-        gradients = torch.stack([torch.cat([gradient.flatten() for gradient in torch.autograd.grad(
-            term, shared, retain_graph=True, allow_unused=True, materialize_grads=True)]) for term in (recommendation, attention)])
+        gradients = torch.stack(
+            [
+                torch.cat(
+                    [
+                        gradient.flatten()
+                        for gradient in torch.autograd.grad(
+                            term,
+                            shared,
+                            retain_graph=True,
+                            allow_unused=True,
+                            materialize_grads=True,
+                        )
+                    ]
+                )
+                for term in (recommendation, attention)
+            ]
+        )
         gram = (gradients @ gradients.T).double()
         if not (gram.diagonal() > 0).all():
             return recommendation

@@ -88,9 +88,11 @@ class Level1(Level0):
 
     def next_item(self, states: Tensor, table: Tensor, batch: Batch) -> Tensor:
         """The chosen loss at every real position, in the tables' own precision: a bfloat16 softmax would keep three digits."""
-        real = batch.targets > 0                                          # valid positions first: no logits for padding
+        real = batch.targets > 0  # valid positions first: no logits for padding
         with torch.autocast(table.device.type, enabled=False):
-            return self.loss_of(states[real].to(table.dtype), table, batch.targets[real], self.rooms)
+            return self.loss_of(
+                states[real].to(table.dtype), table, batch.targets[real], self.rooms
+            )
 
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """The state at the last event, (B, E); a system that can leave out the other positions says so by its own version."""
@@ -99,23 +101,29 @@ class Level1(Level0):
 
     @torch.no_grad()
     def scorer(self, candidates: Tensor, rows: int) -> Callable[[Batch], Iterator[Tensor]]:
-        if type(self).score is not Level1.score:                          # a system that scores in its own way is asked
+        if type(self).score is not Level1.score:  # a system that scores in its own way is asked
             return super().scorer(candidates, rows)
         inputs, outputs = self.item_tables()
-        columns = outputs[candidates].T.contiguous()                      # laid out as the product reads them
-        buffer = columns.new_empty(rows, len(candidates))                 # fresh memory for each product would cost as much as the product
+        columns = outputs[candidates].T.contiguous()  # laid out as the product reads them
+        buffer = columns.new_empty(
+            rows, len(candidates)
+        )  # fresh memory for each product would cost as much as the product
 
         @torch.no_grad()
         def scores(batch: Batch) -> Iterator[Tensor]:
             for last in self.last_states(batch, inputs).split(rows):
-                yield torch.mm(last, columns, out=buffer[:len(last)])
+                yield torch.mm(last, columns, out=buffer[: len(last)])
 
         return scores
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
         inputs, outputs = self.item_tables()
         last, compared = self.last_states(batch, inputs), outputs[candidates]
-        return last @ compared.T if candidates.dim() == 1 else torch.einsum("bd,bcd->bc", last, compared)
+        return (
+            last @ compared.T
+            if candidates.dim() == 1
+            else torch.einsum("bd,bcd->bc", last, compared)
+        )
 
 
 @contextmanager

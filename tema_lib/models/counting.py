@@ -36,7 +36,12 @@ class CoOccurrence(Level0):
 
     def __init__(self, domain_of_item: Tensor, history: bool, decay: float = 0.3, reach: int = 3):
         super().__init__()
-        self.size, self.history, self.decay, self.reach = len(domain_of_item), history, decay, reach if history else 1
+        self.size, self.history, self.decay, self.reach = (
+            len(domain_of_item),
+            history,
+            decay,
+            reach if history else 1,
+        )
 
     def prepare(self, train: Sequences) -> None:
         items = train.items.numpy()
@@ -46,7 +51,9 @@ class CoOccurrence(Level0):
             same = owner[distance:] == owner[:-distance]
             before, after = items[:-distance][same], items[distance:][same]
             weight = np.full(len(before), self.decay ** (distance - 1), dtype=np.float32)
-            pairs = pairs + sparse.csr_matrix((weight, (before, after)), shape=(self.size, self.size))
+            pairs = pairs + sparse.csr_matrix(
+                (weight, (before, after)), shape=(self.size, self.size)
+            )
         self.pairs = pairs
         popularity = np.bincount(items, minlength=self.size).astype(np.float32)
         self.tie_breaker = torch.from_numpy(1e-4 * popularity / max(popularity.max(), 1))
@@ -54,8 +61,15 @@ class CoOccurrence(Level0):
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
         sequence, length = batch.sequence.numpy(), batch.length.numpy()
         age = length[:, None] - 1 - np.arange(sequence.shape[1])
-        weight = np.where(age >= 0, self.decay ** np.maximum(age, 0), 0) if self.history else (age == 0).astype(float)
+        weight = (
+            np.where(age >= 0, self.decay ** np.maximum(age, 0), 0)
+            if self.history
+            else (age == 0).astype(float)
+        )
         rows, columns = np.nonzero(weight)
-        seen = sparse.csr_matrix((weight[rows, columns].astype(np.float32), (rows, sequence[rows, columns])), shape=(len(sequence), self.size))
+        seen = sparse.csr_matrix(
+            (weight[rows, columns].astype(np.float32), (rows, sequence[rows, columns])),
+            shape=(len(sequence), self.size),
+        )
         scores = torch.from_numpy((seen @ self.pairs).toarray()) + self.tie_breaker
         return scores[:, candidates] if candidates.dim() == 1 else scores.gather(1, candidates)

@@ -47,11 +47,15 @@ def reduce_features(matrix: Tensor, present: Tensor, width: int = 128) -> Tensor
     """
     rows = matrix[present]
     mean = rows.mean(0, dtype=torch.float64)
-    covariance = sum(part.T @ part for part in (chunk.double() - mean for chunk in rows.split(4096)))   # [F, F], however many items there are
-    _, directions = torch.linalg.eigh(covariance)                             # ascending
-    directions = directions.T.flip(0)[:min(width, len(rows))]
+    covariance = sum(
+        part.T @ part for part in (chunk.double() - mean for chunk in rows.split(4096))
+    )  # [F, F], however many items there are
+    _, directions = torch.linalg.eigh(covariance)  # ascending
+    directions = directions.T.flip(0)[: min(width, len(rows))]
     directions = directions * directions.gather(1, directions.abs().argmax(1, keepdim=True)).sign()
-    reduced = torch.cat([(chunk.double() - mean) @ directions.T for chunk in rows.split(4096)]).float()
+    reduced = torch.cat(
+        [(chunk.double() - mean) @ directions.T for chunk in rows.split(4096)]
+    ).float()
     reduced = reduced / reduced.pow(2).sum(1).mean().sqrt().clamp(min=1e-12)
     out = torch.zeros(len(matrix), reduced.size(1))
     out[present] = reduced
@@ -64,39 +68,65 @@ class ItemRepresentation(nn.Module):
     `views` is the subset of ("id", "text", "image", "tags") to use.  Raises ValueError for a view whose inputs are missing.
     """
 
-    def __init__(self, inputs: ItemInputs, hidden: int, views: tuple[str, ...] = VIEWS, tag_table: str = "both",
-                 tag_weighting: str = "given", feature_width: int = 128):
+    def __init__(
+        self,
+        inputs: ItemInputs,
+        hidden: int,
+        views: tuple[str, ...] = VIEWS,
+        tag_table: str = "both",
+        tag_weighting: str = "given",
+        feature_width: int = 128,
+    ):
         super().__init__()
         unknown = set(views) - set(VIEWS)
         if unknown or not views:
             raise ValueError(f"unknown views {sorted(unknown)}: choose from {', '.join(VIEWS)}.")
-        for view, given in (("text", inputs.text), ("image", inputs.image), ("tags", inputs.tag_ids)):
+        for view, given in (
+            ("text", inputs.text),
+            ("image", inputs.image),
+            ("tags", inputs.tag_ids),
+        ):
             if view in views and given is None:
-                raise ValueError(f"the view {view!r} was asked for but these data have none: leave it out of `views`.")
+                raise ValueError(
+                    f"the view {view!r} was asked for but these data have none: leave it out of `views`."
+                )
         self.views, self.tag_table, self.tag_weighting = tuple(views), tag_table, tag_weighting
-        scale = 0.02                                                      # ids start small: what an item *is* speaks first
+        scale = 0.02  # ids start small: what an item *is* speaks first
         if "id" in views:
             self.id = nn.Parameter(torch.randn(inputs.count + 1, hidden) * scale)
         for view in ("text", "image"):
             if view in views:
                 matrix, present = getattr(inputs, view), getattr(inputs, f"{view}_present")
-                self.register_buffer(f"{view}_features", reduce_features(matrix, present, feature_width), persistent=False)
+                self.register_buffer(
+                    f"{view}_features",
+                    reduce_features(matrix, present, feature_width),
+                    persistent=False,
+                )
                 self.register_buffer(f"{view}_present", present, persistent=False)
-                self.add_module(f"{view}_map", nn.Linear(getattr(self, f"{view}_features").size(1), hidden, bias=False))
-                self.register_parameter(f"{view}_missing", nn.Parameter(torch.randn(hidden) * scale))
+                self.add_module(
+                    f"{view}_map",
+                    nn.Linear(getattr(self, f"{view}_features").size(1), hidden, bias=False),
+                )
+                self.register_parameter(
+                    f"{view}_missing", nn.Parameter(torch.randn(hidden) * scale)
+                )
         if "tags" in views:
             self.register_buffer("tag_ids", inputs.tag_ids, persistent=False)
             self.register_buffer("tag_weights", inputs.tag_weights, persistent=False)
             self.tags_missing = nn.Parameter(torch.randn(hidden) * scale)
-            if tag_table in ("frozen", "both"):                           # what the tag means, from the text encoder
+            if tag_table in ("frozen", "both"):  # what the tag means, from the text encoder
                 known = torch.arange(len(inputs.tag_vectors)) > 0
-                self.register_buffer("tag_features", reduce_features(inputs.tag_vectors, known, feature_width), persistent=False)
+                self.register_buffer(
+                    "tag_features",
+                    reduce_features(inputs.tag_vectors, known, feature_width),
+                    persistent=False,
+                )
                 self.tags_map = nn.Linear(self.tag_features.size(1), hidden, bias=False)
-            if tag_table in ("learned", "both"):                          # what buyers make of it
+            if tag_table in ("learned", "both"):  # what buyers make of it
                 self.tag = nn.Parameter(torch.randn(len(inputs.tag_vectors), hidden) * scale)
             elif tag_table != "frozen":
                 raise ValueError(f"tag_table is {tag_table!r}: choose frozen, learned or both.")
-            if tag_weighting == "learned":                                # starts at the given weights: weigh is 0
+            if tag_weighting == "learned":  # starts at the given weights: weigh is 0
                 self.weigh_tag = nn.Linear(hidden, hidden, bias=False)
                 self.weigh_item = nn.Linear(hidden, hidden)
                 self.weigh = nn.Parameter(torch.zeros(hidden))
@@ -119,12 +149,20 @@ class ItemRepresentation(nn.Module):
         """
         if self.tag_weighting == "given":
             return given
-        item = self.weigh_item(others) if isinstance(others, Tensor) else self.weigh_item.bias.expand(len(tag_ids), -1)
-        scores = torch.tanh(self.weigh_tag(self.tag_embedding())[tag_ids] + item[:, None]) @ self.weigh
+        item = (
+            self.weigh_item(others)
+            if isinstance(others, Tensor)
+            else self.weigh_item.bias.expand(len(tag_ids), -1)
+        )
+        scores = (
+            torch.tanh(self.weigh_tag(self.tag_embedding())[tag_ids] + item[:, None]) @ self.weigh
+        )
         grown = given * torch.exp(scores - scores.max(-1, keepdim=True).values)
         return grown / grown.sum(-1, keepdim=True).clamp(min=1e-12)
 
-    def parts(self, rows: Tensor | None = None, tags: tuple[Tensor, Tensor] | None = None) -> dict[str, Tensor]:
+    def parts(
+        self, rows: Tensor | None = None, tags: tuple[Tensor, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Each view's share of the fused vector, [N+1, D] each: what notebook 03 looks at one by one.
 
         `rows` [R] asks for these items only, `tags` (ids, weights), [R, K] each, gives them other tags than their own (notebook 05).
@@ -141,8 +179,15 @@ class ItemRepresentation(nn.Module):
         if "tags" in self.views:
             tag_ids, given = tags or (chosen(self.tag_ids), chosen(self.tag_weights))
             weights = self.weights(tag_ids, given, sum(shares.values()))
-            weighted = F.embedding_bag(tag_ids, self.tag_embedding().to(weights.dtype), per_sample_weights=weights, mode="sum")
-            shares["tags"] = torch.where((tag_ids > 0).any(1, keepdim=True), weighted, self.tags_missing)
+            weighted = F.embedding_bag(
+                tag_ids,
+                self.tag_embedding().to(weights.dtype),
+                per_sample_weights=weights,
+                mode="sum",
+            )
+            shares["tags"] = torch.where(
+                (tag_ids > 0).any(1, keepdim=True), weighted, self.tags_missing
+            )
         return shares
 
     def forward(self) -> Tensor:

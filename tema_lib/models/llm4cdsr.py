@@ -41,19 +41,21 @@ if TYPE_CHECKING:
 class LLM4CDSRConfig:
     """Released values in brackets."""
 
-    contrast: float = 0.1                # alpha, weight of L_adapter (.1 or 1); 0: left out
-    profile: float = 0.1                 # beta, weight of L_user (.1 or 1); 0: left out
-    hidden: int = 64                     # (128)
-    heads: int = 2                       # (1)
-    layers: int = 1                      # (2)
-    max_length: int = 50                 # (200)
-    dropout: float = 0.2                 # (.5)
-    adapter_width: int = 192             # ours: half the width of the text vectors, as in the release (1024 -> 512 -> 128)
-    loss: str = "domain softmax"         # ("binary")
-    similarity: str = "dot"              # ("dot"); ours: "cosine", weaker on validation
-    temperature: float = 0.07            # ours, of cosines
-    local_tables: str = "trained"        # "initialise" in the paper's words; ("frozen")
-    causal: bool = True                  # ours; (False: every position sees the item it has to predict)
+    contrast: float = 0.1  # alpha, weight of L_adapter (.1 or 1); 0: left out
+    profile: float = 0.1  # beta, weight of L_user (.1 or 1); 0: left out
+    hidden: int = 64  # (128)
+    heads: int = 2  # (1)
+    layers: int = 1  # (2)
+    max_length: int = 50  # (200)
+    dropout: float = 0.2  # (.5)
+    adapter_width: int = (
+        192  # ours: half the width of the text vectors, as in the release (1024 -> 512 -> 128)
+    )
+    loss: str = "domain softmax"  # ("binary")
+    similarity: str = "dot"  # ("dot"); ours: "cosine", weaker on validation
+    temperature: float = 0.07  # ours, of cosines
+    local_tables: str = "trained"  # "initialise" in the paper's words; ("frozen")
+    causal: bool = True  # ours; (False: every position sees the item it has to predict)
 
     def __post_init__(self):
         check_sizes(self)
@@ -81,29 +83,51 @@ class LLM4CDSR(Level1):
 
     training_only = ("user_adapter",)
 
-    def __init__(self, inputs: ItemInputs, profiles: Profiles | None = None, config: LLM4CDSRConfig = LLM4CDSRConfig()):
+    def __init__(
+        self,
+        inputs: ItemInputs,
+        profiles: Profiles | None = None,
+        config: LLM4CDSRConfig = LLM4CDSRConfig(),
+    ):
         super().__init__(inputs.domain_of_item, config.loss)
         if inputs.text is None:
             raise ValueError("LLM4CDSR reads text vectors, and these data have none.")
         if config.profile and profiles is None:
-            raise ValueError("LLM4CDSR with `profile` above 0 needs profiles: write them (`tags.profiles`) or set it to 0.")
-        for name, choices in (("local_tables", ("trained", "frozen")), ("similarity", ("cosine", "dot"))):
+            raise ValueError(
+                "LLM4CDSR with `profile` above 0 needs profiles: write them (`tags.profiles`) or set it to 0."
+            )
+        for name, choices in (
+            ("local_tables", ("trained", "frozen")),
+            ("similarity", ("cosine", "dot")),
+        ):
             if getattr(config, name) not in choices:
-                raise ValueError(f"{name} is {getattr(config, name)!r}: choose {' or '.join(choices)}.")
+                raise ValueError(
+                    f"{name} is {getattr(config, name)!r}: choose {' or '.join(choices)}."
+                )
         self.config, width = config, config.hidden
-        self.register_buffer("text", reduce_features(inputs.text, inputs.text_present, 1024), persistent=False)
-        self.adapter = nn.Sequential(nn.Linear(self.text.size(1), config.adapter_width), nn.Linear(config.adapter_width, width))
+        self.register_buffer(
+            "text", reduce_features(inputs.text, inputs.text_present, 1024), persistent=False
+        )
+        self.adapter = nn.Sequential(
+            nn.Linear(self.text.size(1), config.adapter_width),
+            nn.Linear(config.adapter_width, width),
+        )
         local = torch.zeros(inputs.count + 1, width)
         for domain in (0, 1):
             own = inputs.text_present & (inputs.domain_of_item == domain)
             if own.any():
                 reduced = reduce_features(inputs.text, own, width)[own]
-                local[own, :reduced.size(1)] = reduced
+                local[own, : reduced.size(1)] = reduced
         if config.local_tables == "trained":
             self.local = nn.Parameter(local)
         else:
             self.register_buffer("local", local, persistent=False)
-        encoder = lambda: SequenceEncoder(width, config.heads, config.layers, config.max_length, config.dropout)
+
+        def encoder():
+            return SequenceEncoder(
+                width, config.heads, config.layers, config.max_length, config.dropout
+            )
+
         self.encoders = nn.ModuleDict({thread: encoder() for thread in ("A", "B", "merged")})
         self.dropout = Dropout(config.dropout)
         if config.profile:
@@ -114,30 +138,40 @@ class LLM4CDSR(Level1):
 
     def prepare(self, train: Sequences) -> None:
         if self.config.profile and len(self.profiles) != len(train):
-            raise ValueError(f"{len(self.profiles)} profiles for {len(train)} training sequences: write them from the same split.")
+            raise ValueError(
+                f"{len(self.profiles)} profiles for {len(train)} training sequences: write them from the same split."
+            )
 
     def item_tables(self) -> tuple[Tensor, Tensor]:
         """Local and adapted vectors side by side, [N+1, 2 D]."""
         local, adapted = self.local, self.adapter(self.text)
-        return torch.cat([local, adapted], -1), torch.cat([self.compared(local), self.compared(adapted)], -1)
+        return torch.cat([local, adapted], -1), torch.cat(
+            [self.compared(local), self.compared(adapted)], -1
+        )
 
     def compared(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self.config.similarity == "cosine" else vectors
 
     def threads(self, batch: Batch, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(h^d for the target's domain d, h^AB), each (B, T, D); h^d is 0 where the user has bought nothing in d yet."""
-        local, adapted = (self.config.hidden ** 0.5 * table for table in inputs.chunk(2, -1))     # scaled by the root of the width: released
+        local, adapted = (
+            self.config.hidden**0.5 * table for table in inputs.chunk(2, -1)
+        )  # scaled by the root of the width: released
         own = []
         for domain, thread in enumerate("AB"):
             view = domain_view(batch.sequence, self.domain_of_item, domain)
             own.append(view.read(self.encode(thread, view.sequence, local)))
-        return torch.where(position_domains(batch)[..., None] == 0, *own), self.encode("merged", batch.sequence, adapted)
+        return torch.where(position_domains(batch)[..., None] == 0, *own), self.encode(
+            "merged", batch.sequence, adapted
+        )
 
     def encode(self, thread: str, sequence: Tensor, table: Tensor) -> Tensor:
         visible = None
         if not self.config.causal:
             visible = sequence > 0
-            visible[:, 0] = True                         # an empty sequence may look at its padding; nobody reads that state
+            visible[:, 0] = (
+                True  # an empty sequence may look at its padding; nobody reads that state
+            )
         return self.encoders[thread](self.dropout(F.embedding(sequence, table)), visible=visible)[0]
 
     def states(self, batch: Batch, inputs: Tensor) -> Tensor:
@@ -156,7 +190,9 @@ class LLM4CDSR(Level1):
         if self.config.profile:
             known = self.profile_present[batch.rows]
             last = merged[torch.arange(len(merged), device=merged.device), batch.last]
-            terms["profile contrast"] = soft_contrast(self.user_adapter(self.profiles[batch.rows[known]]), last[known])
+            terms["profile contrast"] = soft_contrast(
+                self.user_adapter(self.profiles[batch.rows[known]]), last[known]
+            )
         return terms
 
     def item_pairs(self, batch: Batch, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,10 +201,20 @@ class LLM4CDSR(Level1):
         both = (domains == 0).any(1) & (domains == 1).any(1)
         drawn = []
         for domain in (0, 1):
-            place = torch.rand(domains.shape, device=domains.device).masked_fill(domains != domain, -1).argmax(1)
+            place = (
+                torch.rand(domains.shape, device=domains.device)
+                .masked_fill(domains != domain, -1)
+                .argmax(1)
+            )
             drawn.append(batch.sequence.gather(1, place[:, None])[both, 0])
-        return tuple(self.config.hidden ** 0.5 * F.embedding(items, inputs[:, self.config.hidden:]) for items in drawn)
+        return tuple(
+            self.config.hidden**0.5 * F.embedding(items, inputs[:, self.config.hidden :])
+            for items in drawn
+        )
 
     def combine(self, terms: dict[str, Tensor]) -> Tensor:
-        weights = {"adapter contrast": self.config.contrast, "profile contrast": self.config.profile}
+        weights = {
+            "adapter contrast": self.config.contrast,
+            "profile contrast": self.config.profile,
+        }
         return sum(weights.get(name, 1.0) * term for name, term in terms.items())

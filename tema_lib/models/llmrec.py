@@ -26,14 +26,20 @@ from tema_lib.models.item_representation import reduce_features
 class LLMRecConfig:
     """Every choice of the model; *released* is what the published code does."""
 
-    hidden: int = 64                     # ours; released: that of the language model
-    heads: int = 2                       # ours
-    layers: int = 1                      # ours, chosen on validation; released: a pretrained model's, tuned whole or by LoRA (r 16)
-    max_length: int = 50                 # events whose titles are read, as in TemaConfig; released: the last 10
-    dropout: float = 0.1                 # ours, chosen on validation; of states, never of attention weights
-    temperature: float = 0.07            # ours, with cosines; released: dot products, divided by sqrt(d) when ranking
-    loss: str = "domain softmax"         # ours: exact; released: one target against 10 drawn items of its domain
-    feature_width: int = 128             # ours: the frozen word-piece vectors are reduced to this once, outside of training
+    hidden: int = 64  # ours; released: that of the language model
+    heads: int = 2  # ours
+    layers: int = 1  # ours, chosen on validation; released: a pretrained model's, tuned whole or by LoRA (r 16)
+    max_length: int = 50  # events whose titles are read, as in TemaConfig; released: the last 10
+    dropout: float = 0.1  # ours, chosen on validation; of states, never of attention weights
+    temperature: float = (
+        0.07  # ours, with cosines; released: dot products, divided by sqrt(d) when ranking
+    )
+    loss: str = (
+        "domain softmax"  # ours: exact; released: one target against 10 drawn items of its domain
+    )
+    feature_width: int = (
+        128  # ours: the frozen word-piece vectors are reduced to this once, outside of training
+    )
 
     def __post_init__(self):
         check_sizes(self)
@@ -47,20 +53,44 @@ class LLMRec(Level1):
     Raises ValueError unless `titles` has a row for each item of `domain_of_item` [N+1] and each of them, but for row 0, a word piece.
     """
 
-    def __init__(self, domain_of_item: Tensor, titles: TitleTokens, config: LLMRecConfig = LLMRecConfig()):
+    def __init__(
+        self, domain_of_item: Tensor, titles: TitleTokens, config: LLMRecConfig = LLMRecConfig()
+    ):
         super().__init__(domain_of_item, config.loss)
-        if len(titles.ids) != len(domain_of_item) or titles.ids[0].any() or not titles.ids[1:, 0].all():
-            raise ValueError("each item needs a title of one word piece or more: make `titles` of exactly these items with `title_tokens`.")
+        if (
+            len(titles.ids) != len(domain_of_item)
+            or titles.ids[0].any()
+            or not titles.ids[1:, 0].all()
+        ):
+            raise ValueError(
+                "each item needs a title of one word piece or more: make `titles` of exactly these items with `title_tokens`."
+            )
         self.config = config
-        distinct, title_of_item = titles.ids.unique(dim=0, return_inverse=True)     # what several items share is encoded once
+        distinct, title_of_item = titles.ids.unique(
+            dim=0, return_inverse=True
+        )  # what several items share is encoded once
         known = torch.arange(len(titles.vectors)) > 0
-        self.register_buffer("titles", distinct, persistent=False)                  # (M, L); row 0 is that of the padding item, empty
-        self.register_buffer("title_of_item", title_of_item, persistent=False)      # (N+1,)
-        self.register_buffer("piece_features", reduce_features(titles.vectors, known, config.feature_width), persistent=False)
+        self.register_buffer(
+            "titles", distinct, persistent=False
+        )  # (M, L); row 0 is that of the padding item, empty
+        self.register_buffer("title_of_item", title_of_item, persistent=False)  # (N+1,)
+        self.register_buffer(
+            "piece_features",
+            reduce_features(titles.vectors, known, config.feature_width),
+            persistent=False,
+        )
         self.piece_map = nn.Linear(self.piece_features.size(1), config.hidden, bias=False)
         self.piece = nn.Parameter(0.02 * torch.randn(len(titles.vectors), config.hidden))
-        self.encoder = SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length * titles.ids.size(1), config.dropout)
-        for block in self.encoder.blocks:                                           # a text of 600 word pieces: a step in a quarter of the time
+        self.encoder = SequenceEncoder(
+            config.hidden,
+            config.heads,
+            config.layers,
+            config.max_length * titles.ids.size(1),
+            config.dropout,
+        )
+        for (
+            block
+        ) in self.encoder.blocks:  # a text of 600 word pieces: a step in a quarter of the time
             block.attention.dropout = 0.0
 
     def item_tables(self) -> tuple[Tensor, Tensor]:
@@ -73,12 +103,12 @@ class LLMRec(Level1):
     def stream(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
         """The titles of events [B, T] as one text each, without gaps: word pieces int64 [B, S], right-padded, and the place of the last one
         of each event, int64 [B, T].  Padded events end where the last real one does, or at 0 where there is none."""
-        grid = self.titles[self.title_of_item[sequence]].flatten(1)                 # (B, T L)
+        grid = self.titles[self.title_of_item[sequence]].flatten(1)  # (B, T L)
         real = grid > 0
-        place = real.cumsum(1) - 1                                                  # of the latest word piece so far
+        place = real.cumsum(1) - 1  # of the latest word piece so far
         width = max(int(place[:, -1].max()) + 1, 1)
         text = grid.new_zeros(len(grid), width + 1)
-        text.scatter_(1, torch.where(real, place, width), grid)                     # the gaps go to the spare column
+        text.scatter_(1, torch.where(real, place, width), grid)  # the gaps go to the spare column
         return text[:, :width].contiguous(), place.view(*sequence.shape, -1)[..., -1].clamp(min=0)
 
     def states(self, batch: Batch, inputs: Tensor) -> Tensor:

@@ -16,8 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK = {"cpu": 64, "cuda": 2048}        # positions whose logits are in memory together; on a processor few enough to stay in its caches
-SHARED_DRAWS = 512                       # ours: rivals of the sampled softmax, shared by all targets of a domain in a batch
+CHUNK = {
+    "cpu": 64,
+    "cuda": 2048,
+}  # positions whose logits are in memory together; on a processor few enough to stay in its caches
+SHARED_DRAWS = (
+    512  # ours: rivals of the sampled softmax, shared by all targets of a domain in a batch
+)
 
 Rooms = tuple[tuple[int, int], ...]
 
@@ -26,7 +31,9 @@ def rooms_of(domain_of_item: Tensor) -> Rooms:
     """((first id, size) of domain A, of domain B).  Raises ValueError unless the ids of each domain follow one another."""
     places = [torch.nonzero(domain_of_item == domain).flatten() for domain in (0, 1)]
     if any(len(ids) and int(ids[-1] - ids[0]) != len(ids) - 1 for ids in places):
-        raise ValueError("the ids of one domain have to follow one another: number the items with `encode_ids`.")
+        raise ValueError(
+            "the ids of one domain have to follow one another: number the items with `encode_ids`."
+        )
     return tuple((int(ids[0]) if len(ids) else 1, len(ids)) for ids in places)
 
 
@@ -47,15 +54,22 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     def forward(context, hidden: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
         columns, chunk = vectors.T.contiguous(), CHUNK.get(hidden.device.type, 64)
         buffer = hidden.new_empty(min(chunk, len(hidden)), len(vectors))
-        total, d_hidden, d_vectors = hidden.new_zeros(()), torch.empty_like(hidden), torch.zeros_like(vectors)
+        total, d_hidden, d_vectors = (
+            hidden.new_zeros(()),
+            torch.empty_like(hidden),
+            torch.zeros_like(vectors),
+        )
         for start in range(0, len(hidden), chunk):
-            h, y = hidden[start:start + chunk], target[start:start + chunk, None]
-            logits = torch.mm(h, columns, out=buffer[:len(h)])
-            right, top = logits.gather(1, y), logits.amax(1, keepdim=True)          # the largest is taken out before exp: no overflow
+            h, y = hidden[start : start + chunk], target[start : start + chunk, None]
+            logits = torch.mm(h, columns, out=buffer[: len(h)])
+            right, top = (
+                logits.gather(1, y),
+                logits.amax(1, keepdim=True),
+            )  # the largest is taken out before exp: no overflow
             weights = logits.sub_(top).exp_()
             mass = weights.sum(1, keepdim=True)
             total += (mass.log() + top - right).sum()
-            torch.div(weights @ vectors, mass, out=d_hidden[start:start + chunk])
+            torch.div(weights @ vectors, mass, out=d_hidden[start : start + chunk])
             d_vectors.addmm_(weights.T, h / mass)
         d_hidden -= vectors[target]
         d_vectors.index_add_(0, target, hidden, alpha=-1)
@@ -77,7 +91,7 @@ def cross_entropy(hidden: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
 def domain_softmax(hidden: Tensor, table: Tensor, target: Tensor, rooms: Rooms) -> Tensor:
     total = hidden.new_zeros(())
     for own, first, size in by_domain(target, rooms):
-        total = total + cross_entropy(hidden[own], table[first:first + size], target[own] - first)
+        total = total + cross_entropy(hidden[own], table[first : first + size], target[own] - first)
     return total / len(target)
 
 
@@ -106,9 +120,16 @@ def binary(hidden: Tensor, table: Tensor, target: Tensor, rooms: Rooms) -> Tenso
     for own, start, count in by_domain(target, rooms):
         first, size = first.masked_fill(own, start), size.masked_fill(own, count)
     rival = first + (torch.rand(len(target), device=target.device) * size).long()
-    vectors = F.embedding(torch.stack([target, rival]), table)                    # (2, n, D): one look-up, one gradient
+    vectors = F.embedding(
+        torch.stack([target, rival]), table
+    )  # (2, n, D): one look-up, one gradient
     right, wrong = torch.einsum("nd,knd->kn", hidden, vectors)
     return (F.softplus(-right) + F.softplus(wrong)).mean()
 
 
-LOSSES = {"domain softmax": domain_softmax, "catalogue softmax": catalogue_softmax, "sampled softmax": sampled_softmax, "binary": binary}
+LOSSES = {
+    "domain softmax": domain_softmax,
+    "catalogue softmax": catalogue_softmax,
+    "sampled softmax": sampled_softmax,
+    "binary": binary,
+}

@@ -23,28 +23,38 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.sequences import Batch, domain_view
-from tema_lib.models.attention import Dropout, SequenceEncoder, check_sizes, scaled_dot_product_attention
+from tema_lib.models.attention import (
+    Dropout,
+    SequenceEncoder,
+    check_sizes,
+    scaled_dot_product_attention,
+)
 from tema_lib.models.contract import Level0
 from tema_lib.models.losses import rooms_of
 
-CELLS = {"cpu": 2 ** 21, "cuda": 2 ** 26}    # numbers of item similarity in memory together: users x candidates x events x width
+CELLS = {
+    "cpu": 2**21,
+    "cuda": 2**26,
+}  # numbers of item similarity in memory together: users x candidates x events x width
 
 
 @dataclass(frozen=True)
 class MANConfig:
     """Every choice of the model; stated means: so in the released code."""
 
-    hidden: int = 64                     # ours, as the others; stated: 24, and 8 for a category that we do not use
-    heads: int = 2                       # ours, as the others; stated: 1
-    layers: int = 1                      # ours, as the others; stated: 2
-    max_length: int = 50                 # ours, as the others; stated: 20
-    dropout: float = 0.2                 # ours, as the others
-    groups: int = 10                     # stated
-    separation: float = 1e-5             # stated; the term has no lower bound, but at this weight the softmax outweighs it
-    similarity_width: int = 16           # ours: hidden units of the item-similarity network
-    head_widths: tuple[int, int] = (128, 32)   # ours; stated: (32, 16)
-    negatives: int = 50                  # ours, chosen on validation: rivals of a training target; stated: 9, in training and ranking alike
-    targets_per_sequence: int = 8        # ours, chosen on validation: events of a sequence that are targets in a step; released: 1 in 20 of all, kept once
+    hidden: int = 64  # ours, as the others; stated: 24, and 8 for a category that we do not use
+    heads: int = 2  # ours, as the others; stated: 1
+    layers: int = 1  # ours, as the others; stated: 2
+    max_length: int = 50  # ours, as the others; stated: 20
+    dropout: float = 0.2  # ours, as the others
+    groups: int = 10  # stated
+    separation: float = (
+        1e-5  # stated; the term has no lower bound, but at this weight the softmax outweighs it
+    )
+    similarity_width: int = 16  # ours: hidden units of the item-similarity network
+    head_widths: tuple[int, int] = (128, 32)  # ours; stated: (32, 16)
+    negatives: int = 50  # ours, chosen on validation: rivals of a training target; stated: 9, in training and ranking alike
+    targets_per_sequence: int = 8  # ours, chosen on validation: events of a sequence that are targets in a step; released: 1 in 20 of all, kept once
 
     def __post_init__(self):
         check_sizes(self)
@@ -74,14 +84,19 @@ class ItemSimilarity(nn.Module):
     def __init__(self, hidden: int, width: int):
         super().__init__()
         self.map = nn.Linear(hidden, hidden, bias=False)
-        self.first, self.second = nn.Linear(4 * hidden, width), nn.Linear(width, 1, bias=False)    # a bias would leave the softmax as it is
+        self.first, self.second = (
+            nn.Linear(4 * hidden, width),
+            nn.Linear(width, 1, bias=False),
+        )  # a bias would leave the softmax as it is
 
     def lines(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Keys (B, T, D) -> slopes (B, D, T width), intercepts (B, 1, T width)."""
         mapped = self.map(keys)
-        of_key, of_query, of_difference, of_product = self.first.weight.split(mapped.size(-1), 1)           # (width, D) each
+        of_key, of_query, of_difference, of_product = self.first.weight.split(
+            mapped.size(-1), 1
+        )  # (width, D) each
         intercept = F.linear(mapped, of_key + of_difference, self.first.bias)
-        slope = mapped[:, :, None] * of_product + (of_query - of_difference)                                 # (B, T, width, D)
+        slope = mapped[:, :, None] * of_product + (of_query - of_difference)  # (B, T, width, D)
         return slope.flatten(1, 2).transpose(1, 2), intercept.flatten(1)[:, None]
 
     def forward(self, lines: tuple[Tensor, Tensor], query: Tensor, present: Tensor) -> Tensor:
@@ -89,7 +104,10 @@ class ItemSimilarity(nn.Module):
         slope, intercept = lines
         hidden = torch.baddbmm(intercept, query.expand(len(slope), -1, -1), slope).relu_()
         scores = self.second(hidden.unflatten(-1, (present.size(1), -1)))[..., 0]
-        return scores.masked_fill(~present[:, None], torch.finfo(scores.dtype).min).softmax(-1) * present[:, None]
+        return (
+            scores.masked_fill(~present[:, None], torch.finfo(scores.dtype).min).softmax(-1)
+            * present[:, None]
+        )
 
 
 class SequenceFusion(nn.Module):
@@ -98,14 +116,27 @@ class SequenceFusion(nn.Module):
     def __init__(self, hidden: int, heads: int):
         super().__init__()
         self.heads, linear = heads, lambda bias: nn.Linear(hidden, hidden, bias)
-        self.query, self.key, self.value, self.output = linear(True), linear(False), linear(False), linear(True)
+        self.query, self.key, self.value, self.output = (
+            linear(True),
+            linear(False),
+            linear(False),
+            linear(True),
+        )
         self.network = nn.Sequential(linear(True), nn.GELU(), linear(True))
 
     def forward(self, local: Tensor, merged: Tensor, own: Tensor) -> Tensor:
         """States (B, T, D) in merged time, own (B, T) bool -> (B, D); 0 without an own event."""
-        heads = lambda x: x.unflatten(-1, (self.heads, -1)).transpose(1, 2)                                  # (B, H, T, Dh)
+
+        def heads(x):
+            return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, Dh)
+
         local, merged = local.detach(), merged.detach()
-        mixed = F.scaled_dot_product_attention(heads(self.query(local)), heads(self.key(merged)), heads(self.value(merged)), is_causal=True)
+        mixed = F.scaled_dot_product_attention(
+            heads(self.query(local)),
+            heads(self.key(merged)),
+            heads(self.value(merged)),
+            is_causal=True,
+        )
         return masked_mean(self.network(self.output(mixed.transpose(1, 2).flatten(2))), own)
 
 
@@ -114,14 +145,27 @@ class Groups(nn.Module):
 
     def __init__(self, hidden: int, groups: int):
         super().__init__()
-        linear = lambda bias: nn.Linear(hidden, hidden, bias)
-        self.query, self.key, self.value, self.match = linear(True), linear(False), linear(False), nn.Linear(hidden, groups)
+
+        def linear(bias):
+            return nn.Linear(hidden, hidden, bias)
+
+        self.query, self.key, self.value, self.match = (
+            linear(True),
+            linear(False),
+            linear(False),
+            nn.Linear(hidden, groups),
+        )
         self.network = nn.Sequential(linear(True), nn.GELU(), linear(True))
 
     def forward(self, prototypes: Tensor, local: Tensor, own: Tensor) -> Tensor:
         """Prototypes (K, D), states (B, T, D), own (B, T) bool -> (B, D); 0 without an own event."""
         fixed = local.detach()[:, None]
-        vectors, _ = scaled_dot_product_attention(self.query(prototypes)[None, None], self.key(fixed), self.value(fixed), own[:, None, None])
+        vectors, _ = scaled_dot_product_attention(
+            self.query(prototypes)[None, None],
+            self.key(fixed),
+            self.value(fixed),
+            own[:, None, None],
+        )
         weights = self.match(masked_mean(local, own)).softmax(-1)
         return self.network(weights[..., None] * vectors[:, 0]).mean(1) * own.any(1, keepdim=True)
 
@@ -135,15 +179,28 @@ class MAN(Level0):
         self.register_buffer("domain_of_item", domain_of_item, persistent=False)
         self.rooms = rooms_of(domain_of_item)
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), hidden))
-        self.recency = nn.Parameter(torch.randn(3, config.max_length, hidden))               # in A, B, merged
+        self.recency = nn.Parameter(torch.randn(3, config.max_length, hidden))  # in A, B, merged
         self.prototypes = nn.Parameter(0.02 * torch.randn(config.groups, hidden))
-        each = lambda number, make: nn.ModuleList(make() for _ in range(number))
-        self.encoders = each(3, lambda: SequenceEncoder(hidden, config.heads, config.layers, config.max_length, config.dropout))
+
+        def each(number, make):
+            return nn.ModuleList(make() for _ in range(number))
+
+        self.encoders = each(
+            3,
+            lambda: SequenceEncoder(
+                hidden, config.heads, config.layers, config.max_length, config.dropout
+            ),
+        )
         self.similarity = each(2, lambda: ItemSimilarity(hidden, config.similarity_width))
         self.fusion = each(2, lambda: SequenceFusion(hidden, config.heads))
         self.group = each(2, lambda: Groups(hidden, config.groups))
         self.first = nn.ModuleList(nn.Linear(parts * hidden, wide) for parts in (5, 5, 2))
-        self.rest = each(3, lambda: nn.Sequential(nn.ReLU(), nn.Linear(wide, narrow), nn.ReLU(), nn.Linear(narrow, 1, bias=False)))
+        self.rest = each(
+            3,
+            lambda: nn.Sequential(
+                nn.ReLU(), nn.Linear(wide, narrow), nn.ReLU(), nn.Linear(narrow, 1, bias=False)
+            ),
+        )
         self.dropout = Dropout(config.dropout)
 
     def vectors(self, ids: Tensor) -> Tensor:
@@ -152,27 +209,55 @@ class MAN(Level0):
 
     def read(self, sequence: Tensor, domain: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """(B, T) -> states of the domain and of the merged sequence, keys, (B, T, D) each, all in merged time; own, present (B, T)."""
-        own, present, view = self.domain_of_item[sequence] == domain, sequence > 0, domain_view(sequence, self.domain_of_item, domain)
+        own, present, view = (
+            self.domain_of_item[sequence] == domain,
+            sequence > 0,
+            domain_view(sequence, self.domain_of_item, domain),
+        )
         items, local_items = (self.dropout(self.vectors(ids)) for ids in (sequence, view.sequence))
         local, merged = view.read(self.encoders[domain](local_items)[0]), self.encoders[2](items)[0]
         keys = items + F.embedding(age(present), self.recency[2])
-        keys = keys + (view.read(local_items) + F.embedding(age(own), self.recency[domain])) * own[..., None]
+        keys = (
+            keys
+            + (view.read(local_items) + F.embedding(age(own), self.recency[domain]))
+            * own[..., None]
+        )
         return local, merged, keys, own, present
 
     def domain_scores(self, sequence: Tensor, candidates: Tensor, domain: int) -> Tensor:
         """Scores (B, C) of candidates (B or 1, C) by the heads of one domain; each FCN's first layer is a sum over its inputs."""
         local, merged, keys, own, present = self.read(sequence, domain)
         similarity, first, last = self.similarity[domain], self.first[domain], self.first[2]
-        by_candidate, by_similar, by_user = first.weight.split([self.config.hidden] * 2 + [3 * self.config.hidden], 1)
+        by_candidate, by_similar, by_user = first.weight.split(
+            [self.config.hidden] * 2 + [3 * self.config.hidden], 1
+        )
         merged_by_candidate, merged_by_user = last.weight.split(self.config.hidden, 1)
-        user = torch.cat([masked_mean(local, own), self.fusion[domain](local, merged, own), self.group[domain](self.prototypes, local, own)], 1)
+        user = torch.cat(
+            [
+                masked_mean(local, own),
+                self.fusion[domain](local, merged, own),
+                self.group[domain](self.prototypes, local, own),
+            ],
+            1,
+        )
         user = F.linear(user, by_user, first.bias)[:, None]
         merged_user = F.linear(masked_mean(merged, present), merged_by_user, last.bias)[:, None]
-        lines, values, scores = similarity.lines(keys), F.linear(keys, by_similar), []                       # sum_t a_t (V k_t) is V similar_c
-        for some in candidates.split(max(1, CELLS.get(sequence.device.type, 2 ** 21) // lines[0][:, 0].numel()), 1):
+        lines, values, scores = (
+            similarity.lines(keys),
+            F.linear(keys, by_similar),
+            [],
+        )  # sum_t a_t (V k_t) is V similar_c
+        for some in candidates.split(
+            max(1, CELLS.get(sequence.device.type, 2**21) // lines[0][:, 0].numel()), 1
+        ):
             query = self.vectors(some)
-            mixed = similarity(lines, query, present) @ values + F.linear(query, by_candidate) + user
-            scores.append(self.rest[domain](mixed) + self.rest[2](F.linear(query, merged_by_candidate) + merged_user))
+            mixed = (
+                similarity(lines, query, present) @ values + F.linear(query, by_candidate) + user
+            )
+            scores.append(
+                self.rest[domain](mixed)
+                + self.rest[2](F.linear(query, merged_by_candidate) + merged_user)
+            )
         return torch.cat(scores, 1)[..., 0]
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
@@ -182,8 +267,12 @@ class MAN(Level0):
         for domain in (0, 1):
             mine = batch.target_domain == domain
             if mine.any():
-                some = self.domain_scores(batch.sequence[mine], candidates if len(candidates) == 1 else candidates[mine], domain)
-                scores[mine] = some.to(scores.dtype)                                                         # autocast gives another
+                some = self.domain_scores(
+                    batch.sequence[mine],
+                    candidates if len(candidates) == 1 else candidates[mine],
+                    domain,
+                )
+                scores[mine] = some.to(scores.dtype)  # autocast gives another
         return scores
 
     def examples(self, batch: Batch) -> tuple[Batch, Tensor]:
@@ -192,18 +281,30 @@ class MAN(Level0):
         Rivals come evenly from the target's domain, without the target (unless it is alone there).
         """
         real = batch.targets > 0
-        lots = torch.zeros(real.shape, device=real.device).masked_scatter(real, 1 - torch.rand(int(real.sum()), device=real.device))
+        lots = torch.zeros(real.shape, device=real.device).masked_scatter(
+            real, 1 - torch.rand(int(real.sum()), device=real.device)
+        )
         lots, places = lots.topk(min(self.config.targets_per_sequence, real.size(1)))
         row, place = torch.nonzero(lots)[:, 0], places[lots > 0]
         target, domain = batch.targets[row, place], batch.target_domain[row, place]
         first, size = torch.tensor(self.rooms, device=real.device)[domain].T[..., None]
-        step = 1 + torch.randint(2 ** 40, (len(row), self.config.negatives), device=real.device) % (size - 1).clamp(min=1)
-        rivals = first + (target[:, None] - first + step) % size                                             # a step of 1 to size - 1 round the room
+        step = 1 + torch.randint(2**40, (len(row), self.config.negatives), device=real.device) % (
+            size - 1
+        ).clamp(min=1)
+        rivals = (
+            first + (target[:, None] - first + step) % size
+        )  # a step of 1 to size - 1 round the room
         seen = torch.arange(int(place.max()) + 1, device=real.device) <= place[:, None]
-        return Batch(batch.sequence[row, :seen.size(1)] * seen, None, domain, batch.rows[row]), torch.cat([target[:, None], rivals], 1)
+        return Batch(
+            batch.sequence[row, : seen.size(1)] * seen, None, domain, batch.rows[row]
+        ), torch.cat([target[:, None], rivals], 1)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         prefixes, candidates = self.examples(batch)
         scores = self.score(prefixes, candidates)
-        return {"next item": F.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.long, device=scores.device)),
-                "group separation": -self.config.separation * separation(self.prototypes)}
+        return {
+            "next item": F.cross_entropy(
+                scores, torch.zeros(len(scores), dtype=torch.long, device=scores.device)
+            ),
+            "group separation": -self.config.separation * separation(self.prototypes),
+        }

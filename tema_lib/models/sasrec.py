@@ -21,15 +21,17 @@ from tema_lib.models.contract import Level1, position_domains
 class SASRecConfig:
     """As TemaConfig, so that both are trained alike."""
 
-    per_domain: bool = False             # False: one merged sequence; True: two models that never see the other shop
+    per_domain: bool = (
+        False  # False: one merged sequence; True: two models that never see the other shop
+    )
     hidden: int = 64
     heads: int = 2
     layers: int = 1
     max_length: int = 50
     dropout: float = 0.2
     temperature: float = 0.07
-    similarity: str = "cosine"           # the original: "dot", without temperature
-    loss: str = "domain softmax"         # the original: "binary"; see losses.LOSSES
+    similarity: str = "cosine"  # the original: "dot", without temperature
+    loss: str = "domain softmax"  # the original: "binary"; see losses.LOSSES
 
     def __post_init__(self):
         check_sizes(self)
@@ -42,12 +44,18 @@ class SASRec(Level1):
             raise ValueError(f"similarity is {config.similarity!r}: choose cosine or dot.")
         self.config = config
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), config.hidden))
-        self.encoders = nn.ModuleList(SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
-                                      for _ in range(2 if config.per_domain else 1))
+        self.encoders = nn.ModuleList(
+            SequenceEncoder(
+                config.hidden, config.heads, config.layers, config.max_length, config.dropout
+            )
+            for _ in range(2 if config.per_domain else 1)
+        )
         self.dropout = Dropout(config.dropout)
 
     def item_tables(self) -> tuple[Tensor, Tensor]:
-        return self.id, F.normalize(self.id, dim=-1) if self.config.similarity == "cosine" else self.id
+        return self.id, F.normalize(
+            self.id, dim=-1
+        ) if self.config.similarity == "cosine" else self.id
 
     def states(self, batch: Batch, inputs: Tensor) -> Tensor:
         if self.config.per_domain:
@@ -64,7 +72,13 @@ class SASRec(Level1):
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         if self.config.per_domain:
             return super().last_states(batch, inputs)
-        return self.scaled(self.encoders[0](F.embedding(batch.sequence, inputs), at=batch.last)[0][:, 0])
+        return self.scaled(
+            self.encoders[0](F.embedding(batch.sequence, inputs), at=batch.last)[0][:, 0]
+        )
 
     def scaled(self, state: Tensor) -> Tensor:
-        return F.normalize(state, dim=-1) / self.config.temperature if self.config.similarity == "cosine" else state
+        return (
+            F.normalize(state, dim=-1) / self.config.temperature
+            if self.config.similarity == "cosine"
+            else state
+        )

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig
 from tema_lib.models.contract import Level0
 from tema_lib.models.counting import CoOccurrence, Popularity
+from tema_lib.models.item_representation import VIEWS
 from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig
 from tema_lib.models.llmrec import LLMRec, LLMRecConfig
 from tema_lib.models.man import MAN, MANConfig
-from tema_lib.models.item_representation import VIEWS
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.tema import Tema, TemaConfig
 
@@ -39,37 +39,90 @@ class System:
 
 def tema(views: tuple[str, ...] = VIEWS, **inputs) -> Callable[..., Level0]:
     """TEMA's frame on those of the given views that the data can fill; `inputs` as for `Pipeline.inputs`."""
-    return lambda run: Tema(run.inputs(**inputs), TemaConfig(views=tuple(view for view in views if view in run.views), hidden=run.hidden))
+    return lambda run: Tema(
+        run.inputs(**inputs),
+        TemaConfig(views=tuple(view for view in views if view in run.views), hidden=run.hidden),
+    )
 
 
 def llm4cdsr(**options) -> Callable[..., Level0]:
     """LLM4CDSR with `options` of its config; without L_user no profile is written."""
-    return lambda run: LLM4CDSR(run.inputs(), None if options.get("profile") == 0 else run.profiles, LLM4CDSRConfig(hidden=run.hidden, **options))
+    return lambda run: LLM4CDSR(
+        run.inputs(),
+        None if options.get("profile") == 0 else run.profiles,
+        LLM4CDSRConfig(hidden=run.hidden, **options),
+    )
 
 
-TEMA, SASREC, LLM4, AUTO = "TEMA-LLM, arXiv 2510.09224", "Kang and McAuley 2018", "LLM4CDSR, arXiv 2504.18383", "AutoCDSR, arXiv 2505.21811"
+TEMA, SASREC, LLM4, AUTO = (
+    "TEMA-LLM, arXiv 2510.09224",
+    "Kang and McAuley 2018",
+    "LLM4CDSR, arXiv 2504.18383",
+    "AutoCDSR, arXiv 2505.21811",
+)
 
 SYSTEMS = {
     "popularity": System(lambda run: Popularity(run.domain_of_item), "textbook", "reproduced"),
-    "last-item": System(lambda run: CoOccurrence(run.domain_of_item, history=False), "Markov chain, textbook", "reproduced"),
-    "co-occurrence": System(lambda run: CoOccurrence(run.domain_of_item, history=True), "item-to-item counts", "ours"),
-    "sasrec-per-domain": System(lambda run: SASRec(run.domain_of_item, SASRecConfig(per_domain=True, hidden=run.hidden)), SASREC, "reproduced"),
-    "sasrec": System(lambda run: SASRec(run.domain_of_item, SASRecConfig(hidden=run.hidden)), SASREC, "reproduced"),
+    "last-item": System(
+        lambda run: CoOccurrence(run.domain_of_item, history=False),
+        "Markov chain, textbook",
+        "reproduced",
+    ),
+    "co-occurrence": System(
+        lambda run: CoOccurrence(run.domain_of_item, history=True), "item-to-item counts", "ours"
+    ),
+    "sasrec-per-domain": System(
+        lambda run: SASRec(run.domain_of_item, SASRecConfig(per_domain=True, hidden=run.hidden)),
+        SASREC,
+        "reproduced",
+    ),
+    "sasrec": System(
+        lambda run: SASRec(run.domain_of_item, SASRecConfig(hidden=run.hidden)),
+        SASREC,
+        "reproduced",
+    ),
     "tema": System(tema(), TEMA, "after"),
-    "tema-no-tags": System(tema(("id", "text", "image")), "control: no tags", "ours", {"haf-vt": "after HAF-VT, arXiv 2504.15085"}),
-    "tema-title-words": System(tema(tags="title words"), "control: words of the title as tags", "ours"),
-    "tema-encoder-tags": System(tema(tags="encoder only"), "control: tags given by the text encoder", "ours"),
+    "tema-no-tags": System(
+        tema(("id", "text", "image")),
+        "control: no tags",
+        "ours",
+        {"haf-vt": "after HAF-VT, arXiv 2504.15085"},
+    ),
+    "tema-title-words": System(
+        tema(tags="title words"), "control: words of the title as tags", "ours"
+    ),
+    "tema-encoder-tags": System(
+        tema(tags="encoder only"), "control: tags given by the text encoder", "ours"
+    ),
     "tema-shuffled-tags": System(tema(tags="shuffled"), "control: tags of other items", "ours"),
-    "tema-shuffled-content": System(tema(tags="shuffled", shuffle=("text",)), "control: tags and text of other items", "ours"),
+    "tema-shuffled-content": System(
+        tema(tags="shuffled", shuffle=("text",)), "control: tags and text of other items", "ours"
+    ),
     "ifcdsr": System(tema(("id", "image")), "IFCDSR, arXiv 2502.15694", "after"),
-    "llm-emf": System(tema(("id", "text", "image"), text="enriched"), "LLM-EMF, arXiv 2506.17966", "after"),
+    "llm-emf": System(
+        tema(("id", "text", "image"), text="enriched"), "LLM-EMF, arXiv 2506.17966", "after"
+    ),
     "llm4cdsr": System(llm4cdsr(), LLM4, "reproduced"),
     "llm4cdsr-no-contrast": System(llm4cdsr(contrast=0), "control: alpha = 0", "ours"),
     "llm4cdsr-no-profiles": System(llm4cdsr(profile=0), "control: beta = 0", "ours"),
-    "autocdsr": System(lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(hidden=run.hidden)), AUTO, "after"),
-    "autocdsr-plus": System(lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(plus=True, hidden=run.hidden)), AUTO, "after"),
-    "llm-rec": System(lambda run: LLMRec(run.domain_of_item, run.titles, LLMRecConfig(hidden=run.hidden)), "LLM-Rec, arXiv 2310.14304", "after"),
-    "man": System(lambda run: MAN(run.domain_of_item, MANConfig(hidden=run.hidden)), "MAN, arXiv 2311.08272", "reproduced"),
+    "autocdsr": System(
+        lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(hidden=run.hidden)), AUTO, "after"
+    ),
+    "autocdsr-plus": System(
+        lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(plus=True, hidden=run.hidden)),
+        AUTO,
+        "after",
+    ),
+    "llm-rec": System(
+        lambda run: LLMRec(run.domain_of_item, run.titles, LLMRecConfig(hidden=run.hidden)),
+        "LLM-Rec, arXiv 2310.14304",
+        "after",
+    ),
+    "man": System(
+        lambda run: MAN(run.domain_of_item, MANConfig(hidden=run.hidden)),
+        "MAN, arXiv 2311.08272",
+        "reproduced",
+    ),
 }
 
 ALIASES = {name: tuple(system.also) for name, system in SYSTEMS.items() if system.also}

@@ -1,9 +1,9 @@
 """TEMA-LLM: fused item vectors, three sequences, attention inside and across them.
 
-    F^s   = fused items of sequence s + positions,   s in {A, B, merged}
-    h^s   = causal self-attention inside s           (intra-sequence)
-    h     = attention over (h^A, h^B, h^merged)      (inter-sequence, one query per target domain)
-    P(i)  = softmax over the items i of the target's domain of cos(h, e_i) / tau
+F^s   = fused items of sequence s + positions,   s in {A, B, merged}
+h^s   = causal self-attention inside s           (intra-sequence)
+h     = attention over (h^A, h^B, h^merged)      (inter-sequence, one query per target domain)
+P(i)  = softmax over the items i of the target's domain of cos(h, e_i) / tau
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ THREADS = ("A", "B", "merged")
 class TemaConfig:
     """Every choice of the model.  The paper states none of the numbers; alternatives stand in the comments."""
 
-    views: tuple[str, ...] = VIEWS       # stated: id, text, image, tags; ours: any subset
-    threads: tuple[str, ...] = THREADS   # inferred from the siblings: S^X, S^Y, S^{X+Y}; ours: any subset
-    hidden: int = 64                     # ours; siblings use 256
-    heads: int = 2                       # ours; 1 (C2DSR), 4 (a public reading of LLM-EMF)
-    layers: int = 1                      # ours; 2 in the siblings
-    max_length: int = 50                 # ours; 15 (C2DSR), 200 (LLM4CDSR)
-    dropout: float = 0.2                 # ours, chosen on validation; .2 in the siblings, .5 in ABXI
-    temperature: float = 0.07            # ours; learnable elsewhere
-    loss: str = "domain softmax"         # ours: exact, among the items of the target's domain; others in losses.LOSSES
-    feature_width: int = 128             # ours: frozen text, image and tag vectors are reduced to this once, outside of training
-    tag_table: str = "both"              # inferred "frozen"; ours "learned", "both"
-    tag_weighting: str = "given"         # inferred: the frozen relevance of `tags.writing.weigh`; alternative "learned", inside the model
+    views: tuple[str, ...] = VIEWS  # stated: id, text, image, tags; ours: any subset
+    threads: tuple[str, ...] = (
+        THREADS  # inferred from the siblings: S^X, S^Y, S^{X+Y}; ours: any subset
+    )
+    hidden: int = 64  # ours; siblings use 256
+    heads: int = 2  # ours; 1 (C2DSR), 4 (a public reading of LLM-EMF)
+    layers: int = 1  # ours; 2 in the siblings
+    max_length: int = 50  # ours; 15 (C2DSR), 200 (LLM4CDSR)
+    dropout: float = 0.2  # ours, chosen on validation; .2 in the siblings, .5 in ABXI
+    temperature: float = 0.07  # ours; learnable elsewhere
+    loss: str = "domain softmax"  # ours: exact, among the items of the target's domain; others in losses.LOSSES
+    feature_width: int = 128  # ours: frozen text, image and tag vectors are reduced to this once, outside of training
+    tag_table: str = "both"  # inferred "frozen"; ours "learned", "both"
+    tag_weighting: str = "given"  # inferred: the frozen relevance of `tags.writing.weigh`; alternative "learned", inside the model
 
     def __post_init__(self):
         check_sizes(self)
@@ -49,15 +51,36 @@ class Tema(Level1):
     def __init__(self, inputs: ItemInputs, config: TemaConfig = TemaConfig()):
         super().__init__(inputs.domain_of_item, config.loss)
         if not config.threads or set(config.threads) - set(THREADS):
-            raise ValueError(f"threads {config.threads} are unknown: choose from {', '.join(THREADS)}.")
+            raise ValueError(
+                f"threads {config.threads} are unknown: choose from {', '.join(THREADS)}."
+            )
         self.config = config
-        self.items = ItemRepresentation(inputs, config.hidden, config.views, config.tag_table, config.tag_weighting, config.feature_width)
-        self.encoders = nn.ModuleDict({thread: SequenceEncoder(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
-                                       for thread in config.threads})
+        self.items = ItemRepresentation(
+            inputs,
+            config.hidden,
+            config.views,
+            config.tag_table,
+            config.tag_weighting,
+            config.feature_width,
+        )
+        self.encoders = nn.ModuleDict(
+            {
+                thread: SequenceEncoder(
+                    config.hidden, config.heads, config.layers, config.max_length, config.dropout
+                )
+                for thread in config.threads
+            }
+        )
         self.across = ThreadAttention(config.hidden, len(config.threads))
         self.dropout = Dropout(config.dropout)
 
-    def threads(self, batch: Batch, table: Tensor, need_weights: bool = False, domain_of_item: Tensor | None = None):
+    def threads(
+        self,
+        batch: Batch,
+        table: Tensor,
+        need_weights: bool = False,
+        domain_of_item: Tensor | None = None,
+    ):
         """Intra-sequence attention: states (B, T, threads, D), present (B, T, threads), and per thread its sequence and weights.
 
         `domain_of_item` says in which shop each row of a longer `table` counts (edited events, `explain.reading`).
@@ -67,13 +90,17 @@ class Tema(Level1):
         for thread in self.config.threads:
             if thread == "merged":
                 sequence, here = batch.sequence, batch.sequence > 0
-                state, weights = self.encoders[thread](self.dropout(F.embedding(sequence, table)), need_weights)
+                state, weights = self.encoders[thread](
+                    self.dropout(F.embedding(sequence, table)), need_weights
+                )
                 states.append(state * here[..., None])
             else:
                 view = domain_view(batch.sequence, domain_of_item, THREADS.index(thread))
                 sequence, here = view.sequence, view.has_any
-                state, weights = self.encoders[thread](self.dropout(F.embedding(sequence, table)), need_weights)
-                states.append(view.read(state))                                  # back to merged time
+                state, weights = self.encoders[thread](
+                    self.dropout(F.embedding(sequence, table)), need_weights
+                )
+                states.append(view.read(state))  # back to merged time
             present.append(here)
             looked[thread] = (sequence, weights)
         return torch.stack(states, 2), torch.stack(present, 2), looked
@@ -83,7 +110,9 @@ class Tema(Level1):
         state = torch.zeros_like(states[:, :, 0])
         for domain in (0, 1):
             chosen = (domains == domain) & real
-            state[chosen] = self.across(states[chosen], present[chosen], domain)[0].to(state.dtype)     # autocast gives another
+            state[chosen] = self.across(states[chosen], present[chosen], domain)[0].to(
+                state.dtype
+            )  # autocast gives another
         return F.normalize(state, dim=-1) / self.config.temperature
 
     def item_tables(self) -> tuple[Tensor, Tensor]:
@@ -97,7 +126,13 @@ class Tema(Level1):
     def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         states, present = [], []
         for thread in self.config.threads:
-            own = batch.sequence if thread == "merged" else domain_view(batch.sequence, self.domain_of_item, THREADS.index(thread)).sequence
+            own = (
+                batch.sequence
+                if thread == "merged"
+                else domain_view(
+                    batch.sequence, self.domain_of_item, THREADS.index(thread)
+                ).sequence
+            )
             length = (own > 0).sum(1)
             state, _ = self.encoders[thread](F.embedding(own, inputs), at=(length - 1).clamp(min=0))
             states.append(state)
@@ -114,6 +149,11 @@ class Tema(Level1):
         with evaluation_mode(self):
             states, present, looked = self.threads(batch, self.items(), need_weights=True)
             domains = position_domains(batch)[..., None]
-            across = torch.where(domains == 0, *(self.across(states, present, domain)[1] for domain in (0, 1)))
-            record = {thread: {"sequence": sequence, "weights": torch.stack(weights, 1)} for thread, (sequence, weights) in looked.items()}
+            across = torch.where(
+                domains == 0, *(self.across(states, present, domain)[1] for domain in (0, 1))
+            )
+            record = {
+                thread: {"sequence": sequence, "weights": torch.stack(weights, 1)}
+                for thread, (sequence, weights) in looked.items()
+            }
             return record | {"across": {"weights": across}}

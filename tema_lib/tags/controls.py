@@ -16,7 +16,9 @@ from .writing import Catalogue, TagConfig, nearest_tags, weigh
 CONTROLS = ("shuffled", "random", "title words", "encoder only", "none")
 
 
-def control_tags(tags: ItemTags, kind: str, catalogue: Catalogue, config: TagConfig = TagConfig(), seed: int = 0) -> ItemTags:
+def control_tags(
+    tags: ItemTags, kind: str, catalogue: Catalogue, config: TagConfig = TagConfig(), seed: int = 0
+) -> ItemTags:
     """The control `kind` to `tags`, for the same items. Raises ValueError for an unknown kind.
 
     "shuffled": whole rows change places among the items of a domain, so that every frequency stays.
@@ -31,8 +33,13 @@ def control_tags(tags: ItemTags, kind: str, catalogue: Catalogue, config: TagCon
         for domain in (0, 1):
             items = np.flatnonzero(tags.domain_of_item.numpy() == domain)
             giver[items] = chance.permutation(items)
-        return replace(tags, tag_ids=tags.tag_ids[giver], weights=tags.weights[giver], source=tags.source[giver],
-                       raw_replies=tuple(tags.raw_replies[i] for i in giver))
+        return replace(
+            tags,
+            tag_ids=tags.tag_ids[giver],
+            weights=tags.weights[giver],
+            source=tags.source[giver],
+            raw_replies=tuple(tags.raw_replies[i] for i in giver),
+        )
     if kind == "random":
         tag_ids = tags.tag_ids.clone()
         for row in tag_ids:
@@ -44,27 +51,58 @@ def control_tags(tags: ItemTags, kind: str, catalogue: Catalogue, config: TagCon
     if kind == "encoder only":
         tag_ids = torch.zeros(len(tags.tag_ids), config.tags_per_item, dtype=torch.long)
         for item in range(1, len(tag_ids)):
-            near = nearest_tags(catalogue.text_vectors, item, tags.vectors[1:], config)[:config.tags_per_item]
-            tag_ids[item, :len(near)] = torch.tensor(near, dtype=torch.long)
-        return replace(tags, tag_ids=tag_ids, weights=weigh(tag_ids, tags.vectors, catalogue.text_vectors, config),
-                       source=torch.where(tag_ids > 0, NEAREST, 0).to(torch.int8), raw_replies=((),) * len(tag_ids))
+            near = nearest_tags(catalogue.text_vectors, item, tags.vectors[1:], config)[
+                : config.tags_per_item
+            ]
+            tag_ids[item, : len(near)] = torch.tensor(near, dtype=torch.long)
+        return replace(
+            tags,
+            tag_ids=tag_ids,
+            weights=weigh(tag_ids, tags.vectors, catalogue.text_vectors, config),
+            source=torch.where(tag_ids > 0, NEAREST, 0).to(torch.int8),
+            raw_replies=((),) * len(tag_ids),
+        )
     if kind == "none":
-        return replace(tags, tag_ids=torch.zeros_like(tags.tag_ids), weights=torch.zeros_like(tags.weights), source=torch.zeros_like(tags.source))
+        return replace(
+            tags,
+            tag_ids=torch.zeros_like(tags.tag_ids),
+            weights=torch.zeros_like(tags.weights),
+            source=torch.zeros_like(tags.source),
+        )
     raise ValueError(f'control "{kind}" is unknown; choose one of {", ".join(CONTROLS)}.')
 
 
 def _title_words(tags: ItemTags, catalogue: Catalogue, config: TagConfig) -> ItemTags:
-    titles = [list(dict.fromkeys(re.findall(r"[^\W\d_]{3,}", title.lower()))) for title in catalogue.items.title]
+    titles = [
+        list(dict.fromkeys(re.findall(r"[^\W\d_]{3,}", title.lower())))
+        for title in catalogue.items.title
+    ]
     counts = Counter(word for words in titles for word in words)
     most = config.max_share * (len(titles) - 1)
-    kept = sorted((word for word, count in counts.items() if config.min_items <= count <= most), key=lambda word: (-counts[word], word))
+    kept = sorted(
+        (word for word, count in counts.items() if config.min_items <= count <= most),
+        key=lambda word: (-counts[word], word),
+    )
     number = {word: place for place, word in enumerate(kept, start=1)}
     catalogue.learn(kept)
-    vectors = torch.stack([torch.zeros(tags.vectors.shape[1]), *(catalogue.vector_of[word] for word in kept)])
+    vectors = torch.stack(
+        [torch.zeros(tags.vectors.shape[1]), *(catalogue.vector_of[word] for word in kept)]
+    )
     tag_ids = torch.zeros(len(titles), config.tags_per_item, dtype=torch.long)
     for item, words in enumerate(titles):
-        rarest = sorted((number[word] for word in words if word in number), reverse=True)[:config.tags_per_item]
-        tag_ids[item, :len(rarest)] = torch.tensor(rarest, dtype=torch.long)
+        rarest = sorted((number[word] for word in words if word in number), reverse=True)[
+            : config.tags_per_item
+        ]
+        tag_ids[item, : len(rarest)] = torch.tensor(rarest, dtype=torch.long)
     weights = weigh(tag_ids, vectors, catalogue.text_vectors, replace(config, weight="idf"))
-    return replace(tags, vocabulary=("", *kept), tag_ids=tag_ids, weights=weights, source=torch.where(tag_ids > 0, NEAREST, 0).to(torch.int8),
-                   vectors=vectors, raw_replies=((),) * len(titles), model="title words", fingerprint="")
+    return replace(
+        tags,
+        vocabulary=("", *kept),
+        tag_ids=tag_ids,
+        weights=weights,
+        source=torch.where(tag_ids > 0, NEAREST, 0).to(torch.int8),
+        vectors=vectors,
+        raw_replies=((),) * len(titles),
+        model="title words",
+        fingerprint="",
+    )

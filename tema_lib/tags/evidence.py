@@ -27,24 +27,41 @@ def uses(tags: ItemTags) -> np.ndarray:
     return np.stack([table[domain == shop].sum(0) for shop in (0, 1)])
 
 
-def coverage(tags: ItemTags, shops: tuple[str, str] = UNNAMED, form: str | None = None) -> dict[str, float]:
+def coverage(
+    tags: ItemTags, shops: tuple[str, str] = UNNAMED, form: str | None = None
+) -> dict[str, float]:
     """Shares that say how complete the tags are and where they come from. With `form`, also the share that repeats an example of the prompt."""
     source, given = tags.source[1:], tags.tag_ids[1:] > 0
     own = (source == OWN) | (source == SNAPPED)
     total = max(int(given.sum()), 1)
     found = {
         "items with a tag": given.any(1).float().mean().item(),
-        "items with three tags, one of them own": ((given.sum(1) >= 3) & own.any(1)).float().mean().item(),
+        "items with three tags, one of them own": ((given.sum(1) >= 3) & own.any(1))
+        .float()
+        .mean()
+        .item(),
         "tags that are the model's own words": (source == OWN).sum().item() / total,
         "tags snapped to the list": (source == SNAPPED).sum().item() / total,
         "tags nearest by meaning": (source == NEAREST).sum().item() / total,
-        "share of items of the most frequent tag": (weight_table(tags)[1:] > 0).mean(0).max().item(),
-        "tags of the list that both shops use": float((uses(tags).min(0)[1:] > 0).mean()) if len(tags.vocabulary) > 1 else 0.0,
+        "share of items of the most frequent tag": (weight_table(tags)[1:] > 0)
+        .mean(0)
+        .max()
+        .item(),
+        "tags of the list that both shops use": float((uses(tags).min(0)[1:] > 0).mean())
+        if len(tags.vocabulary) > 1
+        else 0.0,
     }
     if form is not None:
         copies = [shot_tags(shop, form) for shop in shops]
-        found["tags that repeat an example"] = sum(
-            tags.vocabulary[tag] in copies[domain] for domain, row in zip(tags.domain_of_item[1:].tolist(), tags.tag_ids[1:].tolist()) for tag in row if tag) / total
+        found["tags that repeat an example"] = (
+            sum(
+                tags.vocabulary[tag] in copies[domain]
+                for domain, row in zip(tags.domain_of_item[1:].tolist(), tags.tag_ids[1:].tolist())
+                for tag in row
+                if tag
+            )
+            / total
+        )
     return found
 
 
@@ -53,8 +70,15 @@ def closest_pairs(tags: ItemTags, count: int = 50) -> list[tuple[float, str, str
     one, other = np.triu_indices(len(tags.vocabulary) - 1, 1)
     vectors, name = tags.vectors[1:].numpy(), tags.vocabulary[1:]
     cosine = (vectors @ vectors.T)[one, other]
-    return [(float(cosine[place]), name[one[place]], name[other[place]], opposites(name[one[place]], name[other[place]]))
-            for place in np.argsort(-cosine, kind="stable")[:count]]
+    return [
+        (
+            float(cosine[place]),
+            name[one[place]],
+            name[other[place]],
+            opposites(name[one[place]], name[other[place]]),
+        )
+        for place in np.argsort(-cosine, kind="stable")[:count]
+    ]
 
 
 def equal_lemmas(tags: ItemTags) -> list[tuple[str, ...]]:
@@ -77,34 +101,55 @@ def agreement(first: ItemTags, second: ItemTags) -> float:
 
 # ---------------------------------------------------------------------------------------------- against a known truth
 
+
 def joined_pairs(tags: ItemTags, truth, across: bool | None = None) -> dict[str, float]:
     """Precision, recall and F1 of "two items that share a tag belong together" against truth [N], one label an item.
 
     across: True for pairs of the two shops only, False for pairs of one shop, None for all.
     """
-    carries, truth, domain = (weight_table(tags)[1:] > 0).astype(np.float32), np.asarray(truth), tags.domain_of_item[1:].numpy()
+    carries, truth, domain = (
+        (weight_table(tags)[1:] > 0).astype(np.float32),
+        np.asarray(truth),
+        tags.domain_of_item[1:].numpy(),
+    )
     pair = np.triu(np.ones((len(truth), len(truth)), dtype=bool), 1)
     if across is not None:
         pair &= (domain[:, None] != domain[None]) == across
     joined, same = (carries @ carries.T > 0)[pair], (truth[:, None] == truth[None])[pair]
     right = float((joined & same).sum())
     precision, recall = right / max(int(joined.sum()), 1), right / max(int(same.sum()), 1)
-    return {"precision": precision, "recall": recall, "F1": 2 * precision * recall / max(precision + recall, 1e-12), "pairs joined": int(joined.sum()),
-            "lift": precision / float(same.mean()) if same.any() else float("nan")}
+    return {
+        "precision": precision,
+        "recall": recall,
+        "F1": 2 * precision * recall / max(precision + recall, 1e-12),
+        "pairs joined": int(joined.sum()),
+        "lift": precision / float(same.mean()) if same.any() else float("nan"),
+    }
 
 
 # ---------------------------------------------------------------------------------------------- against what people buy
 
+
 def consecutive_pairs(sequences, domain_of_item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(pairs [P, 2], user row [P]) of items bought one after the other; a pair across the shops has the item of A first."""
-    pairs = np.concatenate([np.stack([row[:-1], row[1:]], axis=1) for row in (sequences[user].numpy() for user in range(len(sequences)))])
-    users = np.repeat(np.arange(len(sequences)), [max(len(sequences[user]) - 1, 0) for user in range(len(sequences))])
+    pairs = np.concatenate(
+        [
+            np.stack([row[:-1], row[1:]], axis=1)
+            for row in (sequences[user].numpy() for user in range(len(sequences)))
+        ]
+    )
+    users = np.repeat(
+        np.arange(len(sequences)),
+        [max(len(sequences[user]) - 1, 0) for user in range(len(sequences))],
+    )
     turned = (domain_of_item[pairs[:, 0]] == 1) & (domain_of_item[pairs[:, 1]] == 0)
     pairs[turned] = pairs[turned][:, ::-1]
     return pairs, users
 
 
-def likeness(table: np.ndarray, sequences, domain_of_item: np.ndarray, seed: int = 0) -> dict[str, float]:
+def likeness(
+    table: np.ndarray, sequences, domain_of_item: np.ndarray, seed: int = 0
+) -> dict[str, float]:
     """How much more alike consecutive purchases are than random pairs, in the space of table [N+1, G+1]: AUCs, .5 = not at all.
 
     "A", "B", "across": the score of a pair is the product of its weights on equal tags. "across, learned": a tag of A and a
@@ -112,16 +157,31 @@ def likeness(table: np.ndarray, sequences, domain_of_item: np.ndarray, seed: int
     Random pairs are the same first items with the second ones exchanged, so that popularity cannot help.
     """
     pairs, users = consecutive_pairs(sequences, domain_of_item)
-    kind = np.where(domain_of_item[pairs[:, 0]] == domain_of_item[pairs[:, 1]], domain_of_item[pairs[:, 0]], 2)
+    kind = np.where(
+        domain_of_item[pairs[:, 0]] == domain_of_item[pairs[:, 1]], domain_of_item[pairs[:, 0]], 2
+    )
     chance = np.random.default_rng(seed)
-    exchanged = lambda some: np.stack([some[:, 0], chance.permutation(some[:, 1])], axis=1)
-    alike = lambda some: np.einsum("pg,pg->p", table[some[:, 0]], table[some[:, 1]])
-    found = {name: _auc(alike(pairs[kind == place]), alike(exchanged(pairs[kind == place]))) for place, name in enumerate(("A", "B", "across"))}
+
+    def exchanged(some):
+        return np.stack([some[:, 0], chance.permutation(some[:, 1])], axis=1)
+
+    def alike(some):
+        return np.einsum("pg,pg->p", table[some[:, 0]], table[some[:, 1]])
+
+    found = {
+        name: _auc(alike(pairs[kind == place]), alike(exchanged(pairs[kind == place])))
+        for place, name in enumerate(("A", "B", "across"))
+    }
     known, rest = (pairs[(kind == 2) & (users % 2 == half)] for half in (0, 1))
     seen = table[known[:, 0]].T @ table[known[:, 1]]
-    chance_level = np.outer(table[known[:, 0]].sum(0), table[known[:, 1]].sum(0)) / max(len(known), 1)
+    chance_level = np.outer(table[known[:, 0]].sum(0), table[known[:, 1]].sum(0)) / max(
+        len(known), 1
+    )
     affinity = np.log((seen + 1) / (chance_level + 1))
-    fits = lambda some: np.einsum("pg,pg->p", table[some[:, 0]] @ affinity, table[some[:, 1]])
+
+    def fits(some):
+        return np.einsum("pg,pg->p", table[some[:, 0]] @ affinity, table[some[:, 1]])
+
     return found | {"across, learned": _auc(fits(rest), fits(exchanged(rest)))}
 
 
@@ -130,4 +190,6 @@ def _auc(real: np.ndarray, random: np.ndarray) -> float:
     if not len(real):
         return float("nan")
     ranks = rankdata(np.concatenate([real, random]))
-    return float((ranks[:len(real)].sum() - len(real) * (len(real) + 1) / 2) / (len(real) * len(random)))
+    return float(
+        (ranks[: len(real)].sum() - len(real) * (len(real) + 1) / 2) / (len(real) * len(random))
+    )

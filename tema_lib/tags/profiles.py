@@ -24,23 +24,53 @@ from .reading import plain
 from .store import ReplyStore, reply_key
 from .writing import ask
 
-PHRASES = Decoding(max_new_tokens=24, stop_at_comma=3, at_least=2)         # ours: two or three different phrases, which a tiny model can; it loops in sentences
+PHRASES = Decoding(
+    max_new_tokens=24, stop_at_comma=3, at_least=2
+)  # ours: two or three different phrases, which a tiny model can; it loops in sentences
 
 ANALYSE = "Shop clerk's notes: what the products that a customer bought have in common, in three short phrases."
 SUMMARISE = "Shop clerk's notes: who the customer is, in three short phrases, from all the notes on what was bought."
 
 # Made-up customers; a small model imitates better than it obeys.
 ANALYSES = (
-    (("Hollow Creek Popping Corn", "Salt Flake Seasoning for Popcorn", "Big Screen Butter Topping"), "movie snacks, popcorn at home, salty and buttery"),
-    (("Ironvale Popover Pan", "Two-Layer Tart Tin"), "bakeware, popovers and tarts, festive oven dishes"),
-    (("Petalwind Rose Marshmallows", "Sugared Violet Drops", "Lumo Nougat Bites"), "floral confectionery, gift sweets, rose and violet"),
+    (
+        (
+            "Hollow Creek Popping Corn",
+            "Salt Flake Seasoning for Popcorn",
+            "Big Screen Butter Topping",
+        ),
+        "movie snacks, popcorn at home, salty and buttery",
+    ),
+    (
+        ("Ironvale Popover Pan", "Two-Layer Tart Tin"),
+        "bakeware, popovers and tarts, festive oven dishes",
+    ),
+    (
+        ("Petalwind Rose Marshmallows", "Sugared Violet Drops", "Lumo Nougat Bites"),
+        "floral confectionery, gift sweets, rose and violet",
+    ),
     (("Old Quay Clam Chowder",), "seafood soup, quick warm lunch, clams and potatoes"),
 )
 SUMMARIES = (
-    (("movie snacks, popcorn at home, salty and buttery", "paper plates, party cups, guests"), "film night host, popcorn maker, easy party food"),
-    (("bakeware, popovers and tarts, festive oven dishes", "dried fruit, candied peel, fruit bread", "icing, sprinkles, decorating"),
-     "holiday baker, decorated tarts, fruit bread from the oven"),
-    (("seafood soup, quick warm lunch, clams and potatoes", "crab tools, shellfish at the table"), "seafood lover, shellfish dinners, soup in a hurry"),
+    (
+        ("movie snacks, popcorn at home, salty and buttery", "paper plates, party cups, guests"),
+        "film night host, popcorn maker, easy party food",
+    ),
+    (
+        (
+            "bakeware, popovers and tarts, festive oven dishes",
+            "dried fruit, candied peel, fruit bread",
+            "icing, sprinkles, decorating",
+        ),
+        "holiday baker, decorated tarts, fruit bread from the oven",
+    ),
+    (
+        (
+            "seafood soup, quick warm lunch, clams and potatoes",
+            "crab tools, shellfish at the table",
+        ),
+        "seafood lover, shellfish dinners, soup in a hurry",
+    ),
 )
 
 
@@ -48,10 +78,12 @@ SUMMARIES = (
 class ProfileConfig:
     """How much the language model reads.  Released values in brackets."""
 
-    clusters: int = 10           # stated: K of k-means over all items
-    per_user: int = 3            # ours: clusters of a user that are read, those with most purchases first (all)
-    recent: int = 5              # ours: titles of a cluster that are read, the latest ones (15)
-    title_limit: int = 60        # ours: characters of a title (100)
+    clusters: int = 10  # stated: K of k-means over all items
+    per_user: int = (
+        3  # ours: clusters of a user that are read, those with most purchases first (all)
+    )
+    recent: int = 5  # ours: titles of a cluster that are read, the latest ones (15)
+    title_limit: int = 60  # ours: characters of a title (100)
 
     def __post_init__(self):
         if min(self.clusters, self.per_user, self.recent, self.title_limit) < 1:
@@ -67,29 +99,46 @@ class Profiles:
     present: Tensor
 
 
-def cluster_items(vectors: Tensor, present: Tensor, config: ProfileConfig = ProfileConfig()) -> Tensor:
+def cluster_items(
+    vectors: Tensor, present: Tensor, config: ProfileConfig = ProfileConfig()
+) -> Tensor:
     """The cluster of every item, int64 [N+1]; -1 for padding and for items without text.  k-means, seeded."""
     cluster = torch.full((len(vectors),), -1)
     count = min(config.clusters, int(present.sum()))
     if count:
-        cluster[present] = torch.from_numpy(KMeans(count, n_init=4, random_state=0).fit_predict(vectors[present].double().numpy())).long()
+        cluster[present] = torch.from_numpy(
+            KMeans(count, n_init=4, random_state=0).fit_predict(vectors[present].double().numpy())
+        ).long()
     return cluster
 
 
-def interests(history: Sequence[int], cluster: Tensor, config: ProfileConfig = ProfileConfig()) -> list[list[int]]:
+def interests(
+    history: Sequence[int], cluster: Tensor, config: ProfileConfig = ProfileConfig()
+) -> list[list[int]]:
     """A history split by cluster: the latest `recent` items of each of the `per_user` largest clusters, largest first."""
     groups: dict[int, list[int]] = {}
     for item in history:
         if (number := int(cluster[item])) >= 0:
             groups.setdefault(number, []).append(item)
-    largest = sorted(groups.values(), key=len, reverse=True)          # stable: of equally large ones, the one begun first
-    return [group[-config.recent:] for group in largest[:config.per_user]]
+    largest = sorted(
+        groups.values(), key=len, reverse=True
+    )  # stable: of equally large ones, the one begun first
+    return [group[-config.recent :] for group in largest[: config.per_user]]
 
 
 def analyse_prompt(titles: Sequence[str], config: ProfileConfig = ProfileConfig()) -> str:
     """The question what the given titles have in common."""
     lines = [ANALYSE]
-    for bought, likes in (*ANALYSES, (tuple(without_measures(clean(title, config.title_limit)).replace(";", ",") for title in titles), "")):
+    for bought, likes in (
+        *ANALYSES,
+        (
+            tuple(
+                without_measures(clean(title, config.title_limit)).replace(";", ",")
+                for title in titles
+            ),
+            "",
+        ),
+    ):
         lines += ["", f"Bought: {'; '.join(bought)}", f"In common: {likes}".rstrip()]
     return "\n".join(lines)
 
@@ -102,18 +151,33 @@ def summarise_prompt(analyses: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def write_profiles(sequences: Sequences, titles: Sequence[str], cluster: Tensor, encode: Callable[[list[str]], Tensor], llm, store: ReplyStore,
-                   config: ProfileConfig = ProfileConfig(), announce: Callable[[str], None] = print) -> Profiles:
+def write_profiles(
+    sequences: Sequences,
+    titles: Sequence[str],
+    cluster: Tensor,
+    encode: Callable[[list[str]], Tensor],
+    llm,
+    store: ReplyStore,
+    config: ProfileConfig = ProfileConfig(),
+    announce: Callable[[str], None] = print,
+) -> Profiles:
     """A profile for each of U sequences; every reply is kept in `store`, so that a stopped run goes on where it was.
 
     titles [N+1]; cluster int64 [N+1]; encode: texts -> vectors [len, F]; llm: a model with the decoding `PHRASES`.
     What it will cost is announced before the first question.
     """
-    groups = [interests(sequences[user].tolist(), cluster, config) for user in range(len(sequences))]
-    questions = [[analyse_prompt([titles[item] for item in group], config) for group in user] for user in groups]
+    groups = [
+        interests(sequences[user].tolist(), cluster, config) for user in range(len(sequences))
+    ]
+    questions = [
+        [analyse_prompt([titles[item] for item in group], config) for group in user]
+        for user in groups
+    ]
     announce(_cost(questions, llm, store))
     flat = [prompt for user in questions for prompt in user]
-    analysed = dict(zip(flat, (tidy(reply) for reply in ask(flat, llm, store, "interests")), strict=True))
+    analysed = dict(
+        zip(flat, (tidy(reply) for reply in ask(flat, llm, store, "interests")), strict=True)
+    )
     aspects = [[analysed[prompt] for prompt in user if analysed[prompt]] for user in questions]
     asked = [user for user, found in enumerate(aspects) if found]
     sentences = ask([summarise_prompt(aspects[user]) for user in asked], llm, store, "profiles")
@@ -131,8 +195,17 @@ def tidy(reply: str) -> str:
 
 def _cost(questions: list[list[str]], llm, store: ReplyStore) -> str:
     flat = {prompt for user in questions for prompt in user}
-    missing = [prompt for prompt in flat if store.get(reply_key(llm.fingerprint, prompt, llm.settings)) is None]
-    own = [prompt.rpartition("\n\n")[2] for prompt in random.Random(0).sample(sorted(missing), min(200, len(missing)))]
+    missing = [
+        prompt
+        for prompt in flat
+        if store.get(reply_key(llm.fingerprint, prompt, llm.settings)) is None
+    ]
+    own = [
+        prompt.rpartition("\n\n")[2]
+        for prompt in random.Random(0).sample(sorted(missing), min(200, len(missing)))
+    ]
     tokens = sum(len(prompt) for prompt in own) / 4 / max(1, len(own))
-    return (f"Profiles of {sum(map(bool, questions)):,} users: {len(flat):,} different questions about interests, {len(missing):,} of them not yet answered "
-            f"(about {tokens:.0f} tokens to read and at most {PHRASES.max_new_tokens} to write each), then at most one about each user.")
+    return (
+        f"Profiles of {sum(map(bool, questions)):,} users: {len(flat):,} different questions about interests, {len(missing):,} of them not yet answered "
+        f"(about {tokens:.0f} tokens to read and at most {PHRASES.max_new_tokens} to write each), then at most one about each user."
+    )

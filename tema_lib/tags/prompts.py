@@ -12,7 +12,9 @@ import unicodedata
 from collections.abc import Sequence
 
 from ..data.interactions import UNNAMED
-from .reading import parse_tags as parse_tags               # the check of the answer is asked for beside the question
+from .reading import (
+    parse_tags as parse_tags,
+)  # the check of the answer is asked for beside the question
 
 # What the tags of a form speak of, as the instruction says it (`form_text` puts the names of the shops in).
 FORMS = {
@@ -27,73 +29,133 @@ FORMS = {
 # example tags, `shot_tags` lets us drop the copies, and a dropped tag should not be one that many products deserve.
 SHOTS = {
     "food": (
-        ("Hollow Creek Popping Corn", "Small white kernels that open large and tender in a pot or a machine.", {
-            "thing": "popcorn, corn kernels, whole grain, gluten free, snack",
-            "use": "popping, salted snack, caramel corn, bowl filling, stovetop",
-            "occasion": "movie night, slumber party, county fair, halloween, game evening",
-            "basket": "popcorn machine, melted butter, big bowl, families, salt shaker"}),
-        ("Sunfield Passion Fruit Curd", "Tart and silky spread of ripe passion fruit, eggs and butter.", {
-            "thing": "fruit curd, passion fruit, spread, tart, jar",
-            "use": "scone filling, pavlova topping, layer cake, spreading, toast",
-            "occasion": "afternoon tea, hostess gift, easter, garden party, dessert",
-            "basket": "scone cutter, cake stand, clotted cream, tea drinkers, piping bag"}),
-        ("Petalwind Rose Marshmallows", "Hand cut cubes scented with rose water.", {
-            "thing": "marshmallows, rose water, confectionery, pink, soft candy",
-            "use": "toasting, cocoa topping, garnish, nibbling, rocky road",
-            "occasion": "wedding favors, bonfire, valentine, bridal shower, winter evening",
-            "basket": "roasting forks, cocoa mugs, graham crackers, romantics, gift tins"}),
-        ("Old Quay Clam Chowder", "Thick soup with potatoes and clams. Heat and eat.", {
-            "thing": "canned soup, clam chowder, seafood, potatoes, creamy",
-            "use": "quick lunch, warming up, starter, bread bowl, heat and eat",
-            "occasion": "camping trip, rainy day, harbor festival, sick day, lent",
-            "basket": "soup ladle, oyster crackers, can opener, campers, soup bowls"}),
+        (
+            "Hollow Creek Popping Corn",
+            "Small white kernels that open large and tender in a pot or a machine.",
+            {
+                "thing": "popcorn, corn kernels, whole grain, gluten free, snack",
+                "use": "popping, salted snack, caramel corn, bowl filling, stovetop",
+                "occasion": "movie night, slumber party, county fair, halloween, game evening",
+                "basket": "popcorn machine, melted butter, big bowl, families, salt shaker",
+            },
+        ),
+        (
+            "Sunfield Passion Fruit Curd",
+            "Tart and silky spread of ripe passion fruit, eggs and butter.",
+            {
+                "thing": "fruit curd, passion fruit, spread, tart, jar",
+                "use": "scone filling, pavlova topping, layer cake, spreading, toast",
+                "occasion": "afternoon tea, hostess gift, easter, garden party, dessert",
+                "basket": "scone cutter, cake stand, clotted cream, tea drinkers, piping bag",
+            },
+        ),
+        (
+            "Petalwind Rose Marshmallows",
+            "Hand cut cubes scented with rose water.",
+            {
+                "thing": "marshmallows, rose water, confectionery, pink, soft candy",
+                "use": "toasting, cocoa topping, garnish, nibbling, rocky road",
+                "occasion": "wedding favors, bonfire, valentine, bridal shower, winter evening",
+                "basket": "roasting forks, cocoa mugs, graham crackers, romantics, gift tins",
+            },
+        ),
+        (
+            "Old Quay Clam Chowder",
+            "Thick soup with potatoes and clams. Heat and eat.",
+            {
+                "thing": "canned soup, clam chowder, seafood, potatoes, creamy",
+                "use": "quick lunch, warming up, starter, bread bowl, heat and eat",
+                "occasion": "camping trip, rainy day, harbor festival, sick day, lent",
+                "basket": "soup ladle, oyster crackers, can opener, campers, soup bowls",
+            },
+        ),
     ),
     "kitchen": (
-        ("Ironvale Popover Pan", "Deep steel cups on a wire frame let the batter climb.", {
-            "thing": "popover pan, steel cups, bakeware, nonstick, wire frame",
-            "use": "baking popovers, yorkshire pudding, egg batter, muffins, browning",
-            "occasion": "holiday brunch, roast dinner, christmas morning, family sunday, housewarming",
-            "basket": "eggs, flour, gravy, home bakers, pastry brush"}),
-        ("Lumo Melon Baller", "Two sharp scoops on one maple handle.", {
-            "thing": "melon baller, scoop, maple handle, hand tool, fruit tool",
-            "use": "scooping, fruit salad, garnishing, potato balls, truffles",
-            "occasion": "pool party, bridal luncheon, summer buffet, fourth of july, cocktail hour",
-            "basket": "watermelon, cantaloupe, mint leaves, caterers, punch bowl"}),
-        ("Crabtree Lobster Picks and Crackers Set", "Six picks and two crackers in a canvas roll.", {
-            "thing": "lobster picks, shellfish tools, canvas roll, cracker, cutlery",
-            "use": "cracking shells, crab legs, table setting, picking meat, serving",
-            "occasion": "seaside dinner, crab feast, anniversary, clambake, gift set",
-            "basket": "lobster, drawn butter, lemons, seafood lovers, bibs"}),
-        ("Northbeam Fondue Pot", "Enamelled pot with burner and eight forks.", {
-            "thing": "fondue pot, enamel, burner, long forks, cookware",
-            "use": "melting cheese, dipping, chocolate sauce, keeping warm, sharing",
-            "occasion": "ski cabin, dinner party, new year, date night, winter weekend",
-            "basket": "gruyere, baguette, white wine, skiers, kirsch"}),
+        (
+            "Ironvale Popover Pan",
+            "Deep steel cups on a wire frame let the batter climb.",
+            {
+                "thing": "popover pan, steel cups, bakeware, nonstick, wire frame",
+                "use": "baking popovers, yorkshire pudding, egg batter, muffins, browning",
+                "occasion": "holiday brunch, roast dinner, christmas morning, family sunday, housewarming",
+                "basket": "eggs, flour, gravy, home bakers, pastry brush",
+            },
+        ),
+        (
+            "Lumo Melon Baller",
+            "Two sharp scoops on one maple handle.",
+            {
+                "thing": "melon baller, scoop, maple handle, hand tool, fruit tool",
+                "use": "scooping, fruit salad, garnishing, potato balls, truffles",
+                "occasion": "pool party, bridal luncheon, summer buffet, fourth of july, cocktail hour",
+                "basket": "watermelon, cantaloupe, mint leaves, caterers, punch bowl",
+            },
+        ),
+        (
+            "Crabtree Lobster Picks and Crackers Set",
+            "Six picks and two crackers in a canvas roll.",
+            {
+                "thing": "lobster picks, shellfish tools, canvas roll, cracker, cutlery",
+                "use": "cracking shells, crab legs, table setting, picking meat, serving",
+                "occasion": "seaside dinner, crab feast, anniversary, clambake, gift set",
+                "basket": "lobster, drawn butter, lemons, seafood lovers, bibs",
+            },
+        ),
+        (
+            "Northbeam Fondue Pot",
+            "Enamelled pot with burner and eight forks.",
+            {
+                "thing": "fondue pot, enamel, burner, long forks, cookware",
+                "use": "melting cheese, dipping, chocolate sauce, keeping warm, sharing",
+                "occasion": "ski cabin, dinner party, new year, date night, winter weekend",
+                "basket": "gruyere, baguette, white wine, skiers, kirsch",
+            },
+        ),
     ),
 }
 
 # For shops of other names: products of no one kind, since examples of food would make a small model tag films as food.
 NEUTRAL = (
-    ("The Lanternmaker of Ostrava", "A clockwork city, a stolen map, and one winter night to find the way home.", {
-        "thing": "adventure story, clockwork city, stolen map, mystery, illustrated",
-        "use": "bedtime reading, book club, escaping, collecting, reading aloud",
-        "occasion": "winter holidays, train ride, rainy weekend, school break, long flight",
-        "basket": "reading lamp, bookmarks, fantasy fans, sequel, blanket"}),
-    ("Brindle Ridge Folding Stool", "Ash legs and a canvas seat that close flat.", {
-        "thing": "folding stool, canvas seat, ash wood, portable furniture, lightweight",
-        "use": "sketching outdoors, fishing, extra seating, carrying, resting",
-        "occasion": "open air concert, field trip, picnic, festival season, garden fair",
-        "basket": "sketchbook, sun hat, rucksack, painters, thermos"}),
-    ("Quillow Marching Snare", "A light field drum with gut wires and a leather sling.", {
-        "thing": "snare drum, gut wires, percussion, leather sling, handmade",
-        "use": "marching band, drumming practice, keeping time, street music, recording",
-        "occasion": "parade, carnival, band camp, town jubilee, rehearsal",
-        "basket": "drumsticks, sheet music, ear plugs, drummers, drum oil"}),
-    ("Merrow Tidepool Puzzle", "Starfish and anemones in many small wooden pieces.", {
-        "thing": "jigsaw puzzle, wooden pieces, sea life, starfish, family game",
-        "use": "puzzling, quiet play, framing, learning shapes, unwinding",
-        "occasion": "snow day, birthday gift, advent, grandparents visit, sunday afternoon",
-        "basket": "puzzle mat, picture frame, jigsaw lovers, puzzle glue, aquarium poster"}),
+    (
+        "The Lanternmaker of Ostrava",
+        "A clockwork city, a stolen map, and one winter night to find the way home.",
+        {
+            "thing": "adventure story, clockwork city, stolen map, mystery, illustrated",
+            "use": "bedtime reading, book club, escaping, collecting, reading aloud",
+            "occasion": "winter holidays, train ride, rainy weekend, school break, long flight",
+            "basket": "reading lamp, bookmarks, fantasy fans, sequel, blanket",
+        },
+    ),
+    (
+        "Brindle Ridge Folding Stool",
+        "Ash legs and a canvas seat that close flat.",
+        {
+            "thing": "folding stool, canvas seat, ash wood, portable furniture, lightweight",
+            "use": "sketching outdoors, fishing, extra seating, carrying, resting",
+            "occasion": "open air concert, field trip, picnic, festival season, garden fair",
+            "basket": "sketchbook, sun hat, rucksack, painters, thermos",
+        },
+    ),
+    (
+        "Quillow Marching Snare",
+        "A light field drum with gut wires and a leather sling.",
+        {
+            "thing": "snare drum, gut wires, percussion, leather sling, handmade",
+            "use": "marching band, drumming practice, keeping time, street music, recording",
+            "occasion": "parade, carnival, band camp, town jubilee, rehearsal",
+            "basket": "drumsticks, sheet music, ear plugs, drummers, drum oil",
+        },
+    ),
+    (
+        "Merrow Tidepool Puzzle",
+        "Starfish and anemones in many small wooden pieces.",
+        {
+            "thing": "jigsaw puzzle, wooden pieces, sea life, starfish, family game",
+            "use": "puzzling, quiet play, framing, learning shapes, unwinding",
+            "occasion": "snow day, birthday gift, advent, grandparents visit, sunday afternoon",
+            "basket": "puzzle mat, picture frame, jigsaw lovers, puzzle glue, aquarium poster",
+        },
+    ),
 )
 
 # Two wordings: the second is asked only when the first reply was not a list of tags, or left its item without a tag of the list.
@@ -102,10 +164,16 @@ INSTRUCTIONS = (
     "Catalogue of {shop}. Each product has five different keywords, separated by commas. {form}",
 )
 
-_MEASURE_UNIT = (r"(?:fl(?:uid)?\.?\s*)?(?:ounces?|oz|lbs?|pounds?|grams?|gr?|kg|ml|lit(?:er|re)s?|quarts?|qt|gallons?|inch(?:es)?|in(?!-\d)|cm|mm|"
-                 r"feet|ft|watts?|w|volts?|counts?|ct|packs?|pk|pieces?|pc|sets?|cups?|bags?|cans?|bottles?|boxes|servings?)")
+_MEASURE_UNIT = (
+    r"(?:fl(?:uid)?\.?\s*)?(?:ounces?|oz|lbs?|pounds?|grams?|gr?|kg|ml|lit(?:er|re)s?|quarts?|qt|gallons?|inch(?:es)?|in(?!-\d)|cm|mm|"
+    r"feet|ft|watts?|w|volts?|counts?|ct|packs?|pk|pieces?|pc|sets?|cups?|bags?|cans?|bottles?|boxes|servings?)"
+)
 _MEASURE = re.compile(
-    r"\(?\b(?:pack|case|set|box|bag) of \d+\)?|(?<![\w.])(?:\d+(?:[.,/-]\d+)*\s*x\s*)*\d+(?:[.,/-]\d+)*[\s-]*" + _MEASURE_UNIT + r"\b\.?", re.IGNORECASE)
+    r"\(?\b(?:pack|case|set|box|bag) of \d+\)?|(?<![\w.])(?:\d+(?:[.,/-]\d+)*\s*x\s*)*\d+(?:[.,/-]\d+)*[\s-]*"
+    + _MEASURE_UNIT
+    + r"\b\.?",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(r"\b(title|description|tags)(?:\s*[:：])+", re.IGNORECASE)
 
 
@@ -115,7 +183,12 @@ def clean(text: str, limit: int = 300) -> str:
     Control characters go, white space collapses, and the labels of our own frame ("Title:") lose their colon, so that a
     stranger's text cannot open a new product.
     """
-    text = " ".join("".join(character if unicodedata.category(character)[0] != "C" else " " for character in text[:20 * limit]).split())
+    text = " ".join(
+        "".join(
+            character if unicodedata.category(character)[0] != "C" else " "
+            for character in text[: 20 * limit]
+        ).split()
+    )
     return _LABEL.sub(r"\1", text)[:limit].strip()
 
 
@@ -143,8 +216,10 @@ def tags_of_shot(tags: dict[str, str], form: str) -> list[str]:
     """The tags with which an example answers a form; "mixed" takes two for the thing and one of each other."""
     if form != "mixed":
         return tags[form].split(", ")
-    return [tags[facet].split(", ")[place]
-            for facet, place in (("thing", 0), ("thing", 1), ("use", 0), ("occasion", 0), ("basket", 0))]
+    return [
+        tags[facet].split(", ")[place]
+        for facet, place in (("thing", 0), ("thing", 1), ("use", 0), ("occasion", 0), ("basket", 0))
+    ]
 
 
 def shot_tags(shop: str, form: str) -> frozenset[str]:
@@ -155,7 +230,13 @@ def shot_tags(shop: str, form: str) -> frozenset[str]:
 def shop_of(name: str) -> str:
     """How the prompt calls the shop of a domain: "food shop", and "shop" alone where the domain has no name of its own."""
     name = clean(name, 40)
-    return "shop" if name in UNNAMED else name if name.lower().endswith(("shop", "store")) else f"{name} shop"
+    return (
+        "shop"
+        if name in UNNAMED
+        else name
+        if name.lower().endswith(("shop", "store"))
+        else f"{name} shop"
+    )
 
 
 def form_text(form: str, names: Sequence[str]) -> str:
@@ -164,8 +245,15 @@ def form_text(form: str, names: Sequence[str]) -> str:
     return FORMS[form].format(shops="in both shops" if set(names) <= set(UNNAMED) else named)
 
 
-def write_prompt(title: str, description: str, shop: str, form: str, attempt: int = 1, limit: int = 300,
-                 names: Sequence[str] = UNNAMED) -> str:
+def write_prompt(
+    title: str,
+    description: str,
+    shop: str,
+    form: str,
+    attempt: int = 1,
+    limit: int = 300,
+    names: Sequence[str] = UNNAMED,
+) -> str:
     """The prompt for one product: instruction, four examples, the product, and "Tags:" for the model to go on from.
 
     `shop` is the name of the product's domain ("food"), `names` are those of both, `form` is a key of FORMS, `attempt` 1 or 2
@@ -174,9 +262,17 @@ def write_prompt(title: str, description: str, shop: str, form: str, attempt: in
     title, description = without_measures(clean(title, limit)), clean(description, limit)
     called = shop_of(shop)
     article = "an" if called[:1].lower() in "aeiou" else "a"
-    lines = [INSTRUCTIONS[attempt - 1].format(shop=f"{article} {called}", form=form_text(form, names))]
+    lines = [
+        INSTRUCTIONS[attempt - 1].format(shop=f"{article} {called}", form=form_text(form, names))
+    ]
     for example_title, example_description, tags in shots_for(shop):
-        lines += ["", f"Title: {example_title}"] + ([f"Description: {example_description}"] if description else [])
+        lines += ["", f"Title: {example_title}"] + (
+            [f"Description: {example_description}"] if description else []
+        )
         lines += [f"Tags: {', '.join(tags_of_shot(tags, form))}"]
-    lines += ["", f"Title: {title}"] + ([f"Description: {description}"] if description else []) + ["Tags:"]
+    lines += (
+        ["", f"Title: {title}"]
+        + ([f"Description: {description}"] if description else [])
+        + ["Tags:"]
+    )
     return "\n".join(lines)

@@ -11,41 +11,62 @@ import json
 import re
 import unicodedata
 
-CUT = "…"                      # ends a reply that was cut at its limit: its last piece is not read
+CUT = "…"  # ends a reply that was cut at its limit: its last piece is not read
 
 # Commas and semicolons of the world's scripts.
 _COMMA = "[,;\t\n•" + "،؛՝߸፣፤᠂᠈、，；﹐﹑﹔︐︑︔､⁏⹁⹌‚꓾꘍" + "]"
 # Marks that separate where no comma does; inside a word, or alone, they are something else.
-_WEAK = (r"\s*[|｜]\s*", r"\s[/／]\s", r"\s*[·・･‧∙⋅]\s*", r"\s+[-–—−]\s+", r"\s*→\s*",
-         r"(?:^|\s)#(?=\w)", r"\s\+\s", r"(?:^|\s)\(?\d{1,2}[.):]\s+")
-_INSIDE = frozenset(" &'’/+%-·・׳״")        # besides letters, marks and digits
-_AT_END = frozenset("&’/+%-")               # of these, what may end a tag: "c++", "100 %"
+_WEAK = (
+    r"\s*[|｜]\s*",
+    r"\s[/／]\s",
+    r"\s*[·・･‧∙⋅]\s*",
+    r"\s+[-–—−]\s+",
+    r"\s*→\s*",
+    r"(?:^|\s)#(?=\w)",
+    r"\s\+\s",
+    r"(?:^|\s)\(?\d{1,2}[.):]\s+",
+)
+_INSIDE = frozenset(" &'’/+%-·・׳״")  # besides letters, marks and digits
+_AT_END = frozenset("&’/+%-")  # of these, what may end a tag: "c++", "100 %"
 _ODD_BREAK = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 
-_WORD = (r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|analysis|"
-         r"scratch[_ -]?pad|(?:inner|internal)[_ -]monologue|cot)")
+_WORD = (
+    r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|analysis|"
+    r"scratch[_ -]?pad|(?:inner|internal)[_ -]monologue|cot)"
+)
 _REASONING = re.compile(
     rf"[<\[◁]\|?\s*(?P<closes>/)?\s*(?:\w+:)?{_WORD}(?:\s[^<>\[\]]*)?\|?[>\]▷]|"
     r"<\|(?:begin_of_thought|start_thinking|inner_prefix)\|>|"
     r"(?P<ends><\|(?:end_of_thought|end_thinking|inner_suffix)\|>|<channel\|>|<unused95>)|"
-    r"<\|channel>\s*thought|<unused94>", re.IGNORECASE)
+    r"<\|channel>\s*thought|<unused94>",
+    re.IGNORECASE,
+)
 _TURN = re.compile(r"<\|[^<>]{1,30}\|>|</s>|<(?:end_of_turn|eos)>|\[/?INST\]", re.IGNORECASE)
-_INLINE = re.compile(r"</?(?:b|i|u|s|a|em|strong|code|mark|span|small|font|kbd|su[bp])(?:\s[^<>]*)?>|"
-                     r"\*\*|__|~~|`|"
-                     r"\\(?:boxed|text)\{", re.IGNORECASE)
+_INLINE = re.compile(
+    r"</?(?:b|i|u|s|a|em|strong|code|mark|span|small|font|kbd|su[bp])(?:\s[^<>]*)?>|"
+    r"\*\*|__|~~|`|"
+    r"\\(?:boxed|text)\{",
+    re.IGNORECASE,
+)
 _FENCE = re.compile(r"```(?:[a-z]+(?=\s*[\n\[{]))?|~~~", re.IGNORECASE)
 _BLOCK = re.compile(r"</?[a-z][^<>]*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _KEYCAP = re.compile(r"[#*\d]\ufe0f?\u20e3|[①-⑳❶-❿➀-➓⓪⓫-⓴]")
 
-_BULLET = re.compile(r"\s*(?:[-–—−*•◦▪▫‣·●○■□◆◇►▶▸➤➜➢→⇒✓✔✅☑»>+~※＊]+\s*|"
-                     r"#{1,6}\s+|\(?\d{1,3}(?:[.):：．）](?!\d)|、)\s*|\(?(?:[a-z]|[ivx]{1,4})[.)]\s+|"
-                     r"(?:tag|keyword)\s*\d+\s*[:.)-]\s*)", re.IGNORECASE)
+_BULLET = re.compile(
+    r"\s*(?:[-–—−*•◦▪▫‣·●○■□◆◇►▶▸➤➜➢→⇒✓✔✅☑»>+~※＊]+\s*|"
+    r"#{1,6}\s+|\(?\d{1,3}(?:[.):：．）](?!\d)|、)\s*|\(?(?:[a-z]|[ivx]{1,4})[.)]\s+|"
+    r"(?:tag|keyword)\s*\d+\s*[:.)-]\s*)",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"\(?\d+[.)]\s+")
 _HEAD = re.compile(r"\s[-–—]\s|[:：]|\s?[(（]")
 _LABEL = re.compile(r"([^:：\n]{1,120})[:：]\s*(?=\S)")
-_OPENING = re.compile(r"\b(?:tags?|keywords?|sure|here|answer|list|certainly|okay|labels?)\b|"
-                      r"标签|標籤|关键|關鍵|タグ|キーワード|태그", re.IGNORECASE)
+_OPENING = re.compile(
+    r"\b(?:tags?|keywords?|sure|here|answer|list|certainly|okay|labels?)\b|"
+    r"标签|標籤|关键|關鍵|タグ|キーワード|태그",
+    re.IGNORECASE,
+)
 _REMARK = re.compile(r"(?<=\w)[.!]\s+(?=(?:Let|These|This|They|I|If|Feel|Note|Please|Hope|Each)\b)")
 
 
@@ -72,15 +93,15 @@ def plain(reply: str) -> str:
     """
     text = unicodedata.normalize("NFC", _ODD_BREAK.sub("\n", html.unescape(html.unescape(reply))))
     text = _without_reasoning(_final_channel(text)).lstrip()
-    while turn := _TURN.match(text):                  # "<|im_start|>assistant": the answer follows
-        text = re.sub(r"\A\s*(?:assistant|model)\b", "", text[turn.end():]).lstrip()
-    text = _TURN.split(text, maxsplit=1)[0][:4000]    # ... and ends where another turn begins
+    while turn := _TURN.match(text):  # "<|im_start|>assistant": the answer follows
+        text = re.sub(r"\A\s*(?:assistant|model)\b", "", text[turn.end() :]).lstrip()
+    text = _TURN.split(text, maxsplit=1)[0][:4000]  # ... and ends where another turn begins
     text = _KEYCAP.sub("\n• ", text)
     text = "".join(one for one in text if one in "\n\t" or not _unseen(one))
     text = _LINK.sub(r"\1", _BLOCK.sub("\n", _INLINE.sub("", _FENCE.sub("\n", text))))
     if text.rstrip().endswith(CUT):
         commas = [place.start() for place in re.finditer(_COMMA, text.rstrip())]
-        text = text[:max(commas, default=0)]
+        text = text[: max(commas, default=0)]
     return text.strip()
 
 
@@ -110,7 +131,7 @@ def _without_reasoning(text: str) -> str:
             kept = kept if inside else []
             inside, start = False, mark.end()
         elif not inside:
-            kept.append(text[start:mark.start()])
+            kept.append(text[start : mark.start()])
             inside = True
     return "" if inside else "".join(kept) + text[start:]
 
@@ -144,8 +165,14 @@ def _from_json(text: str) -> list[str]:
         except (AttributeError, ValueError, RecursionError):
             continue
         found = list(found.values()) if isinstance(found, dict) else found
-        texts = [[text for text in (one.values() if isinstance(one, dict) else [one])
-                  if isinstance(text, str)] for one in found]
+        texts = [
+            [
+                text
+                for text in (one.values() if isinstance(one, dict) else [one])
+                if isinstance(text, str)
+            ]
+            for one in found
+        ]
         if pieces := [some[0] for some in texts if some]:
             return pieces
     return []
@@ -159,7 +186,7 @@ def _lines(text: str) -> list[tuple[bool, str]]:
     rows = [line.strip() for line in text.split("\n")]
     is_rule = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|)+[\s:-]*").fullmatch
     rule = next((place for place, row in enumerate(rows) if is_rule(row)), None)
-    if rule is not None and (table := [row.strip("|") for row in rows[rule + 1:] if "|" in row]):
+    if rule is not None and (table := [row.strip("|") for row in rows[rule + 1 :] if "|" in row]):
         cells = [[cell for cell in row.split("|") if re.search(r"[^\W\d_]", cell)] for row in table]
         if len(cells) >= 3:
             return [(True, row[0]) for row in cells if row]
@@ -167,9 +194,9 @@ def _lines(text: str) -> list[tuple[bool, str]]:
     found = []
     for row in rows:
         bullet = _BULLET.match(row)
-        line = _without_label(row[bullet.end():] if bullet else row).strip()
+        line = _without_label(row[bullet.end() :] if bullet else row).strip()
         line = _REMARK.split(line, maxsplit=1)[0]
-        if line and not line.rstrip("*_ ").endswith((":", "：")):           # "Here are five tags:"
+        if line and not line.rstrip("*_ ").endswith((":", "：")):  # "Here are five tags:"
             found.append((bool(bullet), line))
     return found
 
@@ -177,9 +204,12 @@ def _lines(text: str) -> list[tuple[bool, str]]:
 def _without_label(line: str) -> str:
     """A line without "Tags:", "Sure! Here are five tags:" and the like before its list."""
     label = _LABEL.match(line)
-    if label and len(re.findall(_COMMA, line[label.end():])) >= 2 and (
-            not re.search(_COMMA, label[1]) or _OPENING.search(label[1]) or _prose(label[1])):
-        return line[label.end():]
+    if (
+        label
+        and len(re.findall(_COMMA, line[label.end() :])) >= 2
+        and (not re.search(_COMMA, label[1]) or _OPENING.search(label[1]) or _prose(label[1]))
+    ):
+        return line[label.end() :]
     return re.sub(r"\A(?i:sure|okay|certainly|of course|great)\s*!\s*", "", line)
 
 
@@ -191,7 +221,9 @@ def _prose(line: str) -> bool:
 
 def _tag(piece: str) -> str:
     """A piece as a tag, or "" where it is none."""
-    piece = re.sub(r"(?<=\S)\s*[(（][^()（）]*[)）]\s*$", "", _NUMBER.sub("", piece.strip(), count=1))
+    piece = re.sub(
+        r"(?<=\S)\s*[(（][^()（）]*[)）]\s*$", "", _NUMBER.sub("", piece.strip(), count=1)
+    )
     around = {character for character in piece if not _letter(character)}
     tag = piece.lstrip("".join(around)).rstrip("".join(around - _AT_END)).lower()
     tag = unicodedata.normalize("NFC", " ".join(re.sub(r"\Aand (?=[^\W\d])", "", tag).split()))

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import lemminflect
 import torch
@@ -18,11 +18,28 @@ from torch import Tensor
 
 # Words that stand near each other in meaning space although nobody takes one for the other. Two tags that differ only in
 # words of one such row are opposites and are never merged, however alike the encoder finds them.
-OPPOSITES = tuple(frozenset(row.split()) for row in (
-    "black white red green blue brown yellow pink orange purple gold silver gray dark light", "hot cold iced warm frozen",
-    "sweet salty sour bitter spicy savory", "breakfast lunch dinner brunch supper", "morning afternoon evening night",
-    "summer winter spring fall autumn", "small large mini big", "indoor outdoor", "men women kids baby", "wet dry", "steel glass wood plastic cotton silicone",
-    "beef pork chicken turkey fish", "christmas easter halloween thanksgiving", "birthday wedding anniversary", "coffee tea", "cup bowl plate", "fork knife spoon"))
+OPPOSITES = tuple(
+    frozenset(row.split())
+    for row in (
+        "black white red green blue brown yellow pink orange purple gold silver gray dark light",
+        "hot cold iced warm frozen",
+        "sweet salty sour bitter spicy savory",
+        "breakfast lunch dinner brunch supper",
+        "morning afternoon evening night",
+        "summer winter spring fall autumn",
+        "small large mini big",
+        "indoor outdoor",
+        "men women kids baby",
+        "wet dry",
+        "steel glass wood plastic cotton silicone",
+        "beef pork chicken turkey fish",
+        "christmas easter halloween thanksgiving",
+        "birthday wedding anniversary",
+        "coffee tea",
+        "cup bowl plate",
+        "fork knife spoon",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -47,17 +64,20 @@ class Round:
 class Refinement:
     """The list that both shops share, and how it came about."""
 
-    tags: tuple[str, ...]             # G tags, frequent ones first
-    vectors: Tensor                   # float32 [G, F], unit length
-    leader_of: Mapping[str, str]      # every proposed tag -> the tag it was merged into, or itself
+    tags: tuple[str, ...]  # G tags, frequent ones first
+    vectors: Tensor  # float32 [G, F], unit length
+    leader_of: Mapping[str, str]  # every proposed tag -> the tag it was merged into, or itself
     rounds: tuple[Round, ...]
 
 
-@lru_cache(maxsize=None)
+@cache
 def lemma(tag: str) -> str:
     """A key that equal tags share: words without plural or verb ending, hyphens and spaces ("Baked cookies" -> "bakecookie")."""
     words = re.findall(r"[^\W_]+", tag.lower())
-    bare = lambda word: lemminflect.getLemma(lemminflect.getLemma(word, "NOUN")[0], "VERB")[0]
+
+    def bare(word):
+        return lemminflect.getLemma(lemminflect.getLemma(word, "NOUN")[0], "VERB")[0]
+
     return "".join(bare(word) if word.isalpha() else word for word in words)
 
 
@@ -68,7 +88,9 @@ def opposites(first: str, second: str) -> bool:
     return bool(here) and bool(there) and any(here <= row and there <= row for row in OPPOSITES)
 
 
-def merge(counts: Mapping[str, int], vector_of: Mapping[str, Tensor], threshold: float) -> tuple[dict[str, str], dict[str, str]]:
+def merge(
+    counts: Mapping[str, int], vector_of: Mapping[str, Tensor], threshold: float
+) -> tuple[dict[str, str], dict[str, str]]:
     """(tag -> leader, tag -> why) for all tags: equal lemmas first, then cosine of at least `threshold`, opposites excepted.
 
     The most frequent of a group leads it; an equal count is decided by the alphabet.
@@ -88,11 +110,18 @@ def merge(counts: Mapping[str, int], vector_of: Mapping[str, Tensor], threshold:
     head_of: dict[str, str] = {}
     table = torch.empty(len(heads), len(next(iter(vector_of.values()), torch.empty(1))))
     for tag in heads:
-        cosines = table[:len(leaders)] @ vector_of[tag]
-        near = [leaders[place] for place in cosines.argsort(descending=True).tolist() if cosines[place] >= threshold]
+        cosines = table[: len(leaders)] @ vector_of[tag]
+        near = [
+            leaders[place]
+            for place in cosines.argsort(descending=True).tolist()
+            if cosines[place] >= threshold
+        ]
         near = [leader for leader in near if not opposites(tag, leader)]
         if near:
-            head_of[tag], why[tag] = near[0], f"cosine {float(vector_of[near[0]] @ vector_of[tag]):.2f}"
+            head_of[tag], why[tag] = (
+                near[0],
+                f"cosine {float(vector_of[near[0]] @ vector_of[tag]):.2f}",
+            )
         else:
             head_of[tag] = tag
             table[len(leaders)] = vector_of[tag]
@@ -104,9 +133,14 @@ def merge(counts: Mapping[str, int], vector_of: Mapping[str, Tensor], threshold:
 
 # Tags whose breadth nobody doubts: the examples of the prompt, and those that set the bar between broad and narrow. The question
 # names no shop and speaks of words alone, so these serve whatever is sold: "food" fits any of many things also beside films.
-BROAD = ("food", "product", "household item", "thing", "kitchen", "good quality"), ("stuff", "useful", "grocery", "everyday")
-NARROW = ("passion fruit", "popover pan", "movie night", "fondue", "oyster crackers", "melon baller"), \
-    ("maple syrup", "garlic press", "birthday cake", "rolling pin")
+BROAD = (
+    ("food", "product", "household item", "thing", "kitchen", "good quality"),
+    ("stuff", "useful", "grocery", "everyday"),
+)
+NARROW = (
+    ("passion fruit", "popover pan", "movie night", "fondue", "oyster crackers", "melon baller"),
+    ("maple syrup", "garlic press", "birthday cake", "rolling pin"),
+)
 ANYTHING, ONE = " anything", " one"
 
 
@@ -125,20 +159,35 @@ def breadth(tags: Sequence[str], judge: Callable[[list[str]], list[float]]) -> d
     """
     odds = judge([breadth_prompt(tag) for tag in (*BROAD[1], *NARROW[1], *tags)])
     known = len(BROAD[1])
-    middle = (sum(odds[:known]) + sum(odds[known:2 * known])) / (2 * known)
-    return {tag: value - middle for tag, value in zip(tags, odds[2 * known:])}
+    middle = (sum(odds[:known]) + sum(odds[known : 2 * known])) / (2 * known)
+    return {tag: value - middle for tag, value in zip(tags, odds[2 * known :])}
 
 
 # ---------------------------------------------------------------------------------------------- the rounds
 
-def settle(proposed: Mapping[int, Iterable[str]], vector_of: Mapping[str, Tensor], broad: Callable[[list[str]], dict[str, float]], *,
-           threshold: float, min_items: int, max_share: float, breadth_limit: float) -> tuple[list[str], dict[str, str], dict[str, Change]]:
+
+def settle(
+    proposed: Mapping[int, Iterable[str]],
+    vector_of: Mapping[str, Tensor],
+    broad: Callable[[list[str]], dict[str, float]],
+    *,
+    threshold: float,
+    min_items: int,
+    max_share: float,
+    breadth_limit: float,
+) -> tuple[list[str], dict[str, str], dict[str, Change]]:
     """One round on what was proposed (item -> tags): (list by falling frequency, tag -> leader, what happened to each tag that is not on it)."""
     counts = Counter(tag for tags in proposed.values() for tag in set(tags))
     leader_of, why = merge(counts, vector_of, threshold)
-    merged = Counter(leader for tags in proposed.values() for leader in {leader_of[tag] for tag in tags})
-    fate = {tag: Change(tag, "merged", why[tag], leader_of[tag]) for tag in counts if leader_of[tag] != tag}
-    most = max(max_share * len(proposed), min_items)                 # a small catalogue keeps tags, too
+    merged = Counter(
+        leader for tags in proposed.values() for leader in {leader_of[tag] for tag in tags}
+    )
+    fate = {
+        tag: Change(tag, "merged", why[tag], leader_of[tag])
+        for tag in counts
+        if leader_of[tag] != tag
+    }
+    most = max(max_share * len(proposed), min_items)  # a small catalogue keeps tags, too
     kept = []
     for tag, count in sorted(merged.items(), key=lambda pair: (-pair[1], pair[0])):
         if count < min_items:
@@ -149,6 +198,8 @@ def settle(proposed: Mapping[int, Iterable[str]], vector_of: Mapping[str, Tensor
             kept.append(tag)
     judged = broad(kept) if kept else {}
     for tag in [tag for tag in kept if judged[tag] > breadth_limit]:
-        fate[tag] = Change(tag, "dropped", f"too broad, says the model: log-odds {judged[tag]:+.1f}")
+        fate[tag] = Change(
+            tag, "dropped", f"too broad, says the model: log-odds {judged[tag]:+.1f}"
+        )
         kept.remove(tag)
     return kept, leader_of, fate
