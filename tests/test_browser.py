@@ -4,6 +4,7 @@ Screenshots lie in build/screenshots/. Skipped aloud where there is no browser: 
 """
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -23,7 +24,6 @@ from test_pages import evil_world
 
 from tema_lib.explain.occlusion import explain, explanation_of
 from tema_lib.explain.pages import Pages
-import itertools
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOK = "05_attention_visualisation.ipynb"

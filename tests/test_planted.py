@@ -1,5 +1,6 @@
 """The planted world keeps its promises: the same again from its seed, readable only through meaning, with known gaps."""
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -12,7 +13,6 @@ from PIL import Image
 from tema_lib.data.planted import OCCASIONS, PlantedConfig, write_world
 from tema_lib.data.planted_truth import bag_of_words, crosses_shops, neighbour_precision, read_truth
 from tema_lib.data.planted_words import read_occasions
-import itertools
 
 WORLD = Path(__file__).resolve().parents[1] / "data" / "planted"
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from . import NEAREST, ItemTags
-from .writing import Catalogue, TagConfig, nearest_tags, weigh
+from tema_lib.tags import NEAREST, ItemTags
+from tema_lib.tags.writing import Catalogue, TagConfig, nearest_tags, weigh
 
 CONTROLS = ("shuffled", "random", "title words", "encoder only", "none")
 

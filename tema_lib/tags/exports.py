@@ -22,10 +22,10 @@ from pathlib import Path
 
 import torch
 
-from . import NEAREST, OWN, SNAPPED, ItemTags, write_atomically
-from .evidence import coverage
-from .prompts import INSTRUCTIONS, form_text, shots_for
-from .writing import Encoder, TagConfig
+from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags, write_atomically
+from tema_lib.tags.evidence import coverage
+from tema_lib.tags.prompts import INSTRUCTIONS, form_text, shots_for
+from tema_lib.tags.writing import Encoder, TagConfig
 
 COLUMNS = [
     "item_id",

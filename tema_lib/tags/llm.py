@@ -24,7 +24,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from ..pretrained import fingerprint, from_folder, resolve
+from tema_lib.pretrained import fingerprint, from_folder, resolve
 
 
 @dataclass(frozen=True)

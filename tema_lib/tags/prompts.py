@@ -11,10 +11,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from ..data.interactions import UNNAMED
-from .reading import (
-    parse_tags as parse_tags,
-)  # the check of the answer is asked for beside the question
+from tema_lib.data.interactions import UNNAMED
+from tema_lib.tags.reading import (
+    parse_tags as parse_tags,  # the check of the answer is asked for beside the question
+)
 
 # What the tags of a form speak of, as the instruction says it (`form_text` puts the names of the shops in).
 FORMS = {

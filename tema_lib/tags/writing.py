@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..data.interactions import UNNAMED
-from . import NEAREST, OWN, SNAPPED, ItemTags
-from .prompts import FORMS, clean, is_measure, parse_tags, shot_tags, write_prompt
-from .refinement import ANYTHING, ONE, Change, Refinement, Round, breadth, settle
-from .store import Reply, ReplyStore, reply_key
+from tema_lib.data.interactions import UNNAMED
+from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags
+from tema_lib.tags.prompts import FORMS, clean, is_measure, parse_tags, shot_tags, write_prompt
+from tema_lib.tags.refinement import ANYTHING, ONE, Change, Refinement, Round, breadth, settle
+from tema_lib.tags.store import Reply, ReplyStore, reply_key
 
 Encoder = Callable[[list[str]], Tensor]  # texts -> unit vectors [len, F]
 
