@@ -35,10 +35,11 @@ def main():
     import numpy as np
     import torch
 
-    from tema_lib import results
-    from tema_lib.evaluation import Protocol, evaluate
+    from tema_lib import records as results
+    from tema_lib.evaluation.protocols import Protocol
+    from tema_lib.evaluation.ranking import evaluate
+    from tema_lib.experiment import Pipeline
     from tema_lib.notebook import setup
-    from tema_lib.pipeline import Pipeline
     from tema_lib.training import train
 
     setup()

@@ -154,7 +154,7 @@ def with_codes(folder, out):
 
 
 def with_ours(folder, out):
-    from tema_lib.data.preparation import Limits, Source, prepare
+    from tema_lib.datasets.amazon.preparation import Limits, Source, prepare
 
     prepare(
         {domain: Source(folder / f"reviews_{domain}.json.gz") for domain in "AB"}, out, Limits(5, 5)
@@ -232,7 +232,8 @@ def peak():
 
 def read_own(folder):
     """What a child process does: read the tables, make sequences; the peak in MiB after importing, reading, and making."""
-    from tema_lib.data.interactions import encode_ids, read_data
+    from tema_lib.data.dataset import encode_ids
+    from tema_lib.datasets.load import read_data
 
     before, cpu = peak(), time.process_time()
     raw = read_data(folder)
@@ -313,10 +314,7 @@ def main():
     for pair in rounds:
         for result in pair.values():
             result.pop("sha256")
-    from tema_lib.results import (
-        commit_and_state,
-        write_json,
-    )  # not earlier: a child's peak memory begins with its parent's, and torch is large
+    from tema_lib.records import commit_and_state, write_json
 
     commit, dirty = commit_and_state()
     ratio, keys, codes = (

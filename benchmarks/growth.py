@@ -41,7 +41,8 @@ def one_point(items, users, length, max_length, seconds):
     import torch
     from world import synthetic
 
-    from tema_lib.evaluation import Protocol, evaluate
+    from tema_lib.evaluation.protocols import Protocol
+    from tema_lib.evaluation.ranking import evaluate
     from tema_lib.models.tema import Tema, TemaConfig
 
     torch.set_num_threads(1)
@@ -209,7 +210,7 @@ def main():
     }
     from importlib.metadata import version
 
-    from tema_lib import results
+    from tema_lib import records as results
 
     commit, dirty = results.commit_and_state()
     results.write_json(

@@ -34,7 +34,7 @@ def item_inputs(domain, seed, tags=4000, each=5, widths=(384, 1280)):
     """Frozen features like MiniLM's, EfficientNet's and a tag vocabulary's; one item in ten lacks text, another picture."""
     import torch
 
-    from tema_lib.models.item_representation import ItemInputs
+    from tema_lib.models.item_embedding import ItemInputs
 
     dice, count = torch.Generator().manual_seed(seed), len(domain)
     features = []
@@ -57,7 +57,7 @@ def training(
     """A task: so many CPU seconds of training steps."""
     import torch
 
-    from tema_lib.data.sequences import training_batches
+    from tema_lib.data.batches import training_batches
     from tema_lib.training import training_step
 
     batch, order = batch or data.batch, torch.Generator().manual_seed(data.seed)
@@ -94,7 +94,7 @@ def ranking(model, sequences, domain, data, protocol, users=4096):
     """A task: so many CPU seconds of evaluation, as many users a call as RecTools gets."""
     import torch
 
-    from tema_lib.evaluation import evaluate
+    from tema_lib.evaluation.ranking import evaluate
 
     parts = cycle(
         [
@@ -156,8 +156,11 @@ def techniques():
     import torch
     import torch.nn.functional as F
 
-    from tema_lib import evaluation
-    from tema_lib.models import attention, contract, item_representation, losses
+    from tema_lib.evaluation import ranking as evaluation
+    from tema_lib.models import base as contract
+    from tema_lib.models import item_embedding as item_representation
+    from tema_lib.models import layers as attention
+    from tema_lib.models import losses
 
     def masked(query, key, value, is_causal=False, dropout_p=0.0, attn_mask=None):
         mask = attention.causal_mask(query.size(2)) if is_causal else attn_mask
@@ -266,7 +269,7 @@ def limits(seconds):
 def prepare(path):
     import torch
 
-    from tema_lib.evaluation import PROTOCOLS, Protocol
+    from tema_lib.evaluation.protocols import PROTOCOLS, Protocol
     from tema_lib.models.sasrec import SASRec, SASRecConfig
     from tema_lib.models.tema import Tema, TemaConfig
 

@@ -3,7 +3,7 @@
     python benchmarks/parity.py --data planted FOLDER/fk_mini [--seeds 0 1 2]
 
 Both learn from the training events of the leave-one-out split, one merged sequence a user, exact softmax over the whole catalogue.
-On both sides the learning rate (with the first seed) and the epoch are chosen by validation MRR, and `tema_lib.evaluation` ranks the
+On both sides the learning rate (with the first seed) and the epoch are chosen by validation MRR, and `tema_lib.evaluation.ranking` ranks the
 test cases.  The paired difference is over test cases, seeds averaged, with its standard error (over users, not over seeds).
 Further systems switch one named difference each.  RecTools runs in its own environment (benchmarks/peers.py), started as
 benchmarks/parity_rectools.py.  Finished runs lie in build/parity/ and are not made again; delete it after a change of the library.
@@ -63,7 +63,8 @@ def train_ours(run, settings, seed):
     """(ranks by part, what happened) of one of our models."""
     import torch
 
-    from tema_lib.evaluation import Protocol, evaluate
+    from tema_lib.evaluation.protocols import Protocol
+    from tema_lib.evaluation.ranking import evaluate
     from tema_lib.models.sasrec import SASRec, SASRecConfig
     from tema_lib.training import TrainConfig, train
 
@@ -137,7 +138,7 @@ def one_run(run, system, rate, seed):
     """({part: Ranks}, what happened), made or read."""
     import numpy as np
 
-    from tema_lib.evaluation import Ranks
+    from tema_lib.evaluation.ranking import Ranks
 
     settings = {
         "shape": SHAPE,
@@ -209,7 +210,7 @@ def compare(one, other):
 
 def on(data, systems, seeds):
     """All systems on one data set: metrics, differences to RecTools, every run."""
-    from tema_lib.pipeline import Pipeline
+    from tema_lib.experiment import Pipeline
 
     run = Pipeline(data, fast=False)
     if run.split.name != "leave-one-out":
@@ -299,7 +300,7 @@ def main():
     chosen = parser.parse_args()
     from importlib.metadata import version
 
-    from tema_lib import results
+    from tema_lib import records as results
     from tema_lib.notebook import setup
 
     setup()

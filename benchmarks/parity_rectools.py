@@ -2,7 +2,7 @@
 
     python benchmarks/parity_rectools.py WORLD.npz RANKS.npz '{"seed": 0, "learning_rate": 0.001, ...}'
 
-fit() runs the library's Lightning trainer; after each epoch the validation cases are ranked by tema_lib.evaluation itself, on
+fit() runs the library's Lightning trainer; after each epoch the validation cases are ranked by tema_lib.evaluation.ranking itself, on
 left-padded histories that go through the library's torch module.  The best epoch's weights rank the test cases, and their ten best
 items have to be those that the library's own recommend() gives.  Items that never occur in training come as users whose events
 weigh nothing: they are in the catalogue and in the softmax, and no target.
@@ -36,8 +36,9 @@ def main(world, out, settings):
     data, given = peers.load(world), json.loads(settings)
     test, domain = ours.world_of(data)
 
-    from tema_lib.evaluation import Protocol, evaluate
-    from tema_lib.models.contract import Level0
+    from tema_lib.evaluation.protocols import Protocol
+    from tema_lib.evaluation.ranking import evaluate
+    from tema_lib.models.base import Level0
 
     valid, protocol, width = test.without_last(1), Protocol(negatives=0), given["max_length"]
 
@@ -154,7 +155,8 @@ def main(world, out, settings):
     )
     theirs = theirs[Columns.Item].to_numpy().reshape(len(some), 10)
 
-    from tema_lib.data.sequences import Batch, padded
+    from tema_lib.data.batches import Batch
+    from tema_lib.data.sequences import padded
 
     rows = torch.from_numpy(some)
     with torch.no_grad():

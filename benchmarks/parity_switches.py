@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tema_lib.models.attention import Dropout, MultiHeadAttention
+from tema_lib.models.layers import Dropout, MultiHeadAttention
 from tema_lib.models.sasrec import SASRec
 
 SWITCHES = ("schedule", "start", "block", "positions", "input")

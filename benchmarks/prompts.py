@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 def measures(tags, run, form):
     """One row of the table for one tagging."""
-    from tema_lib.tags import evidence
+    from tema_lib.tags.item_tags import evidence
 
     row = {"list": len(tags.vocabulary) - 1, **evidence.coverage(tags, run.domains, form)}
     if run.truth is not None:
@@ -61,15 +61,17 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_prompts.json")
     chosen = parser.parse_args()
 
-    from tema_lib import results
+    from tema_lib import records as results
+    from tema_lib.experiment import Pipeline
+    from tema_lib.llm.local import LocalModel
+    from tema_lib.llm.store import ReplyStore
     from tema_lib.notebook import setup
-    from tema_lib.pipeline import Pipeline
-    from tema_lib.tags import evidence
+    from tema_lib.tags.assign import assign
     from tema_lib.tags.controls import control_tags
-    from tema_lib.tags.llm import LocalModel
+    from tema_lib.tags.draft import draft, sample
+    from tema_lib.tags.item_tags import evidence
     from tema_lib.tags.prompts import FORMS
-    from tema_lib.tags.store import ReplyStore
-    from tema_lib.tags.writing import assign, draft, refine, sample
+    from tema_lib.tags.refine import refine
 
     setup()
     rows, taggings = [], {}

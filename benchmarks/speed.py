@@ -181,7 +181,7 @@ def main():
     path = synthetic(folder / "world.npz")
     from ours import techniques
 
-    from tema_lib import results
+    from tema_lib import records as results
 
     plain = {f"without {name}": task for name, (task, *_) in techniques().items()}
     rounds, versions = work(path, TASKS, chosen.rounds, chosen.seconds, plain)

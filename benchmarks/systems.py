@@ -34,11 +34,11 @@ def main():
 
     import torch
 
-    from tema_lib import results
-    from tema_lib.evaluation import evaluate
+    from tema_lib import records as results
+    from tema_lib.evaluation.ranking import evaluate
+    from tema_lib.experiment import Pipeline
     from tema_lib.models.systems import SYSTEMS
     from tema_lib.notebook import setup
-    from tema_lib.pipeline import Pipeline
     from tema_lib.training import train
 
     setup()

@@ -40,11 +40,11 @@ def main():
 
     import torch
 
-    from tema_lib import results
+    from tema_lib import records as results
+    from tema_lib.experiment import Pipeline
+    from tema_lib.llm.local import LocalModel, common_prefix
     from tema_lib.notebook import setup
-    from tema_lib.pipeline import Pipeline
-    from tema_lib.tags.llm import LocalModel, common_prefix
-    from tema_lib.tags.writing import prompt_for
+    from tema_lib.tags.draft import prompt_for
 
     setup()
     real = Path(os.environ.get("TEMA_REAL_DATA", "")) / "fk_mini"

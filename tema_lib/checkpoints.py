@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tema_lib.data.sequences import Split
+from tema_lib.data.splits import Split
 
 
 class OtherCheckpoint(ValueError):

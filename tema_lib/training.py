@@ -17,9 +17,11 @@ import torch
 from tqdm.auto import tqdm
 
 from tema_lib.checkpoints import OtherCheckpoint, identity, read_checkpoint, write_checkpoint  # noqa: F401
-from tema_lib.data.sequences import Batch, Split, training_batches
-from tema_lib.evaluation import Protocol, evaluate
-from tema_lib.models.contract import Level0
+from tema_lib.data.batches import Batch, training_batches
+from tema_lib.data.splits import Split
+from tema_lib.evaluation.protocols import Protocol
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.models.base import Level0
 
 
 @dataclass(frozen=True)

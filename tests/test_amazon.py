@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tema_lib.data.amazon import (
-    FILES,
-    PAIRS,
-    addresses,
+from tema_lib.data.dataset import DataError
+from tema_lib.datasets.amazon.metadata import (
     read_count,
     read_image_features,
     read_metadata,
@@ -20,10 +18,11 @@ from tema_lib.data.amazon import (
     read_rank,
     read_text,
 )
-from tema_lib.data.interactions import DataError, read_data
-from tema_lib.data.planted_forms import write_official
-from tema_lib.data.preparation import Limits, Source, prepare
-from tema_lib.data.reviews import read_ratings, read_reviews
+from tema_lib.datasets.amazon.preparation import Limits, Source, prepare
+from tema_lib.datasets.amazon.releases import FILES, PAIRS, addresses
+from tema_lib.datasets.amazon.reviews import read_ratings, read_reviews
+from tema_lib.datasets.load import read_data
+from tema_lib.datasets.synthetic.formats import write_official
 
 WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "planted")
 

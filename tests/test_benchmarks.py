@@ -20,8 +20,9 @@ import peers  # noqa: E402
 import speed  # noqa: E402
 from world import synthetic  # noqa: E402
 
-from tema_lib.data.sequences import training_batches  # noqa: E402
-from tema_lib.evaluation import Protocol, evaluate  # noqa: E402
+from tema_lib.data.batches import training_batches  # noqa: E402
+from tema_lib.evaluation.protocols import Protocol  # noqa: E402
+from tema_lib.evaluation.ranking import evaluate  # noqa: E402
 from tema_lib.models.sasrec import SASRec, SASRecConfig  # noqa: E402
 from tema_lib.models.tema import Tema, TemaConfig  # noqa: E402
 

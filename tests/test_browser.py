@@ -22,8 +22,8 @@ import pytest
 from playwright.sync_api import Error, expect, sync_playwright
 from test_pages import evil_world
 
+from tema_lib.explain.display.html import Pages
 from tema_lib.explain.occlusion import explain, explanation_of
-from tema_lib.explain.pages import Pages
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOK = "05_attention_visualisation.ipynb"

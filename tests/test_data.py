@@ -9,24 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from tema_lib.data.interactions import (
-    DataError,
-    encode_ids,
-    first_purchases,
-    k_core,
-    read_data,
-    shuffle_ties,
-)
-from tema_lib.data.sequences import (
-    Sequences,
-    build_sequences,
-    domain_view,
-    leave_one_out,
-    padded,
-    published_split,
-    ranking_batches,
-    training_batches,
-)
+from tema_lib.data.batches import ranking_batches, training_batches
+from tema_lib.data.dataset import DataError, encode_ids
+from tema_lib.data.filters import first_purchases, k_core, shuffle_ties
+from tema_lib.data.sequences import Sequences, build_sequences, domain_view, padded
+from tema_lib.data.splits import leave_one_out, published_split
+from tema_lib.datasets.load import read_data
 
 ITEMS = 'item_id\tdomain\ttitle\n0001\tA\tNA\na2\tA\tCaf&amp;eacute; "dark"\nb1\tB\tPan\nb2\tB\t\n'
 EVENTS = (

@@ -13,11 +13,11 @@ from file_server import serving
 from full_disk import full_disk
 from PIL import Image
 
-from tema_lib.data import download as subject
-from tema_lib.data import pictures
-from tema_lib.data.download import download
-from tema_lib.data.interactions import DataError
-from tema_lib.data.pictures import download_pictures
+from tema_lib.data.dataset import DataError
+from tema_lib.datasets.amazon import download as subject
+from tema_lib.datasets.amazon import pictures
+from tema_lib.datasets.amazon.download import download
+from tema_lib.datasets.amazon.pictures import download_pictures
 
 CONTENT = gzip.compress(random.Random(0).randbytes(1_500_000), mtime=0)
 

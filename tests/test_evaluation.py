@@ -9,19 +9,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tema_lib import evaluation
 from tema_lib.data.sequences import Sequences
-from tema_lib.evaluation import (
-    METRICS,
-    PROTOCOLS,
-    Protocol,
-    Ranks,
-    evaluate,
-    interval,
-    metric_of_ranks,
-    paired_difference,
-)
-from tema_lib.models.contract import Level0
+from tema_lib.evaluation import ranking as evaluation
+from tema_lib.evaluation.intervals import interval, paired_difference
+from tema_lib.evaluation.metrics import METRICS, metric_of_ranks
+from tema_lib.evaluation.protocols import PROTOCOLS, Protocol
+from tema_lib.evaluation.ranking import Ranks, evaluate
+from tema_lib.models.base import Level0
 
 
 def sequences_of(*rows):

@@ -14,11 +14,13 @@ import pytest
 import torch
 from test_tags import Features, by_word, some_tags
 
-from tema_lib.data.interactions import UNNAMED, encode_ids, read_data
-from tema_lib.features.text import encode_text
-from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags, evidence
+from tema_lib.data.dataset import UNNAMED, encode_ids
+from tema_lib.datasets.load import read_data
+from tema_lib.encoders.text import encode_text
+from tema_lib.tags.catalogue import Catalogue
+from tema_lib.tags.config import TagConfig
 from tema_lib.tags.controls import CONTROLS, control_tags
-from tema_lib.tags.exports import (
+from tema_lib.tags.export import (
     check_choice,
     choose_export,
     export_tags,
@@ -27,9 +29,9 @@ from tema_lib.tags.exports import (
     prompt_version,
     read_export,
 )
+from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED, ItemTags, evidence
 from tema_lib.tags.prompts import is_measure
-from tema_lib.tags.refinement import lemma, opposites
-from tema_lib.tags.writing import Catalogue, TagConfig
+from tema_lib.tags.refine import lemma, opposites
 
 
 @dataclass(frozen=True)

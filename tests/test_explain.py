@@ -24,8 +24,8 @@ from test_reading import (
     vector_by_hand,
 )
 
-from tema_lib.data.sequences import Batch
-from tema_lib.explain.attention_records import (
+from tema_lib.data.batches import Batch
+from tema_lib.explain.attention import (
     attention_record,
     case_batch,
     event_attention,
@@ -33,6 +33,7 @@ from tema_lib.explain.attention_records import (
     record_of,
 )
 from tema_lib.explain.composition import ORIGIN, composition
+from tema_lib.explain.counterfactual import Reader
 from tema_lib.explain.heads import head_table, planted_rule, recency_alone, share_on
 from tema_lib.explain.occlusion import (
     FIRST,
@@ -41,14 +42,13 @@ from tema_lib.explain.occlusion import (
     effects,
     explain,
     explanation_of,
-    fair_shares,
     log_probabilities,
     occlusion,
     occlusions,
 )
-from tema_lib.explain.reading import Reader
-from tema_lib.models.counting import Popularity
-from tema_lib.models.item_representation import ItemInputs
+from tema_lib.explain.shapley import fair_shares
+from tema_lib.models.baselines import Popularity
+from tema_lib.models.item_embedding import ItemInputs
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,15 @@ from test_pages import EVIL, Page, evil_world
 from test_reading import COUNT, LONG, awake, small_world
 
 from tema_lib.explain.composition import composition
+from tema_lib.explain.counterfactual import Purchase, Reader
+from tema_lib.explain.display.html import Pages
+from tema_lib.explain.display.widgets import (
+    AttentionExplorer,
+    ItemExplorer,
+    WhatIfExplorer,
+    item_labels,
+)
 from tema_lib.explain.occlusion import NEXT, explain
-from tema_lib.explain.pages import Pages
-from tema_lib.explain.reading import Purchase, Reader
-from tema_lib.explain.widgets import AttentionExplorer, ItemExplorer, WhatIfExplorer, item_labels
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from full_disk import full_disk
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
 
-from tema_lib.data.interactions import DataError
-from tema_lib.features import ItemFeatures, remembered
-from tema_lib.features.image import encode_images, load_efficientnet, read_picture, to_tensor
-from tema_lib.features.text import encode_text
+from tema_lib.data.dataset import DataError
+from tema_lib.encoders.features import ItemFeatures, remembered
+from tema_lib.encoders.image import encode_images, load_efficientnet, read_picture, to_tensor
+from tema_lib.encoders.text import encode_text
 
 TEXTS = [
     "",

@@ -12,13 +12,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tema_lib.data.files import listed, numbered_lines, read_json, sql_path, table_blocks
-from tema_lib.data.interactions import DataError, encode_ids, first_purchases, read_data
-from tema_lib.data.preparation import Limits, Source, code_of, prepare
-from tema_lib.data.purchases import moment
-from tema_lib.data.reviews import read_reviews
+from tema_lib.data.dataset import DataError, encode_ids
+from tema_lib.data.filters import first_purchases
+from tema_lib.data.interactions import moment
+from tema_lib.data.readers import listed, numbered_lines, read_json, sql_path, table_blocks
 from tema_lib.data.sequences import build_sequences
-from tema_lib.data.statistics import check_runnable, suspicions
+from tema_lib.data.summary import check_runnable, suspicions
+from tema_lib.datasets.amazon.preparation import Limits, Source, code_of, prepare
+from tema_lib.datasets.amazon.reviews import read_reviews
+from tema_lib.datasets.load import read_data
 
 ROOT = Path(__file__).resolve().parents[1]
 ITEMS = "item_id\tdomain\ttitle\nt1\tA\tGreen tea\nt2\tA\tOat flakes\nk1\tB\tWok\nk2\tB\tKettle\n"
@@ -580,7 +582,7 @@ def test_a_bad_row_behind_empty_lines_has_its_own_number(tmp_path):
 
 @pytest.mark.parametrize("name", ["r.json", "r.json.gz"])
 def test_reviews_and_metadata_with_a_mark_lose_no_line(tmp_path, name):
-    from tema_lib.data.amazon import read_metadata
+    from tema_lib.datasets.amazon.metadata import read_metadata
 
     content = (
         MARK
@@ -642,7 +644,7 @@ def test_times_in_microseconds_are_told_by_line(tmp_path):
 
 
 def test_image_features_that_are_missing_or_cut_are_told(tmp_path):
-    from tema_lib.data.amazon import read_image_features
+    from tema_lib.datasets.amazon.metadata import read_image_features
 
     (tmp_path / "f.b.gz").write_bytes(gzip.compress(bytes(40_000))[:-15])
     for name in ("f.b.gz", "gone.b"):

@@ -9,10 +9,14 @@ import pytest
 import torch
 from test_tags import FOOD, KITCHEN, Features, few_items
 
-from tema_lib.tags.llm import Decoding, LocalModel, TagGuard, common_prefix
+from tema_lib.llm.client import ask
+from tema_lib.llm.local import Decoding, LocalModel, TagGuard, common_prefix
+from tema_lib.llm.store import ReplyStore
+from tema_lib.tags.catalogue import Catalogue
+from tema_lib.tags.config import TagConfig
+from tema_lib.tags.draft import prompt_for
 from tema_lib.tags.prompts import FORMS
-from tema_lib.tags.store import ReplyStore
-from tema_lib.tags.writing import Catalogue, TagConfig, ask, prompt_for, write_tags
+from tema_lib.tags.write import write_tags
 
 
 @pytest.fixture(scope="module")

@@ -159,7 +159,7 @@ def paired_split(users=120):
     import numpy as np
     from test_models import sequences
 
-    from tema_lib.data.sequences import Split
+    from tema_lib.data.splits import Split
 
     dice, rows = np.random.default_rng(0), []
     for user in range(users):

@@ -19,9 +19,9 @@ from test_models import (
     small_split,
 )
 
-from tema_lib.data.sequences import Split
-from tema_lib.evaluation import evaluate
-from tema_lib.features.text import TitleTokens, title_tokens
+from tema_lib.data.splits import Split
+from tema_lib.encoders.text import TitleTokens, title_tokens
+from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models.llmrec import LLMRec, LLMRecConfig
 from tema_lib.training import TrainConfig, train, training_step
 
@@ -334,7 +334,7 @@ def test_titles_of_other_items_are_refused(change):
 def test_titles_become_word_pieces_with_the_encoders_own_vectors():
     from transformers import AutoModel, AutoTokenizer
 
-    from tema_lib.pretrained import quiet_transformers, resolve
+    from tema_lib.encoders.weights import quiet_transformers, resolve
 
     tokens = title_tokens(TITLES, length=6)
     with quiet_transformers():

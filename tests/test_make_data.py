@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from file_server import serving
 
-from tema_lib.data.amazon import FILES, PAIRS
-from tema_lib.data.interactions import RawData, read_data
-from tema_lib.data.planted_forms import write_official
+from tema_lib.data.dataset import RawData
+from tema_lib.datasets.amazon.releases import FILES, PAIRS
+from tema_lib.datasets.load import read_data
+from tema_lib.datasets.synthetic.formats import write_official
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 WORLD = read_data(ROOT / "data" / "planted")

@@ -17,13 +17,14 @@ import torch
 from test_server import FILTERED, message, server  # noqa: F401  (a fixture)
 from test_tags import FOOD, KITCHEN, some_tags
 
-from tema_lib import pipeline
-from tema_lib.data.interactions import encode_ids, read_data
-from tema_lib.features.text import encode_text
-from tema_lib.pipeline import Pipeline
-from tema_lib.tags.exports import export_tags, read_export
-from tema_lib.tags.store import ReplyStore
-from tema_lib.tags.writing import TagConfig
+from tema_lib import experiment as pipeline
+from tema_lib.data.dataset import encode_ids
+from tema_lib.datasets.load import read_data
+from tema_lib.encoders.text import encode_text
+from tema_lib.experiment import Pipeline
+from tema_lib.llm.store import ReplyStore
+from tema_lib.tags.config import TagConfig
+from tema_lib.tags.export import export_tags, read_export
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,11 +14,18 @@ from torch import nn
 
 import tema_lib.training as training
 from tema_lib.checkpoints import OtherCheckpoint
-from tema_lib.data.sequences import Batch, Sequences, Split, domain_view, training_batches
-from tema_lib.evaluation import Protocol, evaluate
-from tema_lib.features.text import TitleTokens
+from tema_lib.data.batches import Batch, training_batches
+from tema_lib.data.sequences import Sequences, domain_view
+from tema_lib.data.splits import Split
+from tema_lib.encoders.text import TitleTokens
+from tema_lib.evaluation.protocols import Protocol
+from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models import losses
-from tema_lib.models.attention import (
+from tema_lib.models.autocdsr import AutoCDSRConfig
+from tema_lib.models.base import Level1, evaluation_mode
+from tema_lib.models.baselines import CoOccurrence, Popularity
+from tema_lib.models.item_embedding import VIEWS, ItemInputs, ItemRepresentation, reduce_features
+from tema_lib.models.layers import (
     AttentionBlock,
     Dropout,
     MultiHeadAttention,
@@ -26,15 +33,6 @@ from tema_lib.models.attention import (
     ThreadAttention,
     causal_mask,
     scaled_dot_product_attention,
-)
-from tema_lib.models.autocdsr import AutoCDSRConfig
-from tema_lib.models.contract import Level1, evaluation_mode
-from tema_lib.models.counting import CoOccurrence, Popularity
-from tema_lib.models.item_representation import (
-    VIEWS,
-    ItemInputs,
-    ItemRepresentation,
-    reduce_features,
 )
 from tema_lib.models.llm4cdsr import LLM4CDSRConfig
 from tema_lib.models.llmrec import LLMRecConfig

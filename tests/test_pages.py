@@ -17,14 +17,19 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 from test_reading import COUNT, LONG, small_world
 
-from tema_lib.explain import plots
-from tema_lib.explain.attention_records import attention_record, record_of
+from tema_lib.experiment import Pipeline
+from tema_lib.explain.attention import attention_record, record_of
 from tema_lib.explain.composition import composition
+from tema_lib.explain.counterfactual import Purchase, Reader
+from tema_lib.explain.display import figures as plots
+from tema_lib.explain.display.html import Pages, thumbnail
+from tema_lib.explain.display.widgets import (
+    AttentionExplorer,
+    ItemExplorer,
+    WhatIfExplorer,
+    item_labels,
+)
 from tema_lib.explain.occlusion import FIRST, NEXT, explain, explanation_of
-from tema_lib.explain.pages import Pages, thumbnail
-from tema_lib.explain.reading import Purchase, Reader
-from tema_lib.explain.widgets import AttentionExplorer, ItemExplorer, WhatIfExplorer, item_labels
-from tema_lib.pipeline import Pipeline
 
 EVIL = '$\\x$ </script></p><!-- <x-evil onclick="a()"> \' " &amp; $ $'
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tema_lib.data.interactions import DataError
-from tema_lib.features.image import check_pictures, encode_images, read_picture
+from tema_lib.data.dataset import DataError
+from tema_lib.encoders.image import check_pictures, encode_images, read_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 DOWN, ACROSS = np.mgrid[0:48, 0:64]

@@ -10,9 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tema_lib.data.planted import OCCASIONS, PlantedConfig, write_world
-from tema_lib.data.planted_truth import bag_of_words, crosses_shops, neighbour_precision, read_truth
-from tema_lib.data.planted_words import read_occasions
+from tema_lib.datasets.synthetic.generator import OCCASIONS, PlantedConfig, write_world
+from tema_lib.datasets.synthetic.truth import (
+    bag_of_words,
+    crosses_shops,
+    neighbour_precision,
+    read_truth,
+)
+from tema_lib.datasets.synthetic.vocabulary import read_occasions
 
 WORLD = Path(__file__).resolve().parents[1] / "data" / "planted"
 
@@ -144,7 +149,7 @@ def test_ids_say_nothing(truth):
 
 
 def test_meaning_beats_shared_words_and_falls_short_of_the_truth(texts, truth):
-    from tema_lib.features.text import encode_text
+    from tema_lib.encoders.text import encode_text
 
     telling = np.flatnonzero(truth.terse == 0)
     texts, occasion = [texts[row] for row in telling], truth.occasion.to_numpy(str)[telling]

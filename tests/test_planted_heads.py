@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from tema_lib.explain.attention_records import case_batch
+from tema_lib.experiment import Pipeline
+from tema_lib.explain.attention import case_batch
 from tema_lib.explain.heads import planted_rule
 from tema_lib.explain.occlusion import occlusions
 from tema_lib.models.tema import Tema, TemaConfig
-from tema_lib.pipeline import Pipeline
 from tema_lib.training import train
 
 

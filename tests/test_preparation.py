@@ -7,17 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tema_lib.data import preparation as subject
-from tema_lib.data.interactions import (
-    DataError,
-    RawData,
-    encode_ids,
-    first_purchases,
-    k_core,
-    read_data,
-)
-from tema_lib.data.preparation import Limits, Source, prepare
-from tema_lib.data.statistics import order_of, population, suspicions
+from tema_lib.data.dataset import DataError, RawData, encode_ids
+from tema_lib.data.filters import first_purchases, k_core
+from tema_lib.data.summary import order_of, population, suspicions
+from tema_lib.datasets.amazon import preparation as subject
+from tema_lib.datasets.amazon.preparation import Limits, Source, prepare
+from tema_lib.datasets.load import read_data
 
 DAY = 86_400
 

@@ -12,8 +12,8 @@ import torch
 from full_disk import full_disk
 from safetensors.torch import load_file, save_file
 
-from tema_lib import pretrained
-from tema_lib.pretrained import PINNED, fingerprint, resolve
+from tema_lib.encoders import weights as pretrained
+from tema_lib.encoders.weights import PINNED, fingerprint, resolve
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_a_damaged_folder_of_ours_is_refused_and_made_anew_once_it_is_deleted(sm
     right = fingerprint(folder)
     DAMAGES[damage](folder)
     with pytest.raises(
-        ValueError, match="delete this folder and run python -m tema_lib.pretrained"
+        ValueError, match="delete this folder and run python -m tema_lib.encoders.weights"
     ) as error:
         resolve(small_wheel.name)
     assert str(folder) in str(error.value)

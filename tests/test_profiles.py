@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tema_lib.data.sequences import Sequences
-from tema_lib.tags.llm import LocalModel
+from tema_lib.llm.local import LocalModel
+from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.profiles import (
     ANALYSE,
     ANALYSES,
@@ -20,7 +21,6 @@ from tema_lib.tags.profiles import (
     tidy,
     write_profiles,
 )
-from tema_lib.tags.store import ReplyStore
 
 TITLES = (
     "",

@@ -194,7 +194,7 @@ def test_an_import_changes_neither_the_environment_nor_the_threads(given):
     """Who uses the library in a program of their own keeps their own threads."""
     own = printed("import torch; print(torch.get_num_threads())", given)
     code = (
-        "import os; before = dict(os.environ)\nimport tema_lib; now = dict(os.environ)\nimport tema_lib.pipeline, torch\n"
+        "import os; before = dict(os.environ)\nimport tema_lib; now = dict(os.environ)\nimport tema_lib.experiment, torch\n"
         "print(torch.get_num_threads(), before == now, [name for name in os.environ if 'OMP' in name or 'MKL' in name])"
     )
     assert printed(code, given) == [*own, "True", str(list(given))]
@@ -467,8 +467,8 @@ def two_tables(folder, time="30"):
 def test_a_run_says_what_it_skipped(tmp_path):
     from chain import passed_over
 
+    from tema_lib.experiment import Pipeline
     from tema_lib.models.systems import SYSTEMS
-    from tema_lib.pipeline import Pipeline
 
     assert passed_over(Pipeline("planted", fast=False), set(SYSTEMS)) == [
         "live profiles for all but 24 users (the others are shipped)"
@@ -541,7 +541,7 @@ def test_a_comparison_pairs_the_cases_and_averages_the_seeds():
 
     from compare import differences
 
-    from tema_lib.pipeline import Pipeline
+    from tema_lib.experiment import Pipeline
 
     run = Pipeline("planted", fast=True)
     popular, counted = run.ranks("popularity"), run.ranks("co-occurrence")

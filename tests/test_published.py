@@ -8,11 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tema_lib.data.interactions import DataError, encode_ids, read_data
-from tema_lib.data.planted_forms import part_of, pickled, write_published, write_tables
-from tema_lib.data.published import read_pickled_dict
-from tema_lib.data.sequences import build_sequences, leave_one_out, published_split
-from tema_lib.data.statistics import suspicions
+from tema_lib.data.dataset import DataError, encode_ids
+from tema_lib.data.sequences import build_sequences
+from tema_lib.data.splits import leave_one_out, published_split
+from tema_lib.data.summary import suspicions
+from tema_lib.datasets.load import read_data
+from tema_lib.datasets.published import read_pickled_dict
+from tema_lib.datasets.synthetic.formats import part_of, pickled, write_published, write_tables
 
 WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "planted")
 
@@ -317,7 +319,7 @@ def test_our_own_form_is_stable_under_writing_and_reading(tmp_path):
     )
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-    from tema_lib.data.interactions import clean_text
+    from tema_lib.data.dataset import clean_text
 
     write_tables(
         type(raw)(**{**vars(raw), "items": items.assign(title=items["title"].map(clean_text))}),

@@ -11,18 +11,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tema_lib.data.interactions import Items
-from tema_lib.data.sequences import Batch, Sequences
-from tema_lib.evaluation import evaluate
+from tema_lib.data.batches import Batch
+from tema_lib.data.dataset import Items
+from tema_lib.data.sequences import Sequences
+from tema_lib.encoders.features import ItemFeatures
+from tema_lib.evaluation.ranking import evaluate
 from tema_lib.explain import what_if
-from tema_lib.explain.attention_records import attention_record, record_of
+from tema_lib.explain.attention import attention_record, record_of
+from tema_lib.explain.counterfactual import Purchase, Reader, Reading
 from tema_lib.explain.occlusion import NEXT, explain
-from tema_lib.explain.reading import Purchase, Reader, Reading
-from tema_lib.features import ItemFeatures
-from tema_lib.models.item_representation import ItemInputs
+from tema_lib.models.item_embedding import ItemInputs
 from tema_lib.models.tema import Tema, TemaConfig
-from tema_lib.tags import ItemTags
-from tema_lib.tags.writing import weigh
+from tema_lib.tags.item_tags import ItemTags
+from tema_lib.tags.weigh import weigh
 
 ROOM_A, ROOM_B = 8, 7
 COUNT = ROOM_A + ROOM_B

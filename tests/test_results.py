@@ -11,8 +11,9 @@ import statistics
 import numpy as np
 import pytest
 
-from tema_lib import results
-from tema_lib.evaluation import METRICS, Ranks
+from tema_lib import records as results
+from tema_lib.evaluation.metrics import METRICS
+from tema_lib.evaluation.ranking import Ranks
 
 RESULTS = pathlib.Path(__file__).resolve().parents[1] / "results"
 COMMITTED = sorted(RESULTS.rglob("*.json"))

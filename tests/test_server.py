@@ -15,12 +15,12 @@ from _thread import interrupt_main
 
 import pytest
 
-from tema_lib.pretrained import resolve
+from tema_lib.encoders.weights import resolve
+from tema_lib.llm.client import ask
+from tema_lib.llm.server import ServerModel, as_messages
+from tema_lib.llm.server import _key as server_key
+from tema_lib.llm.store import Reply, ReplyStore, reply_key
 from tema_lib.tags.prompts import parse_tags, write_prompt
-from tema_lib.tags.server import ServerModel, as_messages
-from tema_lib.tags.server import _key as server_key
-from tema_lib.tags.store import Reply, ReplyStore, reply_key
-from tema_lib.tags.writing import ask
 
 
 @pytest.fixture(scope="module")

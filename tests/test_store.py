@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tema_lib.tags.store import Reply, ReplyStore, open_replies, reply_key, reply_store_path
-from tema_lib.tags.writing import ask
+from tema_lib.llm.client import ask
+from tema_lib.llm.store import Reply, ReplyStore, open_replies, reply_key, reply_store_path
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -11,10 +11,10 @@ import pytest
 import torch
 from test_models import DOMAIN, LITTLE, Shop, awake, batch_of, ranking, small_split
 
-from tema_lib.evaluation import evaluate
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.experiment import Pipeline
 from tema_lib.models.systems import SYSTEMS, System, system_named
-from tema_lib.pipeline import Pipeline
-from tema_lib.results import metric_table, read_records
+from tema_lib.records import metric_table, read_records
 from tema_lib.training import train
 
 ROOT = Path(__file__).resolve().parents[1]

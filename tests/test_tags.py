@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from tema_lib.features.text import encode_text
-from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags
-from tema_lib.tags.llm import LocalModel
+from tema_lib.encoders.text import encode_text
+from tema_lib.llm.local import LocalModel
+from tema_lib.llm.store import ReplyStore
+from tema_lib.tags.assign import assign
+from tema_lib.tags.catalogue import Catalogue
+from tema_lib.tags.config import TagConfig
+from tema_lib.tags.draft import Draft, draft, prompt_for, sample, says
+from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED, ItemTags
 from tema_lib.tags.prompts import (
     FORMS,
     NEUTRAL,
@@ -24,21 +29,9 @@ from tema_lib.tags.prompts import (
     without_measures,
     write_prompt,
 )
-from tema_lib.tags.refinement import Refinement, breadth, lemma, merge, opposites, settle
-from tema_lib.tags.store import ReplyStore
-from tema_lib.tags.writing import (
-    Catalogue,
-    Draft,
-    TagConfig,
-    assign,
-    draft,
-    prompt_for,
-    refine,
-    sample,
-    says,
-    weigh,
-    write_tags,
-)
+from tema_lib.tags.refine import Refinement, breadth, lemma, merge, opposites, refine, settle
+from tema_lib.tags.weigh import weigh
+from tema_lib.tags.write import write_tags
 
 FOOD = [
     ("Dark Roast Espresso Beans, 2 lb", "Oily whole beans for a thick crema."),

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from tema_lib.data.interactions import DataError, encode_ids, read_data
-from tema_lib.data.planted import bag_of_words, neighbour_precision, read_truth
-from tema_lib.data.planted_forms import write_official, write_published
-from tema_lib.data.sequences import build_sequences, leave_one_out, published_split
-from tema_lib.data.traps import TRAPS, read_hastily, read_rightly
-from tema_lib.evaluation import evaluate
-from tema_lib.models.counting import CoOccurrence
+from tema_lib.data.dataset import DataError, encode_ids
+from tema_lib.data.sequences import build_sequences
+from tema_lib.data.splits import leave_one_out, published_split
+from tema_lib.datasets.load import read_data
+from tema_lib.datasets.pitfalls import TRAPS, read_hastily, read_rightly
+from tema_lib.datasets.synthetic.formats import write_official, write_published
+from tema_lib.datasets.synthetic.generator import bag_of_words, neighbour_precision, read_truth
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.models.baselines import CoOccurrence
 
 WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "planted")
 OCCASION = read_truth(WORLD.folder)[0].set_index("item_id")["occasion"]

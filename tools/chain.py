@@ -66,8 +66,8 @@ def data_set(value):
         sys.exit(
             f"DATA={value}: there is no such folder. Give one that holds interactions.tsv and items.tsv, or leave DATA out."
         )
-    from tema_lib.data.interactions import DataError
-    from tema_lib.pipeline import Pipeline
+    from tema_lib.data.dataset import DataError
+    from tema_lib.experiment import Pipeline
 
     try:
         with warnings.catch_warnings():
@@ -79,9 +79,9 @@ def data_set(value):
 
 def check(data, systems, fast=True, seed=0, **choices):
     """(the run, what should be known of its data before a number is believed); what is wrong with data, tags or names is said at once."""
-    from tema_lib.data.statistics import suspicions
+    from tema_lib.data.summary import suspicions
+    from tema_lib.experiment import Pipeline
     from tema_lib.models.systems import system_named
-    from tema_lib.pipeline import Pipeline
 
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -171,8 +171,8 @@ def said(error):
 
 def passed_over(run, trained):
     """What this run did not do, one line each; `trained`: names of the systems that left a record."""
+    from tema_lib.experiment import LIVE_ITEMS, LIVE_USERS
     from tema_lib.models.systems import SYSTEMS
-    from tema_lib.pipeline import LIVE_ITEMS, LIVE_USERS
 
     lines = []
     if run.fast:
@@ -260,7 +260,7 @@ def main():
     )
     say("Look at", remarks)
     print("Model weights", flush=True)
-    if subprocess.call([sys.executable, "-m", "tema_lib.pretrained"], cwd=ROOT) != 0:
+    if subprocess.call([sys.executable, "-m", "tema_lib.encoders.weights"], cwd=ROOT) != 0:
         sys.exit("The model weights could not be had; the message above says why.")
     seconds = {"weights": time.time() - start}
     for path in NOTEBOOKS:
@@ -285,7 +285,7 @@ def main():
     for part, value in seconds.items():
         print(f"  {part:40} {value:6.0f}")
     print(f"  {'total':40} {time.time() - start:6.0f}\n", flush=True)
-    from tema_lib.results import print_table
+    from tema_lib.records import print_table
 
     trained = {
         path.stem.rpartition("-")[0]

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # One thread: the committed numbers were made with one, and two threads that share a busy core are slower than one.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 PARTS = (
-    ("model weights", ["-m", "tema_lib.pretrained"]),
+    ("model weights", ["-m", "tema_lib.encoders.weights"]),
     ("unit tests and notebook chain", ["-m", "pytest", "tests", "-q", "-rs", "--durations=8"]),
     ("committed notebook outputs", ["-m", "pytest", "--nbval", "notebooks/", "-q", "-rs"]),
 )

@@ -38,7 +38,7 @@ def parts(run, ranks):
 
 def differences(runs, one, other, metric):
     """{part: (cases, mean difference, interval)}; the ranks of all seeds are averaged case by case first."""
-    from tema_lib.evaluation import paired_difference
+    from tema_lib.evaluation.intervals import paired_difference
 
     several = {system: [parts(run, run.ranks(system)) for run in runs] for system in (one, other)}
     return {
@@ -59,9 +59,9 @@ def main():
     data, name = data_set(chosen.data)
     check(data, [chosen.of, *chosen.systems.split()])
     os.environ["TEMA_ARTIFACTS"] = str(ROOT / "build" / "artifacts" / name)
-    from tema_lib.evaluation import METRICS
+    from tema_lib.evaluation.metrics import METRICS
+    from tema_lib.experiment import Pipeline
     from tema_lib.models.systems import SYSTEMS, system_named
-    from tema_lib.pipeline import Pipeline
 
     if chosen.metric not in METRICS:
         sys.exit(f"--metric {chosen.metric} is unknown: choose from {', '.join(METRICS)}.")

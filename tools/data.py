@@ -46,12 +46,13 @@ def arguments():
 
 def main():
     chosen = arguments()
-    from tema_lib.data.amazon import FILES, addresses
-    from tema_lib.data.download import download
-    from tema_lib.data.interactions import DataError, read_data
-    from tema_lib.data.pictures import download_pictures
-    from tema_lib.data.preparation import Limits, Source, prepare
-    from tema_lib.data.statistics import population, suspicions
+    from tema_lib.data.dataset import DataError
+    from tema_lib.data.summary import population, suspicions
+    from tema_lib.datasets.amazon.download import download
+    from tema_lib.datasets.amazon.pictures import download_pictures
+    from tema_lib.datasets.amazon.preparation import Limits, Source, prepare
+    from tema_lib.datasets.amazon.releases import FILES, addresses
+    from tema_lib.datasets.load import read_data
 
     seconds, start = {}, time.time()
     try:

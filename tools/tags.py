@@ -112,11 +112,11 @@ def is_url(name):
 def language_model(name, dtype, request):
     """A server for a URL, else a local model."""
     if is_url(name):
-        from tema_lib.tags.server import ServerModel
+        from tema_lib.llm.server import ServerModel
 
         url, _, model = name.partition("#")
         return ServerModel(url, model or None, request)
-    from tema_lib.tags.llm import LocalModel
+    from tema_lib.llm.local import LocalModel
 
     return LocalModel(name, dtype=dtype)
 
@@ -167,13 +167,14 @@ def main():
 
     data, name = data_set(chosen.data)
     check(data, [])
+    from tema_lib.experiment import Pipeline
+    from tema_lib.llm.store import ReplyStore, open_replies, reply_store_path
     from tema_lib.notebook import setup
-    from tema_lib.pipeline import Pipeline
+    from tema_lib.tags.draft import refused_items
     from tema_lib.tags.evidence import coverage
-    from tema_lib.tags.exports import export_tags
+    from tema_lib.tags.export import export_tags
     from tema_lib.tags.prompts import parse_tags
-    from tema_lib.tags.store import ReplyStore, open_replies, reply_store_path
-    from tema_lib.tags.writing import refused_items, write_tags
+    from tema_lib.tags.write import write_tags
 
     setup()
     began, place = time.time(), chosen.store or reply_store_path()

@@ -1,366 +1,218 @@
-"""Tables of purchases and items: readers, filters, global ids.
+"""The table of purchases: ids as numbers while it is read, times in full, repeats found.
 
-A data folder holds two tab-separated, unquoted UTF-8 files with a header line:
+    read_purchases(path, items, repeats)   -> the table, and how many rows were left out
+    moment(text)                           -> a time as seconds and nanoseconds
+    distinct(user, item, ...)              -> which rows stay
 
-    interactions.tsv   user_id  item_id  domain  timestamp            (domain A or B; Unix seconds)
-    items.tsv          item_id  domain  title  [description]  [image] (image: a path relative to the folder)
-
-Either may be gzipped (`interactions.tsv.gz`) or a parquet file (`interactions.parquet`).  `read_data` also knows the forms that papers
-publish (`published.py`); the official Amazon files are turned into these two tables by `preparation.py`.
-Every column is read as text: an item id may be all digits with a leading zero, and a title may be "NA".
+Status: ours.
 """
 
 from __future__ import annotations
 
-import hashlib
-import html
-from dataclasses import dataclass, field, replace
+import warnings
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tema_lib.data.files import (
-    DOMAINS,
-    DataError,
-    header_of,
-    place_of,
-    plain_names,
-    read_json,
-    shown,
-    table_blocks,
-    table_path,
-)
-from tema_lib.data.purchases import distinct, read_purchases
+from tema_lib.data.readers import DOMAINS, DataError, place_of, shown, table_blocks
 
-UNNAMED = ("domain A", "domain B")  # what the domains are called where nobody says more
-INTERACTION_COLUMNS = ("user_id", "item_id", "domain", "timestamp")
-ITEM_COLUMNS = ("item_id", "domain", "title")
-REPEATS = ("first", "keep")  # of a user's events with one item: the first, or all
+FAR = 10**17  # no time, in whatever unit
 
 
-@dataclass(frozen=True)
-class RawData:
-    """What a folder says, checked but not yet filtered.
+class _Codes(dict):
+    """Text -> number, from 0 in the order of appearance; blanks around a text do not count."""
 
-    interactions: user_id, item_id, domain, timestamp (int64 Unix seconds) and `split` ("", "train",
-    "valid" or "test"); a user's rows of one second stand in the order of their full times, which the
-    files may tell to the nanosecond.  items: item_id, domain, title, description, image ("" where missing).
-    `published` is True where the folder brings its own split.  `sha256` is over the files that were read.
-    domains: what A and B are called in prompts and pictures, from `dataset.json`, which is no part of `sha256`.
-    repeats: "first" where a user's later events with the same item were dropped, "keep" where they are
-    kept, so that a target may be an item of the history.  dropped: how many rows were left out, by reason.
+    def __init__(self):
+        self.names: list[str] = []
+
+    def __missing__(self, text: str) -> int:
+        plain = text.strip()
+        if plain != text:
+            self[text] = self[plain]
+        else:
+            self[text] = len(self.names)
+            self.names.append(text)
+        return self[text]
+
+    def of(self, texts: list[str]) -> np.ndarray:
+        return np.fromiter(map(self.__getitem__, texts), np.int32, len(texts))
+
+
+def moment(text: str) -> tuple[int, int]:
+    """A time as (Unix seconds, nanoseconds after them).  Raises `ValueError` for no time.
+
+    An exponent may be written, as Java does (1.3749696E9); one that a spreadsheet or C wrote
+    (1.37E+09) has cost digits.
     """
-
-    name: str
-    folder: Path
-    interactions: pd.DataFrame
-    items: pd.DataFrame
-    sha256: str
-    published: bool = False
-    domains: tuple[str, str] = UNNAMED
-    repeats: str = "first"
-    dropped: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Items:
-    """N items under global ids: 0 is padding, then all of A, then all of B.  Every field has N + 1 rows."""
-
-    item_id: tuple[str, ...]
-    title: tuple[str, ...]
-    description: tuple[str, ...]
-    image: tuple[Path | None, ...]
-    domain_of_item: np.ndarray  # int64 [N+1]: -1 padding, 0 A, 1 B
-    index: dict[str, int] = field(repr=False)  # item_id -> global id
-
-    @property
-    def count(self) -> int:
-        return len(self.item_id) - 1
-
-    def of_domain(self, domain: int) -> np.ndarray:
-        """Global ids of one domain, ascending."""
-        return np.flatnonzero(self.domain_of_item == domain)
-
-    def text(self, item: int) -> str:
-        """Title and description as one text; "" when both are missing."""
-        return ". ".join(part for part in (self.title[item], self.description[item]) if part)
-
-
-# ---------------------------------------------------------------------------------------------- reading
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A table of items as text columns, only those of `COLUMNS`.  Raises `DataError`.
-
-    path: the .tsv; its gzipped twin or its parquet form may lie in its place.
-    """
-    columns: dict[str, list[str]] = {}
-    for block in table_blocks(table_path(path)):
-        for name, values in block.items():
-            columns.setdefault(name, []).extend(values)
-    return _named(pd.DataFrame(columns, dtype=object))
-
-
-def lacking(path: Path, header: list[str], required: tuple[str, ...]) -> str:
-    """ "items.tsv, line 1: column title is missing (found ...); it needs ..." or "" when nothing is missing."""
-    names = plain_names(path, header)
-    names = ["item_id" if name == "asin" and "item_id" not in names else name for name in names]
-    missing = [column for column in required if column not in names]
-    if not missing:
-        return ""
-    return (
-        f"{path}, line 1: column {', '.join(missing)} is missing (found {', '.join(header)}); "
-        f"it needs {', '.join(required)}"
-        + (", separated by tabs" if ".tsv" in path.suffixes else "")
-    )
-
-
-CONTROL = dict.fromkeys((*range(32), 127, *range(128, 160)), " ")
-
-
-def clean_text(text: str) -> str:
-    """Unescape HTML entities until nothing changes (published titles are escaped up to twice) and collapse white space and control characters.
-
-    Applied again it changes nothing, so that writing and reading a table any number of times gives the same bytes.
-    """
-    while (plain := " ".join(html.unescape(text).translate(CONTROL).split())) != text:
-        text = plain
-    return text
-
-
-def _named(table: pd.DataFrame) -> pd.DataFrame:
-    """Published tables call the item `asin`."""
-    return table.rename(columns={"asin": "item_id"}) if "item_id" not in table else table
-
-
-def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
-    """The item table, checked and with clean texts.  Raises `DataError`."""
-    for column in ("item_id", "domain"):
-        items[column] = items[column].str.strip().astype(object)
-    _refuse(path, ~items["domain"].isin(DOMAINS), items["domain"], "is no domain: write A or B")
-    _refuse(
-        path,
-        items["item_id"] == "",
-        items["item_id"],
-        "is no item: fill in item_id or drop the line",
-    )
-    repeated = items["item_id"].duplicated()
-    _refuse(
-        path,
-        repeated,
-        "item " + items["item_id"],
-        "stands there twice; keep one line an item",
-        quote=False,
-    )
-    for column in ("description", "image"):
-        if column not in items:
-            items[column] = ""
-    for column in ("title", "description"):
-        items[column] = items[column].map(clean_text)
-    return items[["item_id", "domain", "title", "description", "image"]].astype(object)
-
-
-def _refuse(path: Path, bad, values, complaint: str, quote: bool = True) -> None:
-    """Raise `DataError` for the first row where `bad` is true, with its line and value."""
-    if (bad := np.asarray(bad)).any():
-        row = int(np.flatnonzero(bad)[0])
-        value = np.asarray(values, dtype=object)[row]
-        raise DataError(f"{place_of(path, row)}: {shown(value) if quote else value} {complaint}.")
-
-
-def read_data(folder: str | Path, repeats: str = "") -> RawData:
-    """Read a data folder: the two tables, or one of the published forms.
-
-    Rows that stand there twice, to the letter, are dropped, and of a user's events with one item all
-    but the first; repeats="keep" keeps these, and so does {"repeats": "keep"} in dataset.json, which is
-    asked where `repeats` is "".  A published split is left as it is, whatever `repeats`
-    says: its targets are part of other people's protocol, and a dropped event would change them; where
-    it repeats items, `RawData.repeats` is "keep".
-    Raises `DataError`; all columns that are missing, in either table, stand in one message.
-    """
-    from tema_lib.data.published import form_of, read_published  # it builds on this module
-
-    folder = Path(folder)
-    if repeats and repeats not in REPEATS:
-        raise DataError(f"repeats={repeats!r}: choose {' or '.join(REPEATS)}.")
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder} is no folder: give DATA= a folder with interactions.tsv and items.tsv."
-        )
-    domains, said = read_description(folder)
-    repeats = repeats or said
-    if not form_of(folder):
-        return replace(_read_tables(folder, repeats), domains=domains)
-    raw = replace(read_published(folder), domains=domains)
-    if raw.published:
-        again = raw.interactions.duplicated(["user_id", "item_id"]).any()
-        return replace(raw, repeats="keep" if again else repeats)
-    return without_repeats(raw, repeats)
-
-
-def _read_tables(folder: Path, repeats: str) -> RawData:
-    paths = {name: table_path(folder / name) for name in ("items.tsv", "interactions.tsv")}
-    lack = [
-        lacking(path, header_of(path), required)
-        for path, required in zip(paths.values(), (ITEM_COLUMNS, INTERACTION_COLUMNS))
-    ]
-    if any(lack):
-        raise DataError("; ".join(filter(None, lack)) + ".")
-    items = check_items(paths["items.tsv"], read_table(folder / "items.tsv"))
-    interactions, dropped = read_purchases(paths["interactions.tsv"], items, repeats)
-    return RawData(
-        folder.resolve().name,
-        folder,
-        interactions,
-        items,
-        digest(folder, ["interactions.tsv", "items.tsv"]),
-        repeats=repeats,
-        dropped=dropped,
-    )
-
-
-def read_description(folder: Path) -> tuple[tuple[str, str], str]:
-    """(names of domains A and B, what happens to repeats) from an optional `dataset.json`.
-
-    {"domains": ["food", "kitchen"], "repeats": "keep"}; either may be missing.  Raises `DataError`.
-    """
-    path = folder / "dataset.json"
-    if not path.is_file():
-        return UNNAMED, REPEATS[0]
+    text = text.strip()
+    whole, _, rest = text.partition(".")
+    if whole.isdigit() and (not rest or rest.isdigit()) and text.isascii() and len(whole) < 17:
+        return int(whole), int(f"{rest:0<9.9}")
     try:
-        described = read_json(path)
-        names = domain_names(described.get("domains", UNNAMED))
-    except (ValueError, AttributeError, TypeError):
-        raise DataError(
-            f'{path} does not name two domains: write {{"domains": ["food", "kitchen"]}}, or delete it.'
-        ) from None
-    if (repeats := described.get("repeats", REPEATS[0])) not in REPEATS:
-        raise DataError(f"{path}: repeats is {repeats!r}: write {' or '.join(REPEATS)}.")
-    return names, repeats
+        time = Decimal(text.replace("_", "?"))
+    except InvalidOperation:
+        time = Decimal("nan")
+    if not time.is_finite() or abs(time) >= FAR:
+        raise ValueError("is no time: write Unix seconds")
+    if "+" in text[1:] and time.as_tuple().exponent > 0:
+        raise ValueError("has lost its last digits: write Unix seconds in full")
+    whole = int(time) - (time < 0 and time != int(time))
+    return whole, int((time - whole) * 10**9)
 
 
-def domain_names(names) -> tuple[str, str]:
-    """Two different names of at most 40 characters, on one line each.  Raises `DataError`."""
-    names = tuple(clean_text(name) for name in names)
-    if len(names) != 2 or len(set(names)) != 2 or not all(0 < len(name) <= 40 for name in names):
-        raise DataError(
-            f"domains are {', '.join(names) or 'not named'}: give two different short names, such as food,kitchen."
-        )
-    return names
+def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times as (seconds int64, nanoseconds int32).  row: of the first text.  Raises `DataError`."""
+    every = "".join(texts)
+    if every.isdigit() and every.isascii() and "" not in texts and max(map(len, texts)) < 17:
+        seconds = np.fromiter(map(int, texts), np.int64, len(texts))
+        rest = np.zeros(len(texts), np.int32)
+    else:
+        pairs = []
+        for number, text in enumerate(texts):
+            try:
+                pairs.append(moment(text))
+            except ValueError as error:
+                raise DataError(f"{place_of(path, row + number)}: {shown(text)} {error}.") from None
+        seconds = np.array([whole for whole, _ in pairs], np.int64)
+        rest = np.array([rest for _, rest in pairs], np.int32)
+    for bad, complaint in (
+        (seconds > 10**11, "looks like milliseconds: divide by 1000"),
+        (seconds < 0, "lies before 1970: write Unix seconds"),
+    ):
+        if bad.any():
+            number = int(np.flatnonzero(bad)[0])
+            raise DataError(f"{place_of(path, row + number)}: {shown(texts[number])} {complaint}.")
+    return seconds, rest
 
 
-def digest(folder: Path, names: list[str]) -> str:
-    """SHA-256 over names and contents of the files that were read."""
-    whole = hashlib.sha256()
-    for name in names:
-        whole.update(name.encode() + b"\0")
-        with table_path(folder / name).open("rb") as file:
-            while part := file.read(1 << 20):
-                whole.update(part)
-    return whole.hexdigest()
+def read_purchases(
+    path: Path, items: pd.DataFrame, repeats: str
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The table, checked against the items, without what `distinct` drops, and how much that was.
 
-
-# ---------------------------------------------------------------------------------------------- filters
-
-
-def without_repeats(raw: RawData, repeats: str = "first") -> RawData:
-    """The data without rows that `distinct` drops; a row is known by user, item and second."""
-    table = raw.interactions
-
-    def codes(column):
-        return pd.factorize(table[column].to_numpy().astype(object))[0]
-
-    kept, dropped = distinct(
-        codes("user_id"),
-        codes("item_id"),
-        table["timestamp"].to_numpy(),
-        np.zeros(len(table), np.int32),
-        repeats,
-    )
-    if len(kept) < len(table):
-        table = table.iloc[kept]
-    return replace(raw, interactions=table, repeats=repeats, dropped=dropped)
-
-
-def first_purchases(raw: RawData) -> RawData:
-    """Keep a user's first purchase of an item: the task is the next *new* item (ours, as in the published sets)."""
-    return without_repeats(raw, "first")
-
-
-def user_codes(interactions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """(a number for each row's user, the users' names): numbers follow the order of the names."""
-    codes, names = pd.factorize(interactions["user_id"].to_numpy().astype(object), sort=True)
-    return codes, names
-
-
-def k_core(raw: RawData, *, items: int = 1, users_per_domain: int = 1) -> RawData:
-    """Drop rare items and short users again and again until nothing changes.
-
-    `items`: fewest interactions of an item; `users_per_domain`: fewest interactions of a user *in each domain*.
-    Items without an interaction leave too.  Raises `DataError` when nothing remains.
+    An id is held once: a row costs some numbers while it is read, and references in the table.
+    Raises `DataError`; warns where a user's time goes backwards.
     """
-    table = raw.interactions
-    while True:
-        size = len(table)
-        table = table[table.groupby("item_id")["item_id"].transform("size") >= items]
-        counts = (
-            table.groupby(["user_id", "domain"])
-            .size()
-            .unstack(fill_value=0)
-            .reindex(columns=list(DOMAINS), fill_value=0)
-        )
-        keep = counts.index[(counts >= users_per_domain).all(axis=1)]
-        table = table[table["user_id"].isin(keep)]
-        if table.empty:
-            raise DataError(
-                f"{raw.name}: nothing is left of {len(raw.interactions)} interactions with at least {items} an item and "
-                f"{users_per_domain} a user and domain; lower these limits."
+    users, goods, shops, parts, row = _Codes(), _Codes(), _Codes(), [], 0
+    for block in table_blocks(path):
+        listed = block["item_id"] if "item_id" in block else block["asin"]
+        parts.append(
+            (
+                users.of(block["user_id"]),
+                goods.of(listed),
+                shops.of(block["domain"]),
+                *_moments(path, block["timestamp"], row),
             )
-        if len(table) == size:
-            break
-    return replace(
-        raw, interactions=table, items=raw.items[raw.items["item_id"].isin(set(table["item_id"]))]
-    )
-
-
-def shuffle_ties(interactions: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Order every user by time, in random order inside one time stamp.
-
-    Published day-granular files sort a day by domain and then by item id, which a model can learn (notebook 01).
-    No item ever moves to another time; equal seeds give equal orders.
-    """
-    dice = np.random.default_rng(seed).random(len(interactions))
-    order = np.lexsort((dice, interactions["timestamp"].to_numpy(), user_codes(interactions)[0]))
-    return interactions.iloc[order]
-
-
-# ---------------------------------------------------------------------------------------------- global ids
-
-
-def encode_ids(raw: RawData) -> Items:
-    """One global id space: 0 = padding, 1..N with all of domain A before all of domain B, in file order.
-
-    Raises `DataError` that names all pictures that are missing.
-    """
-    table = pd.concat(
-        [raw.items[raw.items["domain"] == domain] for domain in DOMAINS], ignore_index=True
-    )
-    names = ("", *table["item_id"])
-    images = (None, *(raw.folder / image if image else None for image in table["image"]))
-    if missing := [
-        image for image in dict.fromkeys(images) if image is not None and not image.is_file()
-    ]:
-        more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
-        raise DataError(
-            f"{raw.folder / 'items.tsv'}: missing pictures: {', '.join(map(str, missing[:5]))}{more}; "
-            "bring them, or leave the column empty for items without one."
         )
-    return Items(
-        names,
-        ("", *table["title"]),
-        ("", *table["description"]),
-        images,
-        np.concatenate([[-1], table["domain"].map(DOMAINS.index)]).astype("int64"),
-        {name: index for index, name in enumerate(names) if index},
+        row += len(listed)
+    columns = list(zip(*parts))
+    del parts
+    user, item, shop, seconds, rest = (np.concatenate(columns.pop(0)) for _ in range(5))
+    home = dict(zip(items["item_id"], items["domain"]))
+    for codes, column, right, complaint in (
+        (shops, shop, DOMAINS.__contains__, lambda name: "is no domain: write A or B"),
+        (users, user, bool, lambda name: "is no user: fill in user_id or drop the line"),
+        (goods, item, home.__contains__, lambda name: _stranger(name, home)),
+    ):
+        if (bad := np.array([not right(name) for name in codes.names])).any():
+            place = int(np.flatnonzero(bad[column])[0])
+            name = codes.names[column[place]]
+            raise DataError(f"{place_of(path, place)}: {shown(name)} {complaint(name)}.")
+
+    def number(domains):
+        return np.array([DOMAINS.index(domain) for domain in domains], np.int8)
+
+    domain = number(home[name] for name in goods.names)[item]
+    if (bad := domain != number(shops.names)[shop]).any():
+        place = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"{place_of(path, place)}: {shown(goods.names[item[place]])} stands in another "
+            "domain than in items.tsv: an item has one domain."
+        )
+    _warn_of_backward_times(path, users, user, seconds, rest)
+    kept, dropped = distinct(user, item, seconds, rest, repeats)
+    del shop, rest, bad
+
+    def named(names, codes):
+        return np.array(names, dtype=object)[codes[kept]]
+
+    return event_table(
+        named(users.names, user), named(goods.names, item), named(DOMAINS, domain), seconds[kept]
+    ), dropped
+
+
+def event_table(users, items, domains, seconds, splits="") -> pd.DataFrame:
+    """The five columns of `RawData.interactions`."""
+    if isinstance(splits, str):
+        splits = np.full(len(seconds), splits, object)
+
+    def text(values):
+        return pd.Series(values, dtype=object, copy=False)
+
+    return pd.DataFrame(
+        {
+            "user_id": text(users),
+            "item_id": text(items),
+            "domain": text(domains),
+            "timestamp": np.asarray(seconds, dtype=np.int64),
+            "split": text(splits),
+        },
+        copy=False,
     )
+
+
+def _stranger(name: str, home) -> str:
+    """What to say of an id that items.tsv lacks; often one that only looks otherwise is there."""
+
+    def number(text):
+        return text.removesuffix(".0").lstrip("0").casefold()
+
+    twin = next((other for other in home if name and number(other) == number(name)), None)
+    return (
+        "is not in items.tsv: add the item or drop the line"
+        if twin is None
+        else (
+            f"is not in items.tsv, which has {twin!r}: write ids alike in both tables, as text "
+            "(a program that took them for numbers adds .0 or drops leading zeros)"
+        )
+    )
+
+
+def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> None:
+    order = np.argsort(user, kind="stable")
+    same = user[order][1:] == user[order][:-1]
+    step, finer = np.diff(seconds[order]), np.diff(rest[order])
+    backwards = np.sort(order[1:][same & ((step < 0) | (step == 0) & (finer < 0))])
+    if len(backwards):
+        first = int(backwards[0])
+        warnings.warn(
+            f"{place_of(path, first)}: the time of user {users.names[user[first]]} goes "
+            f"backwards (lines like it: {len(backwards)}); each user's events are put into "
+            "time order.",
+            stacklevel=5,
+        )
+
+
+def distinct(user, item, seconds, rest, repeats: str) -> tuple[np.ndarray, dict[str, int]]:
+    """Which rows stay, int64, and how many do not: those that repeat a row to the letter ("identical")
+    and, for repeats="first", a user's later events with the same item ("repeats").
+
+    Rows keep their order; only where times are told below the second, a user's are put into time order.
+    """
+    pair = user.astype(np.int64) * (int(item.max(initial=0)) + 1) + item
+    order = np.lexsort((rest, seconds, pair) if rest.any() else (seconds, pair))
+
+    def changes(values):
+        return np.concatenate([[True], values[1:] != values[:-1]])[: len(order)]
+
+    other = changes(pair[order])
+    later = other | changes(seconds[order]) | changes(rest[order])
+    del pair
+    kept = order[other if repeats == "first" else later]
+    kept.sort()
+    if rest.any():
+        kept = kept[np.lexsort((rest[kept], seconds[kept], user[kept]))]
+    repeated = int((later & ~other).sum()) if repeats == "first" else 0
+    return kept, {"identical": int((~later).sum()), "repeats": repeated}

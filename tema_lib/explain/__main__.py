@@ -16,13 +16,13 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tema_lib.explain.attention_records import shortened
+from tema_lib.experiment import Pipeline
+from tema_lib.explain.attention import shortened
+from tema_lib.explain.counterfactual import Reader
+from tema_lib.explain.display.html import Pages
 from tema_lib.explain.occlusion import FIRST, Explanation, explain
-from tema_lib.explain.pages import Pages
-from tema_lib.explain.reading import Reader
 from tema_lib.notebook import ROOT, setup
-from tema_lib.pipeline import Pipeline
-from tema_lib.tags import write_atomically
+from tema_lib.workspace import write_atomically
 
 
 def summary(explanation: Explanation) -> str:

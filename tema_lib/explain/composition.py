@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tema_lib.explain.attention_records import Event, event_of
-from tema_lib.explain.reading import Purchase, Reader
-from tema_lib.tags import NEAREST, OWN, SNAPPED
+from tema_lib.explain.attention import Event, event_of
+from tema_lib.explain.counterfactual import Purchase, Reader
+from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED
 
 ORIGIN = {
     OWN: "the model's own word",

@@ -14,12 +14,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tema_lib.data.sequences import Batch
-from tema_lib.evaluation import interval
-from tema_lib.explain.attention_records import newest_looks
+from tema_lib.data.batches import Batch
+from tema_lib.evaluation.intervals import interval
+from tema_lib.explain.attention import newest_looks
 from tema_lib.explain.occlusion import agreement
 from tema_lib.models.tema import THREADS, Tema
-from tema_lib.tags import ItemTags
+from tema_lib.tags.item_tags import ItemTags
 
 PLANTED = {
     "A": "the target's occasion, events in A",

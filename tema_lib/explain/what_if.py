@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tema_lib.explain.reading import Purchase, Reader
+from tema_lib.explain.counterfactual import Purchase, Reader
 
 History = tuple[Purchase, ...]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from tema_lib.features.text import TitleTokens
-from tema_lib.models.item_representation import VIEWS, ItemInputs
+from tema_lib.encoders.text import TitleTokens
+from tema_lib.models.item_embedding import VIEWS, ItemInputs
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.tags.profiles import Profiles
 

@@ -17,15 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tema_lib.data.sequences import Batch
-from tema_lib.models.attention import (
+from tema_lib.data.batches import Batch
+from tema_lib.models.base import Level1, position_domains
+from tema_lib.models.layers import (
     AttentionBlock,
     Dropout,
     SequenceEncoder,
     causal_mask,
     check_sizes,
 )
-from tema_lib.models.contract import Level1, position_domains
 
 PREFERENCES = (
     (1.0, 0.0),

@@ -28,10 +28,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tema_lib.data.sequences import Batch, Sequences, domain_view
-from tema_lib.models.attention import Dropout, SequenceEncoder, check_sizes
-from tema_lib.models.contract import Level1, position_domains
-from tema_lib.models.item_representation import ItemInputs, reduce_features
+from tema_lib.data.batches import Batch
+from tema_lib.data.sequences import Sequences, domain_view
+from tema_lib.models.base import Level1, position_domains
+from tema_lib.models.item_embedding import ItemInputs, reduce_features
+from tema_lib.models.layers import Dropout, SequenceEncoder, check_sizes
 
 if TYPE_CHECKING:
     from tema_lib.tags.profiles import Profiles

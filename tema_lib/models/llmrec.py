@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tema_lib.data.sequences import Batch
-from tema_lib.features.text import TitleTokens
-from tema_lib.models.attention import SequenceEncoder, check_sizes
-from tema_lib.models.contract import Level1
-from tema_lib.models.item_representation import reduce_features
+from tema_lib.data.batches import Batch
+from tema_lib.encoders.text import TitleTokens
+from tema_lib.models.base import Level1
+from tema_lib.models.item_embedding import reduce_features
+from tema_lib.models.layers import SequenceEncoder, check_sizes
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tema_lib.data.sequences import Batch, domain_view
-from tema_lib.models.attention import (
+from tema_lib.data.batches import Batch
+from tema_lib.data.sequences import domain_view
+from tema_lib.models.base import Level0
+from tema_lib.models.layers import (
     Dropout,
     SequenceEncoder,
     check_sizes,
     scaled_dot_product_attention,
 )
-from tema_lib.models.contract import Level0
 from tema_lib.models.losses import rooms_of
 
 CELLS = {

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tema_lib.data.sequences import Batch, domain_view
-from tema_lib.models.attention import Dropout, SequenceEncoder, check_sizes
-from tema_lib.models.contract import Level1, position_domains
+from tema_lib.data.batches import Batch
+from tema_lib.data.sequences import domain_view
+from tema_lib.models.base import Level1, position_domains
+from tema_lib.models.layers import Dropout, SequenceEncoder, check_sizes
 
 
 @dataclass(frozen=True)

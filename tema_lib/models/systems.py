@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig
-from tema_lib.models.contract import Level0
-from tema_lib.models.counting import CoOccurrence, Popularity
-from tema_lib.models.item_representation import VIEWS
+from tema_lib.models.base import Level0
+from tema_lib.models.baselines import CoOccurrence, Popularity
+from tema_lib.models.item_embedding import VIEWS
 from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig
 from tema_lib.models.llmrec import LLMRec, LLMRecConfig
 from tema_lib.models.man import MAN, MANConfig

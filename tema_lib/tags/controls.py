@@ -10,8 +10,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from tema_lib.tags import NEAREST, ItemTags
-from tema_lib.tags.writing import Catalogue, TagConfig, nearest_tags, weigh
+from tema_lib.tags.assign import nearest_tags
+from tema_lib.tags.catalogue import Catalogue
+from tema_lib.tags.config import TagConfig
+from tema_lib.tags.item_tags import NEAREST, ItemTags
+from tema_lib.tags.weigh import weigh
 
 CONTROLS = ("shuffled", "random", "title words", "encoder only", "none")
 

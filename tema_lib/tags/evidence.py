@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
-from tema_lib.data.interactions import UNNAMED
-from tema_lib.tags import NEAREST, OWN, SNAPPED, ItemTags
+from tema_lib.data.dataset import UNNAMED
+from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED, ItemTags
 from tema_lib.tags.prompts import shot_tags
-from tema_lib.tags.refinement import lemma, opposites
+from tema_lib.tags.refine import lemma, opposites
 
 
 def weight_table(tags: ItemTags) -> np.ndarray:

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from tema_lib.data.interactions import UNNAMED
+from tema_lib.data.dataset import UNNAMED
 from tema_lib.tags.reading import (
     parse_tags as parse_tags,  # the check of the answer is asked for beside the question
 )

@@ -1,0 +1,49 @@
+"""tema_lib.data.splits"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from tema_lib.data.dataset import DataError, RawData
+from tema_lib.data.sequences import Sequences
+
+
+@dataclass(frozen=True)
+class Split:
+    """`train` is learned from; the last event of each `valid` and `test` sequence is the target, what precedes it the input."""
+
+    name: str
+    train: Sequences
+    valid: Sequences
+    test: Sequences
+
+
+def leave_one_out(sequences: Sequences) -> Split:
+    """Per user: test target = the last event, validation target = the one before, training = the rest.
+
+    This is not a split in global time: a training event of one user may be newer than another user's target.
+    Raises `DataError` when no user has three events.
+    """
+    long_enough = torch.nonzero(sequences.lengths >= 3).flatten()
+    if not len(long_enough):
+        raise DataError("leave-one-out needs users with at least three events each; there is none.")
+    return Split(
+        "leave-one-out",
+        sequences.select(long_enough, 2),
+        sequences.select(long_enough, 1),
+        sequences.select(long_enough),
+    )
+
+
+def published_split(raw: RawData, sequences: Sequences) -> Split:
+    """The split that the folder itself brings: separate sequences for training, validation and test."""
+    part = raw.interactions.groupby("user_id")["split"].first()
+    rows = {
+        name: [user for user, key in enumerate(sequences.user_id) if part[key] == name]
+        for name in ("train", "valid", "test")
+    }
+    return Split(
+        "published", *(sequences.select(rows[name]) for name in ("train", "valid", "test"))
+    )

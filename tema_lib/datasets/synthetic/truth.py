@@ -1,0 +1,63 @@
+"""What the truth of the planted world is for: how well neighbours share an occasion, and which test cases cross the shops.
+
+Status: ours. The truth is for checking; no model may read it.
+"""
+
+import csv
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+def read_truth(folder: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The truth about items and about users, one row each (columns: see the README of the folder)."""
+    tables = []
+    for name in ("items", "users"):
+        path = Path(folder) / "truth" / f"{name}.tsv"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} is missing: only the planted world has a truth; write it with `python -m tema_lib.datasets.synthetic.generator`"
+            )
+        tables.append(pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False))
+    return tables[0], tables[1]
+
+
+def neighbour_precision(vectors: np.ndarray, occasion, k: int = 10) -> float:
+    """Share of the k nearest other items (cosine, whole catalogue) that have the same occasion; vectors [N, F], occasion [N].
+
+    The truth itself would score 1.0. ValueError where the two lengths differ or there are no k other items.
+    """
+    vectors, occasion = np.asarray(vectors, dtype=np.float64), np.asarray(occasion)
+    if len(vectors) != len(occasion) or len(vectors) <= k:
+        raise ValueError(
+            f"{len(vectors)} vectors, {len(occasion)} occasions, k = {k}: give one occasion per vector and more than k vectors"
+        )
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    closeness = unit @ unit.T
+    np.fill_diagonal(closeness, -np.inf)
+    nearest = np.argsort(-closeness, axis=1, kind="stable")[:, :k]
+    return float((occasion[nearest] == occasion[:, None]).mean())
+
+
+def bag_of_words(texts) -> np.ndarray:
+    """TF-IDF rows [N, words], the neighbour that knows words but no meaning; idf = log(N / number of texts with the word)."""
+    bags = [Counter(re.findall(r"[a-z0-9']+", text.lower())) for text in texts]
+    spread = Counter(word for bag in bags for word in bag)
+    column = {word: number for number, word in enumerate(sorted(spread))}
+    matrix = np.zeros((len(bags), len(column)))
+    for row, bag in enumerate(bags):
+        for word, count in bag.items():
+            matrix[row, column[word]] = count * math.log(len(bags) / spread[word])
+    return matrix
+
+
+def crosses_shops(sequence, truth_items: pd.DataFrame) -> bool:
+    """True where the last item id of `sequence` lies in the other shop than the one before it and shares its occasion."""
+    if len(sequence) < 2:
+        return False
+    known = truth_items.set_index("item_id").loc[list(sequence[-2:])]
+    return known.domain.nunique() == 2 and known.occasion.nunique() == 1

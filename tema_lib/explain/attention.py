@@ -1,0 +1,223 @@
+"""What the model looked at in one case, under the titles a person can read.
+
+The weights are those of the forward pass in evaluation mode.  They say where the model *looked*, not what *decided*:
+`occlusion.py` asks the second question.  Status: the paper shows attention pictures (stated); their summary per event is ours.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tema_lib.data.batches import Batch
+from tema_lib.data.dataset import Items
+from tema_lib.data.sequences import Sequences, padded
+from tema_lib.explain.counterfactual import Purchase, Reader
+from tema_lib.models.tema import THREADS, Tema
+
+
+@dataclass(frozen=True)
+class Event:
+    """One purchase or item: global id, title ("item <id>" where the data have none), domain "A" or "B" in which it counts, tags."""
+
+    item: int
+    title: str
+    domain: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AttentionRecord:
+    """One case.
+
+    history: all events the model read, oldest first; days: for each, days before the newest (None where no times are known).
+    target: what was bought next (None for a history made up by hand); domain: "A" or "B", where it was bought.
+    events[thread]: the events of a thread; weights[thread]: float [layers, H, T, T] over them, row = the event that looks,
+    each row sums to 1 (a thread without events has T = 0); thread_weights[thread]: how much the last step listened to it (they sum to 1,
+    or to 0 for an empty history); event_weights: float [len(history)], threads and heads of the last layer taken together (`event_attention`);
+    top[domain]: (event, probability) of the first items of each shop, best first; target_rank and target_probability: where the target stands.
+    """
+
+    user: str
+    history: tuple[Event, ...]
+    days: tuple[float, ...] | None
+    target: Event | None
+    domain: str
+    events: dict[str, tuple[Event, ...]]
+    weights: dict[str, Tensor]
+    thread_weights: dict[str, float]
+    event_weights: Tensor
+    top: dict[str, tuple[tuple[Event, float], ...]]
+    target_rank: float | None
+    target_probability: float | None
+
+    def places(self, thread: str) -> list[int]:
+        """Where the events of a thread stand in the history."""
+        return [
+            place for place, event in enumerate(self.history) if thread in ("merged", event.domain)
+        ]
+
+    def spread(self, thread: str, layer: int, head: int | None, looking: int) -> Tensor:
+        """The weights that event `looking` of a thread gives (`head` None: mean of all), at the places of the whole history, [len(history)]."""
+        row = torch.zeros(len(self.history))
+        if self.events[thread]:
+            weights = self.weights[thread][layer]
+            row[self.places(thread)] = (weights.mean(0) if head is None else weights[head])[looking]
+        return row
+
+
+def title_of(items: Items, item: int) -> str:
+    """What to call an item: its title, whole; "item <id>" where it has none."""
+    return items.title[item] or f"item {items.item_id[item]}"
+
+
+def shortened(text: str, width: int) -> str:
+    """Any text in at most `width` letters, cut at a word where one ends early enough."""
+    cut = textwrap.shorten(text, width, placeholder=" …")
+    return f"{text[: width - 1]}…" if cut.strip() == "…" else cut
+
+
+def event_of(reader: Reader, purchase: Purchase | int) -> Event:
+    purchase = purchase if isinstance(purchase, Purchase) else Purchase(purchase)
+    tags = (
+        tuple(reader.tags.vocabulary[tag] for tag in reader.tags_read(purchase))
+        if reader.tags
+        else ()
+    )
+    return Event(
+        purchase.item, title_of(reader.items, purchase.item), "AB"[reader.shop_of(purchase)], tags
+    )
+
+
+def case_batch(model: Tema, sequences: Sequences, rows: Sequence[int]) -> Batch:
+    """The given test cases as one batch: the input is what the model reads of the history before the last event."""
+    rows = torch.as_tensor(rows)
+    return Batch(
+        padded(sequences, rows, model.max_length, held_out=1),
+        None,
+        model.domain_of_item.cpu()[sequences.last[rows]],
+        rows,
+    )
+
+
+@torch.inference_mode()
+def newest_looks(model: Tema, batch: Batch) -> dict[str, Tensor]:
+    """What the newest event of each thread looks at, back in merged time: {thread: float [B, layers, H, T]}; rows of 0 for an empty thread."""
+    record, every = model.attention(batch), torch.arange(len(batch.sequence))
+    looks = {}
+    for thread in model.config.threads:
+        here = (
+            batch.sequence > 0
+            if thread == "merged"
+            else model.domain_of_item[batch.sequence] == THREADS.index(thread)
+        )
+        newest = (here.sum(1) - 1).clamp(min=0)
+        row = record[thread]["weights"][every, :, :, newest]  # (B, layers, H, Ts)
+        place = (here.long().cumsum(1) - 1).clamp(min=0)[:, None, None].expand(*row.shape[:3], -1)
+        looks[thread] = row.gather(3, place) * here[:, None, None]
+    return looks
+
+
+@torch.inference_mode()
+def event_attention(model: Tema, batch: Batch) -> Tensor:
+    """How much the prediction looks at each event, [B, T]: rows sum to 1, or to 0 for an empty history.
+
+        a_j = sum_s  beta_s * mean_h  alpha^s_h[newest event of s, j]
+
+    beta: attention across the threads; alpha: attention inside thread s, last layer.  Ours: a summary that ignores residual paths and,
+    with several layers, what the layers below had mixed already.
+    """
+    across = model.attention(batch)["across"]["weights"][
+        torch.arange(len(batch.last)), batch.last
+    ]  # (B, threads)
+    looks = newest_looks(model, batch)
+    return sum(
+        across[:, number, None] * looks[thread][:, -1].mean(1)
+        for number, thread in enumerate(model.config.threads)
+    )
+
+
+def record_of(
+    reader: Reader,
+    history: Sequence[Purchase | int],
+    domain: int,
+    *,
+    target: int | None = None,
+    user: str = "",
+    times: Sequence[int] | None = None,
+    bought: Sequence[int] | None = None,
+    top: int = 5,
+) -> AttentionRecord:
+    """Record of a history; `domain` is where the next purchase happens.
+
+    What was `bought` (by default the items of the history) is not recommended; `times` are the events' seconds.
+    Raises ValueError for an id that is no item.
+    """
+    bought = reader.bought(history) if bought is None else bought
+    history = reader.purchases(history)
+    events = tuple(event_of(reader, purchase) for purchase in history)
+    reading = reader.read([history])
+    in_thread, weights, share = {}, {}, reading.across[0, domain]
+    event_weights = torch.zeros(len(history))
+    for number, thread in enumerate(reader.model.config.threads):
+        places = [place for place, event in enumerate(events) if thread in ("merged", event.domain)]
+        in_thread[thread] = tuple(events[place] for place in places)
+        weights[thread] = reading.weights[thread][0, :, :, : len(places), : len(places)].clone()
+        if places:
+            event_weights[places] += share[number] * weights[thread][-1].mean(0)[-1]
+    days = (
+        None
+        if times is None
+        else tuple((times[-1] - time) / 86_400 for time in list(times)[-len(history) :])
+    )
+    best = {}
+    for name, own in zip("AB", reader.of_domain):
+        free = own[~torch.isin(own, torch.tensor(bought, dtype=torch.long))]
+        first = reading.log_probability[0, free].topk(min(top, len(free)))
+        best[name] = tuple(
+            (event_of(reader, int(free[place])), float(value.exp()))
+            for value, place in zip(first.values, first.indices)
+        )
+    place = chance = None
+    if target is not None:
+        place = float(reading.rank(target, reader.rivals(target, bought))[0])
+        chance = float(reading.log_probability[0, target].exp())
+    return AttentionRecord(
+        user,
+        events,
+        days,
+        None if target is None else event_of(reader, target),
+        "AB"[domain],
+        in_thread,
+        weights,
+        dict(zip(reader.model.config.threads, share.tolist())),
+        event_weights,
+        best,
+        place,
+        chance,
+    )
+
+
+def attention_record(
+    reader: Reader,
+    sequences: Sequences,
+    row: int,
+    *,
+    times: Sequence[int] | None = None,
+    top: int = 5,
+) -> AttentionRecord:
+    """Record of test case `row`: its last event is the target, what precedes it the history.  `times`: seconds of all events of the row."""
+    *history, target = sequences[row].tolist()
+    return record_of(
+        reader,
+        history,
+        int(reader.items.domain_of_item[target]),
+        target=target,
+        user=sequences.user_id[row],
+        times=None if times is None else list(times)[:-1],
+        top=top,
+    )

@@ -1,0 +1,258 @@
+"""A trained TEMA-LLM that is asked about histories, also about edited ones: other tags, another shop, a view left out.
+
+An edited event gets a row of its own behind the item table.  So the forward pass that ranks is the one that answers "what if", and
+nothing of the model is written a second time.  Status: ours.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tema_lib.data.batches import Batch
+from tema_lib.data.dataset import Items
+from tema_lib.encoders.features import ItemFeatures
+from tema_lib.models.tema import Tema
+from tema_lib.tags.config import TagConfig
+from tema_lib.tags.item_tags import ItemTags
+from tema_lib.tags.weigh import weigh
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """One event as the model shall read it; None = as the item has it.
+
+    item: global id; shop: 0 (A) or 1 (B), the sequence in which the event counts; tags: numbers of the vocabulary, () for no tag at all.
+    """
+
+    item: int
+    shop: int | None = None
+    tags: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model makes of B histories of at most T events.
+
+    log_probability: float [B, N+1], log P(next item | history) among the items of that item's shop (-inf for padding).
+    weights[thread]: float [B, layers, H, Ts, Ts], attention inside the thread; row = the event that looks.
+    across: float [B, 2, threads], how much the last step listens to each thread when it answers for A and for B.
+    """
+
+    log_probability: Tensor
+    weights: dict[str, Tensor]
+    across: Tensor
+
+    def rank(self, target: int, rivals: Tensor) -> Tensor:
+        """Rank of `target` among `rivals` (global ids, without the target), [B]: 1 is best, ties stand in the middle."""
+        own, others = self.log_probability[:, target, None], self.log_probability[:, rivals]
+        return 1 + (others > own).sum(1) + 0.5 * (others == own).sum(1)
+
+
+class Reader:
+    """A model in evaluation mode with its item vectors at hand.
+
+    `tags` and `text`, those that the model was built from, are needed to edit tags: a changed list is weighed anew by `tags.writing.weigh`.
+    Of a history the newest `max_length` events are read, as many as the model has places for if nothing is said.
+    """
+
+    def __init__(
+        self,
+        model: Tema,
+        items: Items,
+        tags: ItemTags | None = None,
+        text: ItemFeatures | None = None,
+        max_length: int | None = None,
+        tag_config: TagConfig = TagConfig(),
+    ):
+        self.model, self.items, self.tags, self.text = model.eval(), items, tags, text
+        self.max_length, self.tag_config = max_length or model.config.max_length, tag_config
+        self.missing: frozenset[str] = frozenset()
+        self.retagged: dict[int, tuple[int, ...]] = {}
+        self.of_domain = [torch.from_numpy(items.of_domain(domain)) for domain in (0, 1)]
+        with torch.inference_mode():
+            self.shares = {view: share.detach() for view, share in model.items.parts().items()}
+            self.average = {
+                view: torch.stack([share[own].mean(0) for own in self.of_domain])
+                for view, share in self.shares.items()
+            }
+            self.inputs, self.outputs = model.item_tables()
+
+    # ------------------------------------------------------------------------------------------ other item vectors
+
+    def without(self, *views: str) -> Reader:
+        """The same model, but the share of these views in every item vector is the average of the item's shop: they tell items apart no more.
+
+        The average and not zero, because zero is a vector that no item ever had.  Raises ValueError for a view the model has not.
+        """
+        if unknown := set(views) - set(self.shares):
+            raise ValueError(
+                f"this model has no view {', '.join(sorted(unknown))}: choose from {', '.join(self.shares)}."
+            )
+        return self._changed(missing=self.missing | set(views))
+
+    def with_tags(self, item: int, tags: Sequence[int]) -> Reader:
+        """The same model in a world where `item` carries these tags.  Raises ValueError where the model has no tags."""
+        with torch.inference_mode():
+            share = self._shares_of([Purchase(item, tags=tuple(tags))])["tags"]
+            table = self.shares["tags"].clone()
+            table[item] = share[0]
+        return self._changed(
+            shares={**self.shares, "tags": table}, retagged={**self.retagged, item: tuple(tags)}
+        )
+
+    def _changed(self, **changes) -> Reader:
+        other = copy.copy(self)
+        vars(other).update(changes)
+        with torch.inference_mode():
+            other.inputs = other._fuse(other.shares, torch.arange(self.items.count + 1))
+            other.outputs = F.normalize(other.inputs, dim=-1)
+        return other
+
+    @torch.inference_mode()
+    def fused(self, purchases: Sequence[Purchase]) -> Tensor:
+        """The vectors the model reads for these events, [R, D].  An item whose tags are all taken away gets the average share of tags of its shop.
+
+        Raises ValueError for edited tags where the model has none.
+        """
+        rows = torch.tensor([purchase.item for purchase in purchases], dtype=torch.long)
+        vectors = self.inputs[rows].clone()
+        edited = [
+            place
+            for place, purchase in enumerate(purchases)
+            if self.own_tags(purchase.item) != self.tags_read(purchase)
+        ]
+        if edited:
+            vectors[edited] = self._fuse(
+                self._shares_of([purchases[place] for place in edited]), rows[edited]
+            )
+        return vectors
+
+    def _shares_of(self, purchases: Sequence[Purchase]) -> dict[str, Tensor]:
+        """Each view's share for events with edited tags, [R, D] each."""
+        if self.tags is None or self.text is None or "tags" not in self.shares:
+            raise ValueError(
+                "tags can be edited only in a model with tags: give its `tags` and `text` to the Reader."
+            )
+        rows = torch.tensor([purchase.item for purchase in purchases], dtype=torch.long)
+        given = [list(self.tags_read(purchase)) for purchase in purchases]
+        ids = torch.zeros(len(given), max(1, *map(len, given)), dtype=torch.long)
+        for line, row in enumerate(given):
+            ids[line, : len(row)] = torch.tensor(row, dtype=torch.long)
+        of_rows = replace(self.text, matrix=self.text.matrix[rows], present=self.text.present[rows])
+        shares = self.model.items.parts(
+            rows, (ids, weigh(ids, self.tags.vectors, of_rows, self.tag_config))
+        )
+        bare = (ids == 0).all(1, keepdim=True)
+        return shares | {
+            "tags": torch.where(bare, self.average["tags"][self._domain(rows)], shares["tags"])
+        }
+
+    def _fuse(self, shares: dict[str, Tensor], rows: Tensor) -> Tensor:
+        return sum(
+            self.average[view][self._domain(rows)] if view in self.missing else share
+            for view, share in shares.items()
+        )
+
+    def _domain(self, rows: Tensor) -> Tensor:
+        return self.model.domain_of_item[rows].clamp(
+            min=0
+        )  # padding is in no shop; its vector is never read
+
+    # ------------------------------------------------------------------------------------------ what stands in an event
+
+    def own_tags(self, item: int) -> tuple[int, ...]:
+        """The numbers of an item's tags, as the model has them."""
+        if item in self.retagged:
+            return self.retagged[item]
+        return (
+            ()
+            if self.tags is None
+            else tuple(tag for tag in self.tags.tag_ids[item].tolist() if tag)
+        )
+
+    def tags_read(self, purchase: Purchase) -> tuple[int, ...]:
+        return self.own_tags(purchase.item) if purchase.tags is None else purchase.tags
+
+    def shop_of(self, purchase: Purchase) -> int:
+        return (
+            int(self.items.domain_of_item[purchase.item])
+            if purchase.shop is None
+            else purchase.shop
+        )
+
+    def purchases(self, history: Sequence[Purchase | int]) -> tuple[Purchase, ...]:
+        """The part of a history that the model reads, ids turned into purchases.  Raises ValueError for an id that is no item."""
+        window = tuple(
+            event if isinstance(event, Purchase) else Purchase(int(event)) for event in history
+        )[-self.max_length :]
+        if bad := [event.item for event in window if not 1 <= event.item <= self.items.count]:
+            raise ValueError(f"{bad[0]} is no item: global ids run from 1 to {self.items.count}.")
+        return window
+
+    def bought(self, history: Sequence[Purchase | int]) -> list[int]:
+        """The items of a whole history, also of the part that is too old to be read: none of them is recommended again, as in `evaluation`."""
+        return [event.item if isinstance(event, Purchase) else int(event) for event in history]
+
+    def rivals(self, target: int, bought: Sequence[int]) -> Tensor:
+        """The items with which `target` competes: those of its shop that were not bought."""
+        own = self.of_domain[int(self.items.domain_of_item[target])]
+        return own[~torch.isin(own, torch.tensor([target, *bought]))]
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    @torch.inference_mode()
+    def read(self, histories: Sequence[Sequence[Purchase | int]]) -> Reading:
+        """All histories in one batch, each cut to its newest `max_length` events."""
+        windows = [self.purchases(history) for history in histories]
+        rows: dict[Purchase, int] = {}
+
+        def as_it_is(purchase):
+            return self.shop_of(purchase) == self.items.domain_of_item[
+                purchase.item
+            ] and self.tags_read(purchase) == self.own_tags(purchase.item)
+
+        def place(purchase):
+            return (
+                purchase.item
+                if as_it_is(purchase)
+                else rows.setdefault(purchase, self.items.count + 1 + len(rows))
+            )
+
+        sequence = torch.zeros(len(windows), max([1, *map(len, windows)]), dtype=torch.long)
+        for line, window in enumerate(windows):
+            sequence[line, : len(window)] = torch.tensor(
+                [place(purchase) for purchase in window], dtype=torch.long
+            )
+        table, domain_of_item = self.inputs, self.model.domain_of_item
+        if rows:
+            table = torch.cat([table, self.fused(list(rows))])
+            domain_of_item = torch.cat(
+                [domain_of_item, torch.tensor([self.shop_of(purchase) for purchase in rows])]
+            )
+
+        every = torch.arange(len(sequence))
+        batch = Batch(sequence, None, torch.zeros_like(every), every)
+        states, present, looked = self.model.threads(
+            batch, table, need_weights=True, domain_of_item=domain_of_item
+        )
+        states, present = states[every, batch.last][:, None], present[every, batch.last][:, None]
+        answer = torch.full((len(sequence), self.items.count + 1), -torch.inf)
+        for domain, own in enumerate(self.of_domain):
+            state = self.model.mixed(
+                states, present, torch.full_like(every, domain)[:, None], present.any(2)
+            )[:, 0]
+            answer[:, own] = (state @ self.outputs[own].T).log_softmax(-1)
+        across = torch.stack(
+            [self.model.across(states[:, 0], present[:, 0], domain)[1] for domain in (0, 1)], 1
+        )
+        return Reading(
+            answer,
+            {thread: torch.stack(weights, 1) for thread, (_, weights) in looked.items()},
+            across,
+        )

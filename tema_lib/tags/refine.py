@@ -1,0 +1,277 @@
+"""Self-refinement: the proposed tags become one short list for both shops, in rounds that say what changed and why.
+
+Each round merges tags that mean the same, drops the too broad and the too rare, and asks once more about items that the
+list leaves out, until the list stays as it is.
+Status: that the lists are self-refined is stated in the paper; the rounds are inferred. A small language model cannot rewrite
+a list: it may judge how broad a tag is (`breadth`), while synonyms are found by lemmas and by the text encoder. These choices are ours.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import lemminflect
+import torch
+from torch import Tensor
+
+from tema_lib.llm.client import ask
+from tema_lib.llm.store import ReplyStore
+from tema_lib.tags.catalogue import Catalogue
+from tema_lib.tags.config import TagConfig
+from tema_lib.tags.draft import Draft, draft
+
+# Words that stand near each other in meaning space although nobody takes one for the other. Two tags that differ only in
+# words of one such row are opposites and are never merged, however alike the encoder finds them.
+OPPOSITES = tuple(
+    frozenset(row.split())
+    for row in (
+        "black white red green blue brown yellow pink orange purple gold silver gray dark light",
+        "hot cold iced warm frozen",
+        "sweet salty sour bitter spicy savory",
+        "breakfast lunch dinner brunch supper",
+        "morning afternoon evening night",
+        "summer winter spring fall autumn",
+        "small large mini big",
+        "indoor outdoor",
+        "men women kids baby",
+        "wet dry",
+        "steel glass wood plastic cotton silicone",
+        "beef pork chicken turkey fish",
+        "christmas easter halloween thanksgiving",
+        "birthday wedding anniversary",
+        "coffee tea",
+        "cup bowl plate",
+        "fork knife spoon",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one round did to one tag: "merged" (into another), "dropped" or "added", and why."""
+
+    tag: str
+    what: str
+    why: str
+    into: str = ""
+
+
+@dataclass(frozen=True)
+class Round:
+    """The list after one round, and its changes against the round before."""
+
+    tags: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """The list that both shops share, and how it came about."""
+
+    tags: tuple[str, ...]  # G tags, frequent ones first
+    vectors: Tensor  # float32 [G, F], unit length
+    leader_of: Mapping[str, str]  # every proposed tag -> the tag it was merged into, or itself
+    rounds: tuple[Round, ...]
+
+
+@cache
+def lemma(tag: str) -> str:
+    """A key that equal tags share: words without plural or verb ending, hyphens and spaces ("Baked cookies" -> "bakecookie")."""
+    words = re.findall(r"[^\W_]+", tag.lower())
+
+    def bare(word):
+        return lemminflect.getLemma(lemminflect.getLemma(word, "NOUN")[0], "VERB")[0]
+
+    return "".join(bare(word) if word.isalpha() else word for word in words)
+
+
+def opposites(first: str, second: str) -> bool:
+    """True when two tags differ only in words of one row of OPPOSITES ("red wine", "white wine")."""
+    left, right = set(first.split()), set(second.split())
+    here, there = left - right, right - left
+    return bool(here) and bool(there) and any(here <= row and there <= row for row in OPPOSITES)
+
+
+def merge(
+    counts: Mapping[str, int], vector_of: Mapping[str, Tensor], threshold: float
+) -> tuple[dict[str, str], dict[str, str]]:
+    """(tag -> leader, tag -> why) for all tags: equal lemmas first, then cosine of at least `threshold`, opposites excepted.
+
+    The most frequent of a group leads it; an equal count is decided by the alphabet.
+    """
+    order = sorted(counts, key=lambda tag: (-counts[tag], tag))
+    by_lemma: dict[str, str] = {}
+    leader_of, why = {}, {}
+    for tag in order:
+        leader_of[tag] = by_lemma.setdefault(lemma(tag), tag)
+        if leader_of[tag] != tag:
+            why[tag] = "same lemma"
+    total = Counter()
+    for tag, leader in leader_of.items():
+        total[leader] += counts[tag]
+    heads = sorted(total, key=lambda tag: (-total[tag], tag))
+    leaders: list[str] = []
+    head_of: dict[str, str] = {}
+    table = torch.empty(len(heads), len(next(iter(vector_of.values()), torch.empty(1))))
+    for tag in heads:
+        cosines = table[: len(leaders)] @ vector_of[tag]
+        near = [
+            leaders[place]
+            for place in cosines.argsort(descending=True).tolist()
+            if cosines[place] >= threshold
+        ]
+        near = [leader for leader in near if not opposites(tag, leader)]
+        if near:
+            head_of[tag], why[tag] = (
+                near[0],
+                f"cosine {float(vector_of[near[0]] @ vector_of[tag]):.2f}",
+            )
+        else:
+            head_of[tag] = tag
+            table[len(leaders)] = vector_of[tag]
+            leaders.append(tag)
+    return {tag: head_of[leader] for tag, leader in leader_of.items()}, why
+
+
+# ---------------------------------------------------------------------------------------------- how broad a tag is
+
+# Tags whose breadth nobody doubts: the examples of the prompt, and those that set the bar between broad and narrow. The question
+# names no shop and speaks of words alone, so these serve whatever is sold: "food" fits any of many things also beside films.
+BROAD = (
+    ("food", "product", "household item", "thing", "kitchen", "good quality"),
+    ("stuff", "useful", "grocery", "everyday"),
+)
+
+
+NARROW = (
+    ("passion fruit", "popover pan", "movie night", "fondue", "oyster crackers", "melon baller"),
+    ("maple syrup", "garlic press", "birthday cake", "rolling pin"),
+)
+
+
+ANYTHING, ONE = " anything", " one"
+
+
+def breadth_prompt(tag: str) -> str:
+    """Asks which products a tag fits; the answer is read as log-odds of " anything" against " one"."""
+    lines = ["Which products does a tag fit?"]
+    for broad, narrow in zip(BROAD[0], NARROW[0]):
+        lines += ["", f"Tag: {broad}", f"Fits:{ANYTHING}", "", f"Tag: {narrow}", f"Fits:{ONE}"]
+    return "\n".join([*lines, "", f"Tag: {tag}", "Fits:"])
+
+
+def breadth(tags: Sequence[str], judge: Callable[[list[str]], list[float]]) -> dict[str, float]:
+    """How broad the model finds each tag: its log-odds less the midpoint of known broad and known narrow tags; above 0 = broad.
+
+    judge: prompts -> log-odds of ANYTHING against ONE. The midpoint takes out the model's love of one of the words.
+    """
+    odds = judge([breadth_prompt(tag) for tag in (*BROAD[1], *NARROW[1], *tags)])
+    known = len(BROAD[1])
+    middle = (sum(odds[:known]) + sum(odds[known : 2 * known])) / (2 * known)
+    return {tag: value - middle for tag, value in zip(tags, odds[2 * known :])}
+
+
+# ---------------------------------------------------------------------------------------------- the rounds
+
+
+def settle(
+    proposed: Mapping[int, Iterable[str]],
+    vector_of: Mapping[str, Tensor],
+    broad: Callable[[list[str]], dict[str, float]],
+    *,
+    threshold: float,
+    min_items: int,
+    max_share: float,
+    breadth_limit: float,
+) -> tuple[list[str], dict[str, str], dict[str, Change]]:
+    """One round on what was proposed (item -> tags): (list by falling frequency, tag -> leader, what happened to each tag that is not on it)."""
+    counts = Counter(tag for tags in proposed.values() for tag in set(tags))
+    leader_of, why = merge(counts, vector_of, threshold)
+    merged = Counter(
+        leader for tags in proposed.values() for leader in {leader_of[tag] for tag in tags}
+    )
+    fate = {
+        tag: Change(tag, "merged", why[tag], leader_of[tag])
+        for tag in counts
+        if leader_of[tag] != tag
+    }
+    most = max(max_share * len(proposed), min_items)  # a small catalogue keeps tags, too
+    kept = []
+    for tag, count in sorted(merged.items(), key=lambda pair: (-pair[1], pair[0])):
+        if count < min_items:
+            fate[tag] = Change(tag, "dropped", f"too rare: {count} of {len(proposed)} items")
+        elif count > most:
+            fate[tag] = Change(tag, "dropped", f"too common: {count} of {len(proposed)} items")
+        else:
+            kept.append(tag)
+    judged = broad(kept) if kept else {}
+    for tag in [tag for tag in kept if judged[tag] > breadth_limit]:
+        fate[tag] = Change(
+            tag, "dropped", f"too broad, says the model: log-odds {judged[tag]:+.1f}"
+        )
+        kept.remove(tag)
+    return kept, leader_of, fate
+
+
+# ---------------------------------------------------------------------------------------------- 2 refine
+
+
+def refine(
+    catalogue: Catalogue, proposals: Draft, llm, store: ReplyStore, config: TagConfig = TagConfig()
+) -> Refinement:
+    """The list that both shops share. `proposals` grows by what the rounds ask for."""
+
+    def judged(replies):
+        return [float(reply or 0) for reply in replies]  # no answer: neither broad nor narrow
+
+    def broad(tags):
+        return breadth(
+            tags,
+            lambda prompts: judged(
+                ask(prompts, llm, store, "how broad", (ANYTHING, ONE), usable=float)
+            ),
+        )
+
+    rounds: list[Round] = []
+    while True:
+        kept, leader_of, fate = settle(
+            proposals.proposed,
+            catalogue.vector_of,
+            broad,
+            threshold=config.merge,
+            min_items=config.min_items,
+            max_share=config.max_share,
+            breadth_limit=config.breadth,
+        )
+        before = rounds[-1].tags if rounds else ()
+        added = [
+            Change(tag, "added", "named by items that the list left out")
+            for tag in kept
+            if rounds and tag not in before
+        ]
+        known = {change.tag for round in rounds for change in round.changes}
+        rounds.append(
+            Round(
+                tuple(kept),
+                (
+                    *added,
+                    *(change for tag, change in fate.items() if tag in before or tag not in known),
+                ),
+            )
+        )
+        left_out = [
+            item
+            for item in proposals.proposed
+            if len(proposals.replies[item]) == 1
+            and not any(leader_of[tag] in kept for tag in proposals.proposed[item])
+        ]
+        if len(rounds) == config.rounds or set(kept) == set(before) or not left_out:
+            vectors = (
+                torch.stack([catalogue.vector_of[tag] for tag in kept])
+                if kept
+                else catalogue.text_vectors.matrix[:0]
+            )
+            return Refinement(tuple(kept), vectors, leader_of, tuple(rounds))
+        draft(catalogue, left_out, llm, store, config, proposals)
