@@ -4,8 +4,9 @@ import unicodedata
 
 import pytest
 
+from tema_lib.llm.replies import CUT, plain
+from tema_lib.tags.parse import parse_tags
 from tema_lib.tags.profiles import tidy
-from tema_lib.tags.reading import CUT, parse_tags, plain
 
 POTS = ("clay pot", "slow stew", "winter evening")
 LIST = "clay pot, slow stew, winter evening"

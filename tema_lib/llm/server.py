@@ -17,7 +17,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from openai import APIConnectionError, APITimeoutError, AsyncOpenAI, OpenAI, OpenAIError, Timeout
 
-from tema_lib.tags.reading import CUT, plain
+from tema_lib.llm.replies import CUT, plain
 
 REQUEST = {
     "temperature": 0,

@@ -20,9 +20,9 @@ from torch import Tensor
 from tema_lib.data.sequences import Sequences
 from tema_lib.llm.client import ask
 from tema_lib.llm.local import Decoding
+from tema_lib.llm.replies import plain
 from tema_lib.llm.store import ReplyStore, reply_key
 from tema_lib.tags.prompts import clean, without_measures
-from tema_lib.tags.reading import plain
 
 PHRASES = Decoding(
     max_new_tokens=24, stop_at_comma=3, at_least=2

@@ -12,9 +12,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from tema_lib.data.dataset import UNNAMED
-from tema_lib.tags.reading import (
-    parse_tags as parse_tags,  # the check of the answer is asked for beside the question
-)
+from tema_lib.tags.parse import parse_tags as parse_tags
 
 # What the tags of a form speak of, as the instruction says it (`form_text` puts the names of the shops in).
 FORMS = {
