@@ -72,7 +72,7 @@ def close(committed, fresh):
     )
 
 
-def snap(committed, fresh):
+def map_to_nearest(committed, fresh):
     """`committed` if `fresh` says the same within tolerance; else `fresh` with its close numbers replaced by the committed ones."""
     if not (isinstance(committed, str) and isinstance(fresh, str)):
         return fresh
@@ -93,9 +93,9 @@ def compare_approximately(compare, fresh, committed, skip_compare=None):
     """nbval's own comparison, after the numbers within tolerance were snapped to the committed ones."""
     for old, new in zip(committed, fresh):
         if old.output_type == new.output_type == "stream":
-            new["text"] = snap(old["text"], new["text"])
+            new["text"] = map_to_nearest(old["text"], new["text"])
         for mime in set(old.get("data", {})) & set(new.get("data", {})):
-            new["data"][mime] = snap(old["data"][mime], new["data"][mime])
+            new["data"][mime] = map_to_nearest(old["data"][mime], new["data"][mime])
     return compare(fresh, committed, skip_compare)
 
 

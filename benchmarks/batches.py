@@ -38,14 +38,14 @@ def main():
     from tema_lib import records as results
     from tema_lib.evaluation.protocols import Protocol
     from tema_lib.evaluation.ranking import evaluate
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
     from tema_lib.notebook import setup
     from tema_lib.training import train
 
     setup()
     ranks, rows = {}, []
     for seed in chosen.seeds:
-        run = Pipeline(chosen.data, fast=False, seed=seed)
+        run = Experiment(chosen.data, fast=False, seed=seed)
         for way, window in (("sorted", run.training.window), ("random", 1)):
             model = run.build(chosen.system)
             config = replace(run.training, window=window)

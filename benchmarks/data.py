@@ -54,22 +54,22 @@ WORDS = [
 
 def generate(folder, lines, seed):
     """Two gzipped review files in the 2014 form, half of the lines each: a long tail of items, a few very active users, one review in 50 repeated."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     users, items = lines // 16, lines // 40
     texts = [
-        " ".join(dice.choices(WORDS, k=dice.randrange(20, 110))) for _ in range(20_000)
+        " ".join(rng.choices(WORDS, k=rng.randrange(20, 110))) for _ in range(20_000)
     ]  # far more than gzip's window of 32 KiB
     for number, name in enumerate(("reviews_A.json.gz", "reviews_B.json.gz")):
         with gzip.open(folder / name, "wt", encoding="utf-8", compresslevel=1) as file:
             previous = None
             for _ in range(lines // 2):
-                user = int(users * dice.random() ** 2)
-                item = min(int(items * dice.random() ** 3), items - 1)
-                if previous and dice.random() < 0.02:
+                user = int(users * rng.random() ** 2)
+                item = min(int(items * rng.random() ** 3), items - 1)
+                if previous and rng.random() < 0.02:
                     user, item = previous
                 previous = user, item
-                text = texts[int(dice.random() * len(texts))]
-                day = 1_300_000_000 // 86_400 + dice.randrange(900)
+                text = texts[int(rng.random() * len(texts))]
+                day = 1_300_000_000 // 86_400 + rng.randrange(900)
                 file.write(
                     json.dumps(
                         {
@@ -78,7 +78,7 @@ def generate(folder, lines, seed):
                             "reviewerName": f"reader {user}",
                             "helpful": [0, 1],
                             "reviewText": text,
-                            "overall": float(dice.randrange(1, 6)),
+                            "overall": float(rng.randrange(1, 6)),
                             "summary": text[:24],
                             "unixReviewTime": day * 86_400,
                             "reviewTime": "04 13, 2013",
@@ -197,7 +197,7 @@ def one_way(way, folder):
 
 def write_own_tables(folder, rows, seed):
     """interactions.tsv and items.tsv of our own form: users in turn, a long tail of items, one row in 50 repeated."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     items = max(rows // 40, 2)
 
     def name(item):
@@ -206,16 +206,16 @@ def write_own_tables(folder, rows, seed):
     with open(folder / "items.tsv", "w", encoding="utf-8") as file:
         file.write("item_id\tdomain\ttitle\n")
         file.writelines(
-            f"{name(item)}\t{' '.join(dice.choices(WORDS, k=9))}\n" for item in range(items)
+            f"{name(item)}\t{' '.join(rng.choices(WORDS, k=9))}\n" for item in range(items)
         )
     with open(folder / "interactions.tsv", "w", encoding="utf-8") as file:
         file.write("user_id\titem_id\tdomain\ttimestamp\n")
         item = 0
         for row in range(rows):
             if row % 50:
-                item = int(items * dice.random() ** 3)
+                item = int(items * rng.random() ** 3)
             file.write(
-                f"A{row // 16:012d}X\t{name(item)}\t{1_300_000_000 + row % 16 * 86_400 + dice.randrange(86_400)}\n"
+                f"A{row // 16:012d}X\t{name(item)}\t{1_300_000_000 + row % 16 * 86_400 + rng.randrange(86_400)}\n"
             )
 
 

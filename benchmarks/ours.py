@@ -36,15 +36,15 @@ def item_inputs(domain, seed, tags=4000, each=5, widths=(384, 1280)):
 
     from tema_lib.models.item_embedding import ItemInputs
 
-    dice, count = torch.Generator().manual_seed(seed), len(domain)
+    rng, count = torch.Generator().manual_seed(seed), len(domain)
     features = []
     for width in widths:
-        present = torch.rand(count, generator=dice) > 0.1
+        present = torch.rand(count, generator=rng) > 0.1
         present[0] = False
-        features += [torch.randn(count, width, generator=dice) * present[:, None], present]
-    ids = torch.randint(1, tags + 1, (count, each), generator=dice)
+        features += [torch.randn(count, width, generator=rng) * present[:, None], present]
+    ids = torch.randint(1, tags + 1, (count, each), generator=rng)
     ids[0] = 0
-    vectors = torch.randn(tags + 1, widths[0], generator=dice)
+    vectors = torch.randn(tags + 1, widths[0], generator=rng)
     vectors[0] = 0
     return ItemInputs(
         domain, *features, ids, torch.full((count, each), 1 / each) * (ids > 0), vectors
@@ -139,16 +139,16 @@ def plain_ranks(scores, target, first, early, sequences, rows, seed, protocol):
     """Two comparisons, masked and counted as booleans."""
     import torch
 
-    place, (line, items) = (target - first)[:, None], sequences.before_last(rows)
+    position, (line, items) = (target - first)[:, None], sequences.before_last(rows)
     inside = (items >= first) & (items < first + scores.size(1))
-    bought = torch.zeros(scores.shape, dtype=torch.bool)
-    bought[line[inside], items[inside] - first] = True
-    bought.scatter_(1, place, False)
-    own = scores.gather(1, place)
-    above, level = (scores > own) & ~bought, (scores == own) & ~bought
-    level.scatter_(1, place, False)
+    seen = torch.zeros(scores.shape, dtype=torch.bool)
+    seen[line[inside], items[inside] - first] = True
+    seen.scatter_(1, position, False)
+    own = scores.gather(1, position)
+    above, level = (scores > own) & ~seen, (scores == own) & ~seen
+    level.scatter_(1, position, False)
     rank = 1 + above.sum(1) + level.sum(1) / 2
-    return [rank.double(), rank.double(), (~bought).sum(1), torch.ones_like(rows), level.any(1)]
+    return [rank.double(), rank.double(), (~seen).sum(1), torch.ones_like(rows), level.any(1)]
 
 
 def techniques():
@@ -220,12 +220,14 @@ def techniques():
         "features reduced to 128": ("tema", lambda model: none(), {"feature_width": 10**6}),
         "item table made once, not for each batch": (
             "tema_ranking",
-            lambda model: patch(contract.Level1, "scorer", scored_anew),
+            lambda model: patch(contract.SequenceRecommender, "scorer", scored_anew),
             {},
         ),
         "only the last state": (
             "ranking",
-            lambda model: patch(type(model), "last_states", contract.Level1.last_states),
+            lambda model: patch(
+                type(model), "last_hidden_states", contract.SequenceRecommender.last_hidden_states
+            ),
             {},
         ),
         "counting by signs": (

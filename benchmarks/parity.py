@@ -175,8 +175,8 @@ def one_run(run, system, rate, seed):
     shown = {name: about[name] for name in ("best_epoch", "epochs", "cpu_seconds")} | {
         "valid_MRR": round(about["valid_MRR"], 5),
         "NDCG@10": {
-            name: round(found["test"].of_domain(shop).metric("NDCG@10"), 5)
-            for shop, name in enumerate("AB")
+            name: round(found["test"].of_domain(domain).metric("NDCG@10"), 5)
+            for domain, name in enumerate("AB")
         },
     }
     print(f"{run.raw.name:9s}{system:44s}lr {rate:<6} seed {seed}  {json.dumps(shown)}", flush=True)
@@ -195,9 +195,9 @@ def compare(one, other):
         and np.array_equal(ranks.candidates, one[0].candidates)
         for ranks in (*one, *other)
     )
-    difference, shop = mean(one) - mean(other), one[0].domain
+    difference, domain = mean(one) - mean(other), one[0].domain
     found = {}
-    for name, mask in {"all": shop >= 0, "A": shop == 0, "B": shop == 1}.items():
+    for name, mask in {"all": domain >= 0, "A": domain == 0, "B": domain == 1}.items():
         error = float(difference[mask].std(ddof=1) / mask.sum() ** 0.5)
         found[name] = {
             "cases": int(mask.sum()),
@@ -210,9 +210,9 @@ def compare(one, other):
 
 def on(data, systems, seeds):
     """All systems on one data set: metrics, differences to RecTools, every run."""
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
 
-    run = Pipeline(data, fast=False)
+    run = Experiment(data, fast=False)
     if run.split.name != "leave-one-out":
         sys.exit(f"{run.raw.name} brings its own split; this comparison needs leave-one-out.")
     ranks, rows, rates, versions = {}, [], {}, {}
@@ -267,10 +267,10 @@ def on(data, systems, seeds):
 def ndcg(several):
     """Mean over the cases and seeds: overall and per shop."""
 
-    def mean(shops):
+    def mean(domains):
         return round(
             sum(
-                ranks.select((ranks.domain >= shops[0]) & (ranks.domain <= shops[1])).metric(
+                ranks.select((ranks.domain >= domains[0]) & (ranks.domain <= domains[1])).metric(
                     "NDCG@10"
                 )
                 for ranks in several

@@ -38,17 +38,17 @@ def main(world, out, settings):
 
     from tema_lib.evaluation.protocols import Protocol
     from tema_lib.evaluation.ranking import evaluate
-    from tema_lib.models.base import Level0
+    from tema_lib.models.base import Recommender
 
     valid, protocol, width = test.without_last(1), Protocol(negatives=0), given["max_length"]
 
-    def table(user, item, place, weight=1.0):
-        when = pd.Timestamp("2020-01-01") + pd.to_timedelta(place, unit="s")
+    def table(user, item, position, weight=1.0):
+        when = pd.Timestamp("2020-01-01") + pd.to_timedelta(position, unit="s")
         return pd.DataFrame(
             {Columns.User: user, Columns.Item: item, Columns.Weight: weight, Columns.Datetime: when}
         )
 
-    events = table(data.user, data.items, data.place)
+    events = table(data.user, data.items, data.position)
     train, history = events[data.following > 1], events[data.following > 0]
     absent = np.setdiff1d(
         np.arange(1, data.n_items + 1),
@@ -62,7 +62,7 @@ def main(world, out, settings):
     filler = table(len(data.offsets) + number, absent, np.arange(len(absent)), 0.0)
     dataset, ranked = Dataset.construct(pd.concat([train, filler])), Dataset.construct(history)
 
-    class Peer(Level0):
+    class Peer(Recommender):
         """The library's torch module, asked as our systems are."""
 
         max_length = width
@@ -76,8 +76,8 @@ def main(world, out, settings):
             assert len(self.internal.unique()) == data.n_items + 1 == known.size
 
         def score(self, batch, candidates):
-            place = torch.arange(width) - (width - batch.length[:, None])
-            left = self.internal[batch.sequence].gather(1, place.clamp(min=0)) * (place >= 0)
+            position = torch.arange(width) - (width - batch.length[:, None])
+            left = self.internal[batch.sequence].gather(1, position.clamp(min=0)) * (position >= 0)
             vectors = self.module.item_model.get_all_embeddings()
             return (
                 self.module.encode_sessions({"x": left}, vectors)[:, -1]
@@ -92,7 +92,7 @@ def main(world, out, settings):
 
         def on_train_epoch_end(self, trainer, module):
             ranks = evaluate(Peer(module), valid, domain, protocol=protocol)
-            self.mrr.append(sum(ranks.of_domain(shop).metric("MRR") for shop in (0, 1)) / 2)
+            self.mrr.append(sum(ranks.of_domain(index).metric("MRR") for index in (0, 1)) / 2)
             if self.best < 0 or self.mrr[-1] > self.mrr[self.best]:
                 self.best, self.state = (
                     len(self.mrr) - 1,
@@ -164,8 +164,8 @@ def main(world, out, settings):
             Batch(padded(test, rows, width, 1), None, domain[test.last[rows]], rows),
             torch.arange(1, data.n_items + 1),
         )
-    line, bought = test.before_last(rows)
-    scores[line, bought - 1] = -torch.inf
+    line, seen = test.before_last(rows)
+    scores[line, seen - 1] = -torch.inf
     agreement = float((scores.topk(10).indices.numpy() + 1 == theirs).mean())
     if agreement < 0.995:
         raise SystemExit(

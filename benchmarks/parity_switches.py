@@ -80,12 +80,12 @@ class Switched(SASRec):
     def placed(self, batch, inputs):
         vectors = F.embedding(batch.sequence, inputs)
         if self.from_end is not None:
-            place = batch.length[:, None] - 1 - torch.arange(batch.sequence.size(1))
-            vectors = vectors + F.embedding(place.clamp(min=0), self.from_end)
+            position = batch.length[:, None] - 1 - torch.arange(batch.sequence.size(1))
+            vectors = vectors + F.embedding(position.clamp(min=0), self.from_end)
         return self.dropout(vectors)
 
     def states(self, batch, inputs):
         return self.scaled(self.encoders[0](self.placed(batch, inputs))[0])
 
-    def last_states(self, batch, inputs):
+    def last_hidden_states(self, batch, inputs):
         return self.scaled(self.encoders[0](self.placed(batch, inputs), at=batch.last)[0][:, 0])

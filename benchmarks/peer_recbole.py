@@ -41,7 +41,7 @@ def prepare(path):
                 [data.user, len(data.offsets) + np.arange(len(absent))]
             ),
             "item_id:token": np.concatenate([data.items, absent]),
-            "timestamp:float": np.concatenate([data.place, np.zeros_like(absent)]),
+            "timestamp:float": np.concatenate([data.position, np.zeros_like(absent)]),
         }
     )
     events.to_csv("peer/peer.inter", sep="\t", index=False)

@@ -33,13 +33,13 @@ def prepare(path):
     data = peers.load(path)
     torch.manual_seed(data.seed)
 
-    def table(user, item, place):
-        time = pd.Timestamp("2020-01-01") + pd.to_timedelta(place, unit="s")
+    def table(user, item, position):
+        time = pd.Timestamp("2020-01-01") + pd.to_timedelta(position, unit="s")
         return pd.DataFrame(
             {Columns.User: user, Columns.Item: item, Columns.Weight: 1.0, Columns.Datetime: time}
         )
 
-    events = table(data.user, data.items, data.place)
+    events = table(data.user, data.items, data.position)
     train, history, truth = (
         events[data.following > 1],
         events[data.following > 0],

@@ -115,8 +115,8 @@ def load(path):
         )
     length = np.diff(data.offsets)
     data.user = np.repeat(np.arange(len(length)), length)
-    data.place = np.arange(len(data.items)) - np.repeat(data.offsets[:-1], length)
-    data.following = np.repeat(length, length) - 1 - data.place
+    data.position = np.arange(len(data.items)) - np.repeat(data.offsets[:-1], length)
+    data.following = np.repeat(length, length) - 1 - data.position
     return data
 
 

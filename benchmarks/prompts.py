@@ -20,24 +20,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def measures(tags, run, form):
+def measures(tags, run, style):
     """One row of the table for one tagging."""
     from tema_lib.tags.item_tags import evidence
 
-    row = {"list": len(tags.vocabulary) - 1, **evidence.coverage(tags, run.domains, form)}
+    row = {"list": len(tags.vocabulary) - 1, **evidence.coverage(tags, run.domains, style)}
     if run.truth is not None:
-        occasion = (
-            run.truth[0]
-            .set_index("item_id")["occasion"]
-            .loc[list(run.items.item_id[1:])]
-            .to_numpy()
+        topic = (
+            run.truth[0].set_index("item_id")["topic"].loc[list(run.items.item_id[1:])].to_numpy()
         )
         row |= {
             f"{name} ({where})": value
             for where, across in (("all", None), ("across", True))
-            for name, value in evidence.joined_pairs(tags, occasion, across).items()
+            for name, value in evidence.joined_pairs(tags, topic, across).items()
         }
-    alike = evidence.likeness(
+    alike = evidence.similarity(
         evidence.weight_table(tags), run.split.train, run.items.domain_of_item
     )
     return {
@@ -62,7 +59,7 @@ def main():
     chosen = parser.parse_args()
 
     from tema_lib import records as results
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
     from tema_lib.llm.local import LocalModel
     from tema_lib.llm.store import ReplyStore
     from tema_lib.notebook import setup
@@ -70,7 +67,7 @@ def main():
     from tema_lib.tags.controls import control_tags
     from tema_lib.tags.draft import draft, sample
     from tema_lib.tags.item_tags import evidence
-    from tema_lib.tags.prompts import FORMS
+    from tema_lib.tags.prompts import STYLES
     from tema_lib.tags.refine import refine
 
     setup()
@@ -78,10 +75,10 @@ def main():
     for name in chosen.llm:
         llm = LocalModel(name, dtype="bfloat16")
         for data in chosen.data:
-            run = Pipeline(data, True, 0)
+            run = Experiment(data, True, 0)
             catalogue = run.catalogue
-            for form in chosen.forms or FORMS:
-                config = replace(run.tag_config, form=form)
+            for style in chosen.styles or STYLES:
+                config = replace(run.tag_config, style=style)
                 with ReplyStore(ROOT / "build" / "prompts.sqlite") as store:
                     refinement = refine(
                         catalogue,
@@ -90,23 +87,23 @@ def main():
                         store,
                         config,
                     )
-                    tags = taggings[run.raw.name, llm.name, form] = assign(
+                    tags = taggings[run.raw.name, llm.name, style] = assign(
                         catalogue, refinement, llm, store, config
                     )
                 kinds = {"": tags} | {
                     kind: control_tags(tags, kind, catalogue, config)
                     for kind in ("shuffled", "encoder only")
                 }
-                if form == "thing" and name == chosen.llm[0]:
+                if style == "thing" and name == chosen.llm[0]:
                     kinds["title words"] = control_tags(tags, "title words", catalogue, config)
                 for kind, some in kinds.items():
                     rows.append(
                         {
                             "data": run.raw.name,
                             "model": llm.name,
-                            "form": form,
+                            "form": style,
                             "control": kind,
-                            **measures(some, run, form),
+                            **measures(some, run, style),
                         }
                     )
                     print(rows[-1], flush=True)

@@ -36,7 +36,7 @@ def main():
 
     from tema_lib import records as results
     from tema_lib.evaluation.ranking import evaluate
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
     from tema_lib.models.systems import SYSTEMS
     from tema_lib.notebook import setup
     from tema_lib.training import train
@@ -44,7 +44,7 @@ def main():
     setup()
     found = {}
     for data in chosen.data:
-        run = Pipeline(data, fast=False)
+        run = Experiment(data, fast=False)
         os.environ["TEMA_ARTIFACTS"] = str(ROOT / "build" / "artifacts" / run.name)
         costs = {}
         for name in SYSTEMS:

@@ -41,18 +41,18 @@ def main():
     import torch
 
     from tema_lib import records as results
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
     from tema_lib.llm.local import LocalModel, common_prefix
     from tema_lib.notebook import setup
     from tema_lib.tags.draft import prompt_for
 
     setup()
     real = Path(os.environ.get("TEMA_REAL_DATA", "")) / "fk_mini"
-    run = Pipeline(str(real) if os.environ.get("TEMA_REAL_DATA") and real.is_dir() else "planted")
+    run = Experiment(str(real) if os.environ.get("TEMA_REAL_DATA") and real.is_dir() else "planted")
     half = chosen.items // 2
     chosen_items = [int(item) for domain in (0, 1) for item in run.items.of_domain(domain)[:half]]
     llm, config = LocalModel(), run.tag_config
-    shops = [
+    domains = [
         [
             prompt_for(run.items, item, config)
             for item in chosen_items
@@ -60,16 +60,16 @@ def main():
         ]
         for domain in (0, 1)
     ]
-    prompts = [prompt for shop in shops for prompt in shop]
+    prompts = [prompt for domain in domains for prompt in domain]
 
     def fast():
         began, replies = (
             time.process_time(),
-            [reply for shop in shops for reply in llm.generate(shop)],
+            [reply for domain in domains for reply in llm.generate(domain)],
         )
         return replies, time.process_time() - began
 
-    llm.generate(shops[0][:2]), llm.generate_plain(prompts[0])  # warm
+    llm.generate(domains[0][:2]), llm.generate_plain(prompts[0])  # warm
     fast_seconds, plain_replies, plain_seconds = [], [], 0.0
     for turn in range(chosen.rounds):
         replies, spent = fast()
@@ -87,10 +87,10 @@ def main():
     identical = sum(one == other for one, other in zip(replies, plain_replies))
     brain = LocalModel(dtype="bfloat16")
     began = time.process_time()
-    short = [reply for shop in shops for reply in brain.generate(shop)]
+    short = [reply for domain in domains for reply in brain.generate(domain)]
     short_seconds = time.process_time() - began
     commit, dirty = results.commit_and_state()
-    tokens = [llm.tokens(prompt) for prompt in shops[0]]
+    tokens = [llm.tokens(prompt) for prompt in domains[0]]
     record = {
         "kind": "benchmark",
         "name": "tagging",

@@ -18,11 +18,11 @@ def synthetic(path, users=20_000, items_a=10_000, items_b=15_000, seed=0, stretc
 
     Lengths are 5 and a lognormal (median 11, mean 15) times `stretch`; popularity falls as rank^-.9.
     """
-    dice = np.random.default_rng(seed)
-    lengths = np.clip(5 + (stretch * dice.lognormal(1.75, 1.05, users)).round().astype(int), 5, 300)
+    rng = np.random.default_rng(seed)
+    lengths = np.clip(5 + (stretch * rng.lognormal(1.75, 1.05, users)).round().astype(int), 5, 300)
     share = 1 / np.arange(1, items_a + items_b + 1) ** 0.9
-    by_rank = dice.permutation(np.arange(1, items_a + items_b + 1))
-    items = by_rank[dice.choice(items_a + items_b, lengths.sum(), p=share / share.sum())]
+    by_rank = rng.permutation(np.arange(1, items_a + items_b + 1))
+    items = by_rank[rng.choice(items_a + items_b, lengths.sum(), p=share / share.sum())]
     np.savez(
         path,
         items=items,

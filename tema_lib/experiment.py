@@ -27,7 +27,7 @@ from tema_lib.data.sequences import Sequences, build_sequences
 from tema_lib.data.splits import Split, leave_one_out, published_split
 from tema_lib.data.summary import check_runnable
 from tema_lib.datasets.load import read_data
-from tema_lib.datasets.synthetic import generator as planted
+from tema_lib.datasets.synthetic import generator as synthetic
 from tema_lib.encoders.features import ItemFeatures, remembered
 from tema_lib.encoders.image import check_pictures, encode_images
 from tema_lib.encoders.text import TitleTokens, encode_text, title_tokens
@@ -36,7 +36,7 @@ from tema_lib.evaluation.protocols import Protocol
 from tema_lib.evaluation.ranking import Ranks, evaluate
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, open_replies
-from tema_lib.models.base import Level0
+from tema_lib.models.base import Recommender
 from tema_lib.models.item_embedding import VIEWS, ItemInputs
 from tema_lib.models.systems import SYSTEMS, system_named
 from tema_lib.notebook import ROOT, artifacts, timed
@@ -58,7 +58,7 @@ from tema_lib.tags.profiles import (
 from tema_lib.tags.write import write_tags
 from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
 
-PLANTED = ROOT / "data" / "planted"
+SYNTHETIC = ROOT / "data" / "planted"
 
 
 EXPORTS = ROOT / "data" / "tags"
@@ -70,10 +70,10 @@ LIVE_ITEMS = 24  # fast runs: items of each shop that the language model reads l
 LIVE_USERS = 24  # on the planted world: users whom it profiles live, full or fast; for the others its replies are shipped
 
 
-RARE = 2  # an item seen at most this often in training is rare: a slice of its own
+LONG_TAIL = 2  # an item seen at most this often in training is rare: a slice of its own
 
 
-class Pipeline:
+class Experiment:
     """From a data folder to ranks.
 
     data: "planted" or a folder; domains: what A and B are called ("movies,books"), else the data set says; fast: short training, and on the planted world shipped replies for all but 24 items a shop;
@@ -92,16 +92,16 @@ class Pipeline:
         check_choice(tags)
         self.data, self.fast, self.seed, self.tags_from = data, fast, seed, tags
         self.named = domain_names(domains.split(",")) if domains else None
-        self.planted = data == "planted"
-        self.folder = PLANTED if self.planted else Path(data)
+        self.synthetic = data == "planted"
+        self.folder = SYNTHETIC if self.synthetic else Path(data)
         self.hidden = (
-            64 if fast or self.planted else 128
+            64 if fast or self.synthetic else 128
         )  # width and epochs: chosen on validation targets
         self.seconds: dict[str, float] = {}
-        self._trained: dict[str, tuple[Level0, TrainingHistory]] = {}
+        self._trained: dict[str, tuple[Recommender, TrainingHistory]] = {}
         self._ranks: dict[str, Ranks] = {}
 
-    def again(self, seed: int) -> Pipeline:
+    def with_seed(self, seed: int) -> Experiment:
         """The same road with another seed; data, features and tags are those that were made already."""
         other = copy.copy(self)
         other.seed, other.seconds, other._trained, other._ranks = seed, {}, {}, {}
@@ -130,7 +130,7 @@ class Pipeline:
     def name(self) -> str:
         """ "planted", or the folder's name and the beginning of its tables' hash: two folders of one name never share a file."""
         kept = "-repeats" if self.raw.repeats == "keep" else ""  # the same tables, other sequences
-        return "planted" if self.planted else f"{self.raw.name}-{self.raw.sha256[:8]}{kept}"
+        return "planted" if self.synthetic else f"{self.raw.name}-{self.raw.sha256[:8]}{kept}"
 
     @property
     def domains(self) -> tuple[str, str]:
@@ -172,7 +172,7 @@ class Pipeline:
     @cached_property
     def truth(self):
         """(items, users) of the planted world: which occasion each item serves; None on data without truth."""
-        return planted.read_truth(PLANTED) if self.planted else None
+        return synthetic.read_truth(SYNTHETIC) if self.synthetic else None
 
     # ------------------------------------------------------------------------------------------ features (notebook 03)
 
@@ -238,7 +238,7 @@ class Pipeline:
     def replies(self, llm: LocalModel) -> ReplyStore:
         """The store of all replies; a fast run of the planted world finds the shipped ones in it."""
         store = open_replies()
-        if self.fast and self.planted:
+        if self.fast and self.synthetic:
             self._replay(store, llm)
         return store
 
@@ -304,11 +304,11 @@ class Pipeline:
                 cluster_items(self.text.matrix, self.text.present, config),
             )
             with open_replies() as store:
-                if self.planted:
+                if self.synthetic:
                     rows = random.Random(0).sample(range(len(sequences)), LIVE_USERS)
                     self._import(
                         store,
-                        PLANTED / "profile_replies.jsonl.gz",
+                        SYNTHETIC / "profile_replies.jsonl.gz",
                         {
                             analyse_prompt([self.items.title[item] for item in group], config)
                             for row in rows
@@ -329,7 +329,7 @@ class Pipeline:
         """Put the shipped replies into the store, but for those of the live items."""
         self._import(
             store,
-            PLANTED / "replies.jsonl",
+            SYNTHETIC / "replies.jsonl",
             {
                 prompt_for(self.items, item, self.tag_config, attempt)
                 for item in self.live_items()
@@ -381,14 +381,14 @@ class Pipeline:
                 else self.tags
             )
             features, image = self.enriched if text == "enriched" else self.text, self.image
-        place = torch.arange(self.items.count + 1)
+        position = torch.arange(self.items.count + 1)
         generator = torch.Generator().manual_seed(self.seed)
         for domain in (0, 1):
             own = torch.from_numpy(self.items.of_domain(domain))
-            place[own] = own[torch.randperm(len(own), generator=generator)]
+            position[own] = own[torch.randperm(len(own), generator=generator)]
 
         def rows(view, tensor):
-            return tensor[place] if view in shuffle else tensor
+            return tensor[position] if view in shuffle else tensor
 
         return ItemInputs(
             self.domain_of_item,
@@ -403,15 +403,15 @@ class Pipeline:
 
     @property
     def training(self) -> TrainConfig:
-        return TrainConfig(epochs=4 if self.fast else 8 if self.planted else 20, seed=self.seed)
+        return TrainConfig(epochs=4 if self.fast else 8 if self.synthetic else 20, seed=self.seed)
 
-    def build(self, system: str) -> Level0:
+    def build(self, system: str) -> Recommender:
         """A fresh, seeded model.  Raises ValueError for an unknown name."""
         system = system_named(system)
         torch.manual_seed(self.seed)
         return SYSTEMS[system].build(self)
 
-    def train(self, system: str) -> tuple[Level0, TrainingHistory]:
+    def train(self, system: str) -> tuple[Recommender, TrainingHistory]:
         """The trained system, from its checkpoint when there is one; trained where that is quickest, given back on the processor.
 
         An earlier checkpoint that is damaged, or of other data, options or code, stays where it is; a line says why it is not used.
@@ -459,20 +459,22 @@ class Pipeline:
     def slices(self, ranks: Ranks) -> dict[str, Ranks]:
         """Parts of the test cases that matter: rare targets; on the planted world those whose occasion crosses the shops."""
         seen = torch.bincount(self.split.train.items, minlength=self.items.count + 1).numpy()
-        parts = {f"target seen at most {RARE} times": ranks.select(seen[ranks.target] <= RARE)}
+        parts = {
+            f"target seen at most {LONG_TAIL} times": ranks.select(seen[ranks.target] <= LONG_TAIL)
+        }
         if self.truth is not None:
-            parts["occasion crosses shops"] = ranks.select(self.crossing(ranks))
+            parts["occasion crosses shops"] = ranks.select(self.cross_domain(ranks))
         return parts
 
-    def crossing(self, ranks: Ranks):
+    def cross_domain(self, ranks: Ranks):
         """bool per case: the event before the target lies in the other shop and serves the same occasion."""
         truth_items, _ = self.truth
-        occasion = dict(zip(truth_items["item_id"], truth_items["occasion"]))
+        topic = dict(zip(truth_items["item_id"], truth_items["topic"]))
         previous = self.split.test.items[self.split.test.offsets[1:] - 2].numpy()[ranks.row]
         domain = self.items.domain_of_item
 
         def name(item):
-            return occasion[self.items.item_id[item]]
+            return topic[self.items.item_id[item]]
 
         return (domain[previous] != domain[ranks.target]) & [
             name(before) == name(after) for before, after in zip(previous, ranks.target)

@@ -21,14 +21,14 @@ from tema_lib.data.batches import Batch, training_batches
 from tema_lib.data.splits import Split
 from tema_lib.evaluation.protocols import Protocol
 from tema_lib.evaluation.ranking import evaluate
-from tema_lib.models.base import Level0
+from tema_lib.models.base import Recommender
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How long and how fast to learn.  The paper states none of it; all values are ours.
 
-    How many events of a history are read is the model's own affair (`Level0.max_length`).  Raises ValueError for what cannot be.
+    How many events of a history are read is the model's own affair (`Recommender.max_length`).  Raises ValueError for what cannot be.
     """
 
     epochs: int = 30
@@ -91,7 +91,7 @@ def best_device() -> torch.device:
 
 
 def training_step(
-    model: Level0,
+    model: Recommender,
     batch: Batch,
     optimizer: torch.optim.Optimizer,
     *,
@@ -104,7 +104,7 @@ def training_step(
     ):
         terms = model.loss(batch)
     optimizer.zero_grad(set_to_none=True)
-    model.combine(terms).backward()
+    model.total_loss(terms).backward()
     if clip:
         torch.nn.utils.clip_grad_norm_(
             [parameter for group in optimizer.param_groups for parameter in group["params"]], clip
@@ -114,7 +114,7 @@ def training_step(
 
 
 def train(
-    model: Level0,
+    model: Recommender,
     split: Split,
     domain_of_item: torch.Tensor,
     config: TrainConfig = TrainConfig(),
@@ -129,7 +129,7 @@ def train(
     Raises OtherCheckpoint for a damaged file or one of another training, FloatingPointError when the loss stops being finite.
     """
     torch.manual_seed(config.seed)
-    model.prepare(split.train)
+    model.fit_statistics(split.train)
     history = TrainingHistory()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     usable = int((split.train.lengths >= 2).sum())

@@ -1,4 +1,4 @@
-"""AutoCDSR: the share of attention that crosses, the Pareto weights, what `combine` descends from, and what a bottleneck lets through."""
+"""AutoCDSR: the share of attention that crosses, the Pareto weights, what `total_loss` descends from, and what a bottleneck lets through."""
 
 from dataclasses import replace
 
@@ -82,13 +82,13 @@ def test_the_share_is_a_loop_over_events_and_what_they_look_at():
 
 def test_an_event_after_plus_is_a_loop_over_its_own_shop_and_the_tokens():
     """One layer in double precision: what the tokens were told, what an event gives to them, and what it then becomes."""
-    layer, dice = (
+    layer, rng = (
         awake(autocdsr.BottleneckLayer(8, 2, 0.0)).double(),
         torch.Generator().manual_seed(0),
     )
     domains = torch.tensor([[0, 1, 1, 0, 1, -1]])
     x, z = (
-        torch.randn(*shape, 8, generator=dice, dtype=torch.double) for shape in ((1, 6), (1, 6, 3))
+        torch.randn(*shape, 8, generator=rng, dtype=torch.double) for shape in ((1, 6), (1, 6, 3))
     )
     new_x, new_z, shares = layer(x, z, domains)
 
@@ -168,11 +168,11 @@ def oracle(gram, losses):
 
 
 def test_the_weights_are_those_of_a_general_solver():
-    dice, seen = np.random.default_rng(0), set()
+    rng, seen = np.random.default_rng(0), set()
     for _ in range(60):
         gram, losses = (
-            gram_of(dice.uniform(0.1, np.pi - 0.1), dice.uniform(0.1, 9, 2)),
-            torch.from_numpy(dice.uniform(0, 1, 2) ** 2),
+            gram_of(rng.uniform(0.1, np.pi - 0.1), rng.uniform(0.1, 9, 2)),
+            torch.from_numpy(rng.uniform(0, 1, 2) ** 2),
         )
         found = pareto_weights(gram, losses)
         np.testing.assert_allclose(found, oracle(gram, losses), atol=2e-4)
@@ -215,7 +215,7 @@ def test_combine_descends_from_the_recommendation_and_a_share_of_the_attention(p
     monkeypatch.setattr(
         autocdsr, "pareto_weights", lambda gram, losses: told.append((gram, losses)) or (0.7, 0.3)
     )
-    found = gradients(model, model.combine(model.loss(batch)))
+    found = gradients(model, model.total_loss(model.loss(batch)))
     rec, attn = (gradients(model, model.loss(batch)[term]) for term in ("next item", PENALTY))
     for name in rec:
         torch.testing.assert_close(found[name], rec[name] + 0.3 / 0.7 * attn[name])
@@ -234,10 +234,10 @@ def test_a_negative_weight_does_not_reward_attention_and_a_fixed_one_is_kept(mon
     model, batch = awake(model_of()).double(), batch_of(*USERS)
     rec, attn = (gradients(model, model.loss(batch)[term]) for term in ("next item", PENALTY))
     monkeypatch.setattr(autocdsr, "pareto_weights", lambda gram, losses: (0.6, -0.4))
-    torch.testing.assert_close(gradients(model, model.combine(model.loss(batch))), rec)
+    torch.testing.assert_close(gradients(model, model.total_loss(model.loss(batch))), rec)
     model.config = replace(model.config, weighting="fixed", penalty=2.5)
     torch.testing.assert_close(
-        gradients(model, model.combine(model.loss(batch))),
+        gradients(model, model.total_loss(model.loss(batch))),
         {name: rec[name] + 2.5 * attn[name] for name in rec},
     )
 
@@ -245,12 +245,12 @@ def test_a_negative_weight_does_not_reward_attention_and_a_fixed_one_is_kept(mon
 def test_without_any_crossing_the_recommendation_stands_alone():
     model, batch = awake(model_of()).double(), batch_of([1, 2, 3, 4], [13, 14, 15])
     rec = gradients(model, model.loss(batch)["next item"])
-    torch.testing.assert_close(gradients(model, model.combine(model.loss(batch))), rec)
+    torch.testing.assert_close(gradients(model, model.total_loss(model.loss(batch))), rec)
     terms = model.loss(batch)
     terms[PENALTY] = (
         terms[PENALTY].detach() * 0 + model.id.sum() * 0
     )  # no path to what is shared at all
-    torch.testing.assert_close(gradients(model, model.combine(terms)), rec)
+    torch.testing.assert_close(gradients(model, model.total_loss(terms)), rec)
 
 
 @pytest.mark.parametrize("plus", [False, True])
@@ -258,7 +258,7 @@ def test_without_any_crossing_the_recommendation_stands_alone():
     "priced", [{}, {"weighting": "fixed", "penalty": 5.0}], ids=["pareto", "fixed"]
 )
 def test_a_price_lowers_the_attention_that_crosses_on_held_out_sequences(plus, priced):
-    split, crossing = small_split(), []
+    split, cross_domain = small_split(), []
     learned = batch_of(*(split.train[user].tolist() for user in range(40)))
     held_out = ranking(*(split.test[user][:-1].tolist() for user in range(40)))
     for options in ({"weighting": "fixed", "penalty": 0.0}, priced):
@@ -268,8 +268,8 @@ def test_a_price_lowers_the_attention_that_crosses_on_held_out_sequences(plus, p
         for _ in range(45):
             training_step(model, learned, optimizer)
         with torch.no_grad():
-            crossing.append(float(model.eval().read(held_out, model.id)[1]))
-    assert crossing[1] < 0.9 * crossing[0]
+            cross_domain.append(float(model.eval().read(held_out, model.id)[1]))
+    assert cross_domain[1] < 0.9 * cross_domain[0]
 
 
 @pytest.mark.parametrize("plus", [False, True])
@@ -294,7 +294,11 @@ def test_the_shops_talk_only_through_the_tokens(layers):
     after = replace(before, sequence=exchange[before.sequence])
 
     def difference():
-        return (model.joined(after)[0] - model.joined(before)[0]).abs().amax((0, 2))
+        return (
+            (model.encode_with_items(after)[0] - model.encode_with_items(before)[0])
+            .abs()
+            .amax((0, 2))
+        )
 
     with torch.no_grad():
         heard = difference()
@@ -304,8 +308,8 @@ def test_the_shops_talk_only_through_the_tokens(layers):
             layer.token_output.weight.zero_()
         assert difference().max() == 0
         assert (
-            model.joined(replace(after, target_domain=1 - after.target_domain))[0]
-            - model.joined(before)[0]
+            model.encode_with_items(replace(after, target_domain=1 - after.target_domain))[0]
+            - model.encode_with_items(before)[0]
         ).abs().max() > 1e-2
 
 

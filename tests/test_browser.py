@@ -27,10 +27,10 @@ from tema_lib.explain.occlusion import explain, explanation_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOK = "05_attention_visualisation.ipynb"
-SHOTS = ROOT / "build" / "screenshots"
+EXAMPLES = ROOT / "build" / "screenshots"
 ERROR = "[data-mime-type='application/vnd.jupyter.error']"
 LAPTOP = {"width": 1366, "height": 860}
-PLACES = {"lab": "/lab/tree/{}?reset&token={}", "notebook": "/notebooks/{}?token={}"}
+POSITIONS = {"lab": "/lab/tree/{}?reset&token={}", "notebook": "/notebooks/{}?token={}"}
 SETTINGS = {
     "notebook-extension/tracker": {
         "windowingMode": "none"
@@ -56,7 +56,7 @@ def browser():
             pytest.skip(
                 "no browser: install one with `apt install chromium` or `python -m playwright install chromium`"
             )
-        SHOTS.mkdir(parents=True, exist_ok=True)
+        EXAMPLES.mkdir(parents=True, exist_ok=True)
         yield window
         window.close()
 
@@ -72,8 +72,8 @@ def server(browser, tmp_path_factory):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    for place in PLACES:
-        nbformat.write(notebook, folder / f"{place}.ipynb")
+    for position in POSITIONS:
+        nbformat.write(notebook, folder / f"{position}.ipynb")
     for name, value in SETTINGS.items():
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -145,13 +145,13 @@ def watched(browser, **options):
     return page, complaints
 
 
-@pytest.fixture(scope="module", params=PLACES)
+@pytest.fixture(scope="module", params=POSITIONS)
 def opened(request, browser, server):
     """The notebook, run from top to bottom by the menu: (page, complaints, where)."""
     address, token, _ = server
     page, complaints = watched(browser)
     page.goto(
-        address + PLACES[request.param].format(f"{request.param}.ipynb", token),
+        address + POSITIONS[request.param].format(f"{request.param}.ipynb", token),
         wait_until="domcontentloaded",
     )
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=120_000)
@@ -231,7 +231,7 @@ class Explorer:
         self.page.mouse.move(5, 5)
         self.root.scroll_into_view_if_needed()
         self.page.wait_for_timeout(500)
-        self.root.screenshot(path=SHOTS / f"{name}.png")
+        self.root.screenshot(path=EXAMPLES / f"{name}.png")
         self.page.set_viewport_size(LAPTOP)
 
 
@@ -316,7 +316,7 @@ def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened,
         return page.locator("main").inner_text()
 
     seen = [body()]
-    page.screenshot(path=SHOTS / "page.png", full_page=True)
+    page.screenshot(path=EXAMPLES / "page.png", full_page=True)
     for act in (
         lambda: page.get_by_role("button", name="B", exact=True).press("Enter"),
         lambda: page.get_by_label("head").select_option(index=1),
@@ -336,7 +336,7 @@ def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened,
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     page.emulate_media(media="print")
     assert not page.locator(".controls").is_visible()
-    page.pdf(path=SHOTS / "page.pdf", format="A4", landscape=True)
+    page.pdf(path=EXAMPLES / "page.pdf", format="A4", landscape=True)
     page.context.close()
 
 

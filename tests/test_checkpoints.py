@@ -22,7 +22,7 @@ from tema_lib.checkpoints import (
     write_checkpoint,
 )
 from tema_lib.data.splits import Split
-from tema_lib.experiment import Pipeline
+from tema_lib.experiment import Experiment
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.training import train
 
@@ -37,7 +37,7 @@ def twice(x):
 
 class Mine(SASRec):
     """Reads ids."""
-    def states(self, batch, inputs):
+    def encode(self, batch, inputs):
         state, _ = self.encoders[0](self.dropout(F.embedding(batch.sequence, inputs)))
         return twice(self.scaled(state))   # scaled
 '''
@@ -159,7 +159,7 @@ def files(folder):
 
 
 def test_an_edited_model_is_trained_anew_and_the_run_says_why(run, tmp_path, monkeypatch, capsys):
-    """As a student does it: a line of `states` is changed, the kernel restarted, the cell run again."""
+    """As a student does it: a line of `encode` is changed, the kernel restarted, the cell run again."""
     from tema_lib.models.systems import SYSTEMS, System
 
     def mine(source):
@@ -169,7 +169,7 @@ def test_an_edited_model_is_trained_anew_and_the_run_says_why(run, tmp_path, mon
             "mine",
             System(lambda run: model(run.domain_of_item, SIZES), "a student", "ours"),
         )
-        return Pipeline(run.data).train("mine")
+        return Experiment(run.data).train("mine")
 
     first, _ = mine(SOURCE)
     kept = files(tmp_path / "artifacts")
@@ -202,7 +202,7 @@ def test_a_damaged_checkpoint_is_named_kept_and_trained_anew(damage, run, tmp_pa
     weights, _ = run.train("sasrec")
     (path,) = (tmp_path / "artifacts").glob("*sasrec-fast-0-*.pt")
     path.write_bytes(damaged := damage(path.read_bytes()))
-    again, _ = Pipeline(run.data).train("sasrec")
+    again, _ = Experiment(run.data).train("sasrec")
     assert same_weights(weights, again)
     assert path.read_bytes() == damaged
     said = capsys.readouterr().out
@@ -234,7 +234,7 @@ def test_weights_from_a_gpu_are_used_on_a_laptop(run, tmp_path):
     saved["history"]["trained_on"] = "cuda bfloat16"
     saved["random"] = [saved["random"][0], saved["random"][0]]
     torch.save(saved, path)
-    again, history = Pipeline(run.data).train("sasrec")
+    again, history = Experiment(run.data).train("sasrec")
     assert history.trained_on == "cuda bfloat16"
     assert same_weights(weights, again)
     assert torch.load(path, weights_only=True)["history"]["trained_on"] == "cuda bfloat16"
@@ -269,14 +269,14 @@ def test_two_folders_of_one_name_share_no_file(run, tmp_path, capsys):
     """x/small and z/small: other data, other files; the same data in another place, the same ones."""
     run.train("sasrec")
     kept = files(tmp_path / "artifacts")
-    for place in ("x", "z"):
-        (tmp_path / place / "small").mkdir(parents=True)
+    for position in ("x", "z"):
+        (tmp_path / position / "small").mkdir(parents=True)
         for name in ("items.tsv", "interactions.tsv"):
             text = (tmp_path / "small" / name).read_text()
-            (tmp_path / place / "small" / name).write_text(
-                text if place == "x" else text.replace("1600000000", "1600000009")
+            (tmp_path / position / "small" / name).write_text(
+                text if position == "x" else text.replace("1600000000", "1600000009")
             )
-    same, other = (Pipeline(str(tmp_path / place / "small")) for place in ("x", "z"))
+    same, other = (Experiment(str(tmp_path / position / "small")) for position in ("x", "z"))
     assert same.name == run.name != other.name
     assert other.name.startswith("small-")
     same.train("sasrec")

@@ -11,7 +11,7 @@ import torch
 
 from tema_lib.data.batches import ranking_batches, training_batches
 from tema_lib.data.dataset import DataError, encode_ids
-from tema_lib.data.filters import first_purchases, k_core, shuffle_ties
+from tema_lib.data.filters import first_interactions, k_core, shuffle_ties
 from tema_lib.data.sequences import Sequences, build_sequences, domain_view, padded
 from tema_lib.data.splits import leave_one_out, published_split
 from tema_lib.datasets.load import read_data
@@ -140,7 +140,7 @@ def test_sequences_are_one_per_user_in_time_order(tmp_path):
 def test_first_purchases_keeps_the_earliest(tmp_path):
     with pytest.warns(UserWarning, match="line 9: the time of user u1 goes backwards"):
         raw = read_data(folder(tmp_path, events=EVENTS + "u1\t0001\tA\t5\n"))
-    kept = first_purchases(raw).interactions
+    kept = first_interactions(raw).interactions
     assert kept[(kept.user_id == "u1") & (kept.item_id == "0001")]["timestamp"].tolist() == [5]
 
 
@@ -148,8 +148,8 @@ def test_k_core_needs_a_second_round(tmp_path):
     """x is bought twice, but one buyer is too short and leaves, so x leaves in the second round."""
     events = "user_id\titem_id\tdomain\ttimestamp\n" + "".join(
         f"{user}\t{item}\t{item[0].upper()}\t{time}\n"
-        for user, bought in {"u1": "a1 b1 a2", "u2": "a1 b1 a2", "u3": "a2"}.items()
-        for time, item in enumerate(bought.split())
+        for user, seen in {"u1": "a1 b1 a2", "u2": "a1 b1 a2", "u3": "a2"}.items()
+        for time, item in enumerate(seen.split())
     )
     events = events.replace("u3\ta2", "u3\tax").replace("u1\ta2", "u1\tax")
     items = "item_id\tdomain\ttitle\n" + "".join(

@@ -15,7 +15,7 @@ from tema_lib.evaluation.intervals import interval, paired_difference
 from tema_lib.evaluation.metrics import METRICS, metric_of_ranks
 from tema_lib.evaluation.protocols import PROTOCOLS, Protocol
 from tema_lib.evaluation.ranking import Ranks, evaluate
-from tema_lib.models.base import Level0
+from tema_lib.models.base import Recommender
 
 
 def sequences_of(*rows):
@@ -26,7 +26,7 @@ def sequences_of(*rows):
     )
 
 
-class Fixed(Level0):
+class Fixed(Recommender):
     """One score an item and row: whatever the table says."""
 
     def __init__(self, table):
@@ -39,25 +39,25 @@ class Fixed(Level0):
 
 def world(a=12, b=9, users=30, seed=0):
     """Users with 2 to 8 events in two shops; repeats happen, so a target may have been bought before."""
-    dice = np.random.default_rng(seed)
-    rows = [dice.integers(1, a + b + 1, size=dice.integers(2, 9)).tolist() for _ in range(users)]
-    return sequences_of(*rows), torch.tensor([-1] + [0] * a + [1] * b), dice
+    rng = np.random.default_rng(seed)
+    rows = [rng.integers(1, a + b + 1, size=rng.integers(2, 9)).tolist() for _ in range(users)]
+    return sequences_of(*rows), torch.tensor([-1] + [0] * a + [1] * b), rng
 
 
 def brute_force(scores, history, target, domain_of_item):
     """Sort the candidates; the target stands in the middle of those that share its score."""
-    room = [
+    item_range = [
         item
         for item in range(1, len(domain_of_item))
         if domain_of_item[item] == domain_of_item[target]
         and (item == target or item not in history)
     ]
-    places = [
-        place
-        for place, item in enumerate(sorted(room, key=lambda item: -scores[item]), start=1)
+    positions = [
+        position
+        for position, item in enumerate(sorted(item_range, key=lambda item: -scores[item]), start=1)
         if scores[item] == scores[target]
     ]
-    return sum(places) / len(places), len(room), len(places) > 1
+    return sum(positions) / len(positions), len(item_range), len(positions) > 1
 
 
 FEW = Protocol(negatives=5)
@@ -70,8 +70,8 @@ FEW = Protocol(negatives=5)
 @given(seed=st.integers(0, 10**6), levels=st.sampled_from([1, 2, 4, 1000]))
 def test_ranks_equal_brute_force(seed, levels):
     """Few levels of score make many ties; one level is the constant model."""
-    sequences, domain, dice = world(seed=seed, users=12)
-    scores = dice.integers(0, levels, size=(len(sequences), len(domain)))
+    sequences, domain, rng = world(seed=seed, users=12)
+    scores = rng.integers(0, levels, size=(len(sequences), len(domain)))
     ranks = evaluate(Fixed(scores), sequences, domain, batch_size=5)
     assert ranks.row.tolist() == list(range(len(sequences)))
     assert ranks.target.tolist() == sequences.last.tolist()
@@ -118,8 +118,8 @@ def test_the_other_shop_and_what_was_bought_do_not_compete():
 
 @pytest.mark.parametrize("size", [1, 7, 256])
 def test_neither_batches_nor_the_room_for_scores_change_anything(size, monkeypatch):
-    sequences, domain, dice = world(users=30)
-    model = Fixed(dice.integers(0, 5, size=(30, len(domain))))
+    sequences, domain, rng = world(users=30)
+    model = Fixed(rng.integers(0, 5, size=(30, len(domain))))
     other = evaluate(
         model, sequences, domain, batch_size=4, protocol=FEW
     )  # fewer than there are: negatives are really drawn
@@ -141,8 +141,8 @@ def test_neither_batches_nor_the_room_for_scores_change_anything(size, monkeypat
 
 
 def test_a_small_shop_uses_all_its_candidates_and_says_how_many():
-    sequences, domain, dice = world(a=12, b=9)
-    ranks = evaluate(Fixed(dice.normal(size=(30, len(domain)))), sequences, domain)
+    sequences, domain, rng = world(a=12, b=9)
+    ranks = evaluate(Fixed(rng.normal(size=(30, len(domain)))), sequences, domain)
     assert np.array_equal(ranks.rank, ranks.rank_sampled)
     assert np.array_equal(ranks.candidates, ranks.candidates_sampled)
     assert ranks.of_domain(0).candidates_sampled.max() <= 12
@@ -181,8 +181,8 @@ def test_sampled_negatives_never_hold_the_history():
 
 def test_the_same_negatives_are_drawn_for_every_system_and_others_for_another_seed():
     """Scores count upwards, so the sampled rank tells which negatives were drawn; a shift of all scores must not change them."""
-    sequences, domain, dice = world(a=40, b=40, users=60)
-    scores = dice.normal(size=(60, len(domain)))
+    sequences, domain, rng = world(a=40, b=40, users=60)
+    scores = rng.normal(size=(60, len(domain)))
     one, other = (
         evaluate(Fixed(scores + shift), sequences, domain, protocol=FEW) for shift in (0, 8)
     )
@@ -218,10 +218,10 @@ def draws(monkeypatch):
     """Which global ids each case was given as negatives, seen on their way."""
     seen, real = {}, evaluation.draw_negatives
 
-    def watched(rows, place, line, bought, count, seed, protocol):
-        negatives, drawn = real(rows, place, line, bought, count, seed, protocol)
+    def watched(rows, position, line, interacted, count, seed, protocol):
+        negatives, drawn = real(rows, position, line, interacted, count, seed, protocol)
         for row, some, many, where in zip(
-            rows.tolist(), negatives.tolist(), drawn.tolist(), place.tolist()
+            rows.tolist(), negatives.tolist(), drawn.tolist(), position.tolist()
         ):
             seen[row] = [
                 number - where for number in some[:many]
@@ -245,17 +245,17 @@ def draws(monkeypatch):
 )
 def test_every_protocol_equals_brute_force(draws, seed, name, levels, negatives, poison, within):
     """Few levels of score plant ties (and, a hair above the target, what C2DSR's margin calls a tie); a NaN or an infinity must raise."""
-    dice = np.random.default_rng(seed)
-    a, b = dice.integers(2, 14, size=2)
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(2, 14, size=2)
     sequences, domain, _ = world(a, b, users=4, seed=seed)
-    scores = dice.integers(0, levels, size=(4, len(domain))).astype(float)
-    scores += 4e-6 * dice.integers(0, 2, size=scores.shape) * (levels == 4)
+    scores = rng.integers(0, levels, size=(4, len(domain))).astype(float)
+    scores += 4e-6 * rng.integers(0, 2, size=scores.shape) * (levels == 4)
     protocol = replace(PROTOCOLS[name], negatives=negatives, within=within)
     draws.clear()
     if poison is not None:
-        row = dice.integers(4)
-        shop = domain[sequences.last[row]]
-        scores[row, dice.choice(np.flatnonzero((domain == shop).numpy()))] = poison
+        row = rng.integers(4)
+        own = domain[sequences.last[row]]
+        scores[row, rng.choice(np.flatnonzero((domain == own).numpy()))] = poison
         with pytest.raises(FloatingPointError, match="not a finite number"):
             evaluate(Fixed(scores), sequences, domain, batch_size=3, protocol=protocol)
         return
@@ -264,7 +264,7 @@ def test_every_protocol_equals_brute_force(draws, seed, name, levels, negatives,
     scores = torch.as_tensor(scores, dtype=torch.float).numpy()
     for row in range(4):
         *history, target = sequences[row].tolist()
-        room = [
+        item_range = [
             item
             for item in range(1, len(domain))
             if within == "catalogue" or domain[item] == domain[target]
@@ -284,7 +284,7 @@ def test_every_protocol_equals_brute_force(draws, seed, name, levels, negatives,
             assert np.isnan(ranks.rank_sampled[row])
             assert ranks.candidates_sampled[row] == 1
             continue
-        pool = ([a] if early and within == "domain" and domain[target] == 1 else []) + room
+        pool = ([a] if early and within == "domain" and domain[target] == 1 else []) + item_range
         allowed = [
             item
             for item in pool
@@ -444,9 +444,9 @@ def test_where_repeats_are_kept_the_history_competes_too():
 
 
 def test_an_interval_covers_the_true_mean_about_as_often_as_it_says():
-    dice = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     bounds = [
-        interval(dice.exponential(size=150), resamples=300, seed=trial) for trial in range(150)
+        interval(rng.exponential(size=150), resamples=300, seed=trial) for trial in range(150)
     ]
     share = np.mean([low <= 1 <= high for low, high in bounds])
     assert 0.86 <= share <= 0.99
@@ -463,8 +463,8 @@ def test_an_interval_is_repeatable_and_narrower_with_more_cases():
 
 def test_a_paired_difference_is_narrower_than_two_intervals():
     """Both systems find the same users easy; the pairing takes that out."""
-    dice = np.random.default_rng(0)
-    hard = dice.integers(1, 40, size=300)
+    rng = np.random.default_rng(0)
+    hard = rng.integers(1, 40, size=300)
     better, worse = ranks_of(hard), ranks_of(hard + 1)
     mean, (low, high) = paired_difference([better], [worse], "MRR")
     assert mean == pytest.approx(better.metric("MRR") - worse.metric("MRR"))

@@ -29,7 +29,7 @@ from tema_lib.tags.export import (
     prompt_version,
     read_export,
 )
-from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED, ItemTags, evidence
+from tema_lib.tags.item_tags import MAPPED, NEAREST, OWN, ItemTags, evidence
 from tema_lib.tags.prompts import is_measure
 from tema_lib.tags.refine import lemma, opposites
 
@@ -53,11 +53,11 @@ def small():
     source = torch.tensor(
         [
             [0, 0, 0],
-            [OWN, SNAPPED, NEAREST],
+            [OWN, MAPPED, NEAREST],
             [NEAREST, 0, 0],
             [OWN, OWN, 0],
             [NEAREST] * 3,
-            [SNAPPED, NEAREST, NEAREST],
+            [MAPPED, NEAREST, NEAREST],
             [0, 0, 0],
         ],
         dtype=torch.int8,
@@ -80,7 +80,7 @@ def small():
 
 
 def test_coverage_counts_what_it_says():
-    found = evidence.coverage(small(), ("food", "kitchen"), "occasion")
+    found = evidence.coverage(small(), ("food", "kitchen"), "topic")
     assert found["items with a tag"] == pytest.approx(5 / 6)
     assert found["items with three tags, one of them own"] == pytest.approx(2 / 6)
     assert found["tags that are the model's own words"] == pytest.approx(3 / 12)
@@ -96,8 +96,7 @@ def test_coverage_counts_what_it_says():
         vocabulary=("", "coffee", "espresso", "holiday brunch", "movie night", "cups", "white cup"),
     )
     assert (
-        evidence.coverage(brunch, ("food", "kitchen"), "occasion")["tags that repeat an example"]
-        == 0
+        evidence.coverage(brunch, ("food", "kitchen"), "topic")["tags that repeat an example"] == 0
     )  # each stands in the other shop's examples
     assert "tags that repeat an example" not in evidence.coverage(small())
     assert evidence.uses(small()).tolist() == [[0, 2, 2, 2, 0, 0, 0], [0, 1, 0, 0, 2, 2, 1]]
@@ -113,7 +112,7 @@ def test_an_empty_list_has_no_evidence_and_comes_back_from_its_export(tmp_path):
         source=bare.to(torch.int8),
         vectors=torch.zeros(1, 6),
     )
-    assert set(evidence.coverage(empty, form="mixed").values()) == {0.0}
+    assert set(evidence.coverage(empty, style="mixed").values()) == {0.0}
     assert evidence.closest_pairs(empty) == []
     assert np.isnan(evidence.agreement(empty, empty))
     assert (
@@ -195,15 +194,15 @@ def test_likeness_is_that_of_consecutive_purchases():
         users.append(
             torch.tensor([chance.choice(np.flatnonzero(group == wanted)) for _ in range(5)])
         )
-    found = evidence.likeness(equal, users, domain)
+    found = evidence.similarity(equal, users, domain)
     assert all(
         0.8 < found[name] < 0.9 for name in found
     )  # 1 - 1/4 of the random pairs is alike, too, and ties count half: .875
-    found = evidence.likeness(affine, users, domain)
+    found = evidence.similarity(affine, users, domain)
     assert found["across"] == 0.5
     assert 0.8 < found["across, learned"] < 0.9
     assert found["A"] > 0.8
-    shuffled = evidence.likeness(
+    shuffled = evidence.similarity(
         equal[np.concatenate([[0], 1 + chance.permutation(40)])], users, domain
     )
     assert abs(shuffled["across"] - 0.5) < 0.1
@@ -215,8 +214,8 @@ def test_likeness_is_that_of_consecutive_purchases():
             np.flatnonzero((group == (wanted + user % 2) % 4) & (domain == 1)),
         )
         fickle.append(torch.tensor([chance.choice(first), chance.choice(second)]))
-    assert evidence.likeness(affine, fickle, domain)["across, learned"] < 0.45
-    assert np.isnan(evidence.likeness(equal, [torch.tensor([1, 2])], domain)["across"])
+    assert evidence.similarity(affine, fickle, domain)["across, learned"] < 0.45
+    assert np.isnan(evidence.similarity(equal, [torch.tensor([1, 2])], domain)["across"])
 
 
 def test_pairs_across_the_shops_have_the_item_of_a_first():

@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 from test_reading import (
     COUNT,
     HISTORIES,
+    ITEMS_A,
+    ITEMS_B,
     LONG,
-    ROOM_A,
-    ROOM_B,
     answer,
     answers,
     awake,
@@ -29,12 +29,12 @@ from tema_lib.explain.attention import (
     attention_record,
     case_batch,
     event_attention,
-    newest_looks,
+    newest_attention,
     record_of,
 )
 from tema_lib.explain.composition import ORIGIN, composition
-from tema_lib.explain.counterfactual import Reader
-from tema_lib.explain.heads import head_table, planted_rule, recency_alone, share_on
+from tema_lib.explain.counterfactual import CounterfactualModel
+from tema_lib.explain.heads import head_table, known_rule, recency_alone, share_on
 from tema_lib.explain.occlusion import (
     FIRST,
     NEXT,
@@ -46,7 +46,7 @@ from tema_lib.explain.occlusion import (
     occlusion,
     occlusions,
 )
-from tema_lib.explain.shapley import fair_shares
+from tema_lib.explain.shapley import shapley_values
 from tema_lib.models.baselines import Popularity
 from tema_lib.models.item_embedding import ItemInputs
 
@@ -78,8 +78,8 @@ def test_record_holds_the_history_as_titles_and_its_threads(world, row):
         tuple(tag for tag, _, _ in world.tags.tags_of(item)) for item in history
     ]
     assert record.days == tuple(days[-2] - day for day in days[:-1])
-    for thread, number in (("A", 0), ("B", 1)):
-        assert [event.item for event in record.events[thread]] == [
+    for branch, number in (("A", 0), ("B", 1)):
+        assert [event.item for event in record.events[branch]] == [
             item for item in history if items.domain_of_item[item] == number
         ]
     assert record.events["merged"] == record.history
@@ -88,13 +88,13 @@ def test_record_holds_the_history_as_titles_and_its_threads(world, row):
 @pytest.mark.parametrize("row", range(4))
 def test_every_row_of_weights_sums_to_one_and_never_looks_ahead(world, row):
     record = attention_record(world.reader, world.sequences, row)
-    for thread, weights in record.weights.items():
-        length = len(record.events[thread])
+    for branch, weights in record.weights.items():
+        length = len(record.events[branch])
         assert weights.shape == (2, 2, length, length)
         assert torch.allclose(weights.sum(-1), torch.ones(2, 2, length), atol=1e-5)
         assert float(weights.triu(1).abs().sum()) == 0
-    assert sum(record.thread_weights.values()) == pytest.approx(1, abs=1e-5)
-    assert all(record.thread_weights[thread] == 0 for thread in "AB" if not record.events[thread])
+    assert sum(record.branch_weights.values()) == pytest.approx(1, abs=1e-5)
+    assert all(record.branch_weights[branch] == 0 for branch in "AB" if not record.events[branch])
     assert float(record.event_weights.sum()) == pytest.approx(1, abs=1e-5)
 
 
@@ -102,46 +102,46 @@ def test_an_empty_history_has_no_weights(world):
     record = record_of(world.reader, [], 0)
     assert record.history == ()
     assert len(record.event_weights) == 0
-    assert sum(record.thread_weights.values()) == 0
+    assert sum(record.branch_weights.values()) == 0
     assert record.days is None
     assert record.target_rank is None
     assert len(record.spread("A", -1, None, -1)) == 0
-    assert [chance for _, chance in record.top["B"]] == pytest.approx([1 / ROOM_B] * 5, abs=1e-6)
+    assert [chance for _, chance in record.top["B"]] == pytest.approx([1 / ITEMS_B] * 5, abs=1e-6)
 
 
 def test_records_agree_with_the_models_own_attention(world):
     """The events' weights by hand: last rows, mean over heads of the last layer, times the threads' shares."""
     batch = case_batch(world.model, world.sequences, [0, 1, 2, 3])
-    looked, looks, together = (
+    looked, attention, together = (
         world.model.attention(batch),
-        newest_looks(world.model, batch),
+        newest_attention(world.model, batch),
         event_attention(world.model, batch),
     )
     for row in range(4):
         record, by_hand = attention_record(world.reader, world.sequences, row), torch.zeros(6)
         across = looked["across"]["weights"][row, int(batch.last[row])]
-        assert close(list(record.thread_weights.values()), across)
-        for number, thread in enumerate(("A", "B", "merged")):
-            places = [
-                place
-                for place, event in enumerate(record.history)
-                if thread in ("merged", event.domain)
+        assert close(list(record.branch_weights.values()), across)
+        for number, branch in enumerate(("A", "B", "merged")):
+            positions = [
+                position
+                for position, event in enumerate(record.history)
+                if branch in ("merged", event.domain)
             ]
-            assert places == record.places(thread)
-            if not places:
-                assert looks[thread][row].abs().sum() == 0
+            assert positions == record.positions(branch)
+            if not positions:
+                assert attention[branch][row].abs().sum() == 0
                 continue
-            newest = looked[thread]["weights"][row, :, :, len(places) - 1, : len(places)]
-            by_hand[places] += across[number] * newest[-1].mean(0)
+            newest = looked[branch]["weights"][row, :, :, len(positions) - 1, : len(positions)]
+            by_hand[positions] += across[number] * newest[-1].mean(0)
             for layer, head in itertools.product((0, 1), (0, 1)):
-                spread = record.spread(thread, layer, head, -1)
-                assert close(spread[places], newest[layer, head])
+                spread = record.spread(branch, layer, head, -1)
+                assert close(spread[positions], newest[layer, head])
                 assert close(spread.sum(), 1.0)
-                assert close(looks[thread][row, layer, head, : len(spread)], spread)
+                assert close(attention[branch][row, layer, head, : len(spread)], spread)
             assert close(
-                record.spread(thread, 0, None, 0)[places[0]], 1.0
+                record.spread(branch, 0, None, 0)[positions[0]], 1.0
             )  # the first event sees itself only
-            assert close(record.spread(thread, 1, None, -1)[places], newest[1].mean(0))
+            assert close(record.spread(branch, 1, None, -1)[positions], newest[1].mean(0))
         length = len(record.history)
         assert close(record.event_weights, by_hand[:length])
         assert close(together[row], by_hand)
@@ -154,20 +154,20 @@ def test_top_items_are_new_in_each_shop_and_sorted(world):
         best, chances = record.top[name], [chance for _, chance in record.top[name]]
         right = answers(world.model, LONG, domain).exp()
         free = [item for item in world.reader.of_domain[domain].tolist() if item not in LONG]
-        by_hand = sorted(free, key=lambda item: -float(right[item - 1 - ROOM_A * domain]))[:3]
+        by_hand = sorted(free, key=lambda item: -float(right[item - 1 - ITEMS_A * domain]))[:3]
         assert [event.item for event, _ in best] == by_hand
         assert all(event.domain == name for event, _ in best)
         assert chances == sorted(chances, reverse=True)
         assert chances[-1] > 0
         assert chances[0] <= 1
         assert chances == pytest.approx(
-            [float(right[item - 1 - ROOM_A * domain]) for item in by_hand], abs=1e-5
+            [float(right[item - 1 - ITEMS_A * domain]) for item in by_hand], abs=1e-5
         )
     other = record_of(
-        world.reader, LONG, 1, bought=[12], top=COUNT
+        world.reader, LONG, 1, seen=[12], top=COUNT
     )  # what was really bought, whatever the history says
     assert {event.item for event, _ in other.top["B"]} == {9, 10, 11, 13, 14, 15}
-    assert len(other.top["A"]) == ROOM_A
+    assert len(other.top["A"]) == ITEMS_A
 
 
 # ---- occlusion
@@ -179,8 +179,8 @@ def test_occlusion_equals_brute_force_alone_and_in_company(world):
     for (history, target), effect in zip(cases, together):
         whole = answer(world.model, history, target)
         brute = [
-            whole - answer(world.model, history[:place] + history[place + 1 :], target)
-            for place in range(len(history))
+            whole - answer(world.model, history[:position] + history[position + 1 :], target)
+            for position in range(len(history))
         ]
         assert effect.tolist() == pytest.approx(brute, abs=1e-5)
         assert occlusion(world.model, history, target, world.items).tolist() == pytest.approx(
@@ -215,7 +215,7 @@ def test_no_older_event_slips_in_for_a_removed_one(world):
 
 def test_occlusion_of_a_system_that_ignores_history_is_zero(world):
     popularity = Popularity(torch.from_numpy(world.items.domain_of_item))
-    popularity.prepare(world.sequences)
+    popularity.fit_statistics(world.sequences)
     assert occlusion(popularity, [1, 9, 4], 12, world.items).abs().max() == 0
     counts = np.bincount(world.sequences.items, minlength=COUNT + 1)[9:]
     by_hand = math.log(math.exp(counts[0]) / np.exp(counts).sum())
@@ -229,13 +229,13 @@ def test_occlusion_of_a_system_that_ignores_history_is_zero(world):
 
 def test_effects_equal_brute_force(world):
     """Everything that can be taken away, by tables and histories changed by hand, asked along the path that ranks."""
-    target, rivals, plain = 12, [13, 14, 15], world.reader.inputs
+    target, candidates, plain = 12, [13, 14, 15], world.reader.inputs
     compared = world.reader.outputs
 
     def brute(history=LONG, table=plain, compared=compared):
         chances = answers(world.model, history, 1, table, compared).tolist()
         return whole - chances[target - 9], 1 + sum(
-            chances[rival - 9] > chances[target - 9] for rival in rivals
+            chances[candidate - 9] > chances[target - 9] for candidate in candidates
         )
 
     whole = answer(world.model, LONG, target)
@@ -252,8 +252,8 @@ def test_effects_equal_brute_force(world):
         return expected
 
     checked = [
-        same(effect, brute(LONG[:place] + LONG[place + 1 :]))
-        for place, effect in enumerate(found.events)
+        same(effect, brute(LONG[:position] + LONG[position + 1 :]))
+        for position, effect in enumerate(found.events)
     ]
     assert [effect.lost for effect in found.events] == pytest.approx(
         occlusion(world.model, LONG, target, world.items).tolist(), abs=2e-5
@@ -294,7 +294,9 @@ def test_effects_equal_brute_force(world):
 
 def test_effects_leave_out_what_the_model_has_not(world):
     found = effects(
-        Reader(awake(world.inputs, views=("id",)), world.items, world.tags, world.text),
+        CounterfactualModel(
+            awake(world.inputs, views=("id",)), world.items, world.tags, world.text
+        ),
         [1, 9],
         [12],
         draws=2,
@@ -305,11 +307,11 @@ def test_effects_leave_out_what_the_model_has_not(world):
     assert len(found.events) == 2
 
 
-def exact_shares(value, count):
+def exact_shapley_values(value, count):
     """Shapley's own formula, over all subsets."""
     shares = []
     for event in range(count):
-        rest, share = [place for place in range(count) if place != event], 0.0
+        rest, share = [position for position in range(count) if position != event], 0.0
         for size in range(count):
             weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
             share += weight * sum(
@@ -322,49 +324,51 @@ def exact_shares(value, count):
 
 def test_fair_shares_are_shapley_values_that_sum_to_what_the_history_adds(world):
     history, targets = [1, 9, 4, 10], [12, 3]
-    shares, errors = fair_shares(world.reader, history, targets, draws=1000)
+    shares, errors = shapley_values(world.reader, history, targets, draws=1000)
     for line, target in enumerate(targets):
 
         def value(part):
-            return answer(world.model, [history[place] for place in sorted(part)], target)
+            return answer(world.model, [history[position] for position in sorted(part)], target)
 
-        exact = exact_shares(value, 4)
+        exact = exact_shapley_values(value, 4)
         assert (abs(shares[line] - torch.tensor(exact)) <= 4 * errors[line] + 1e-5).all()
         assert errors[line].max() < max(map(abs, exact)) / 5
         assert float(shares[line].sum()) == pytest.approx(
             value({0, 1, 2, 3}) - value(set()), abs=1e-4
         )
-    few = fair_shares(world.reader, history, targets, draws=3)[0].sum(1)
+    few = shapley_values(world.reader, history, targets, draws=3)[0].sum(1)
     assert close(few, shares.sum(1), 1e-4)  # with any number of draws
 
 
 def test_the_standard_error_is_how_far_other_draws_lie(world):
     drawn = [
-        fair_shares(world.reader, [1, 9, 4, 10], [12], draws=25, seed=seed) for seed in range(60)
+        shapley_values(world.reader, [1, 9, 4, 10], [12], draws=25, seed=seed) for seed in range(60)
     ]
     means, errors = (torch.stack(column)[:, 0] for column in zip(*drawn))
     assert (means.std(0) / errors.mean(0)).sub(1).abs().max() < 0.35
-    narrow = fair_shares(world.reader, [1, 9, 4, 10], [12], draws=400)[1]
+    narrow = shapley_values(world.reader, [1, 9, 4, 10], [12], draws=400)[1]
     assert (errors.mean(0) / narrow[0]).sub(4).abs().max() < 0.8
     assert torch.equal(
-        fair_shares(world.reader, [1, 9, 4, 10], [12], draws=25, seed=3)[0][0], means[3]
+        shapley_values(world.reader, [1, 9, 4, 10], [12], draws=25, seed=3)[0][0], means[3]
     )
     assert not torch.equal(means[3], means[4])
 
 
 def test_fair_shares_where_the_answer_is_known(world):
     """A neighbour of the same kind changes nothing but its own order, so the two share alike; who hears nothing gives nothing."""
-    shares, errors = fair_shares(world.reader, [4, 9, 9, 1], [12], draws=600)
+    shares, errors = shapley_values(world.reader, [4, 9, 9, 1], [12], draws=600)
     assert abs(shares[0, 1] - shares[0, 2]) < 4 * (errors[0, 1] + errors[0, 2])
     assert abs(shares[0, 1]) > 4 * errors[0, 1]
-    one = fair_shares(world.reader, [9], [12])
+    one = shapley_values(world.reader, [9], [12])
     assert float(one[0]) == pytest.approx(
         answer(world.model, [9], 12) - answer(world.model, [], 12), abs=1e-5
     )
     assert float(one[1]) < 1e-6
     deaf = copy.deepcopy(world.model)
     torch.nn.init.zeros_(deaf.across.value)
-    assert fair_shares(Reader(deaf, world.items), LONG, [12, 3])[0].abs().max() < 1e-6
+    assert (
+        shapley_values(CounterfactualModel(deaf, world.items), LONG, [12, 3])[0].abs().max() < 1e-6
+    )
 
 
 def test_an_explanation_covers_the_truth_and_the_first_recommendation(world):
@@ -377,7 +381,7 @@ def test_an_explanation_covers_the_truth_and_the_first_recommendation(world):
     assert found.record.target_rank == found.effects[NEXT].rank
     assert found.control.history == found.record.history
     assert not close(found.control.event_weights, found.record.event_weights, 1e-2)
-    made_up = explanation_of(world.reader, world.control, [1, 9], 0, bought=[1, 9, 3, 4])
+    made_up = explanation_of(world.reader, world.control, [1, 9], 0, seen=[1, 9, 3, 4])
     assert list(made_up.effects) == [FIRST]
     assert made_up.effects[FIRST].target.item in {2, 5, 6, 7, 8}
     assert made_up.effects[FIRST].rank == 1
@@ -410,7 +414,7 @@ def test_an_explanation_compares_the_newest_look_with_what_decided_in_its_thread
         for layer, head in ((-1, None), (0, 1)):
             weights = record.weights["B"][layer][:, -1]
             look = (weights.mean(0) if head is None else weights[head]).numpy()
-            lost = spearmanr(look, [events[place].lost for place in (1, 3, 4)]).statistic
+            lost = spearmanr(look, [events[position].lost for position in (1, 3, 4)]).statistic
             share = spearmanr(look, found.effects[NEXT].shares[[1, 3, 4]]).statistic
             assert found.agreement(NEXT, "B", layer, head, control) == pytest.approx((lost, share))
     every = [
@@ -449,7 +453,7 @@ def test_an_item_turns_by_the_angle_between_whole_and_rest(world, item):
         other = (
             whole
             - parts[view.name][item]
-            + parts[view.name][world.reader.of_domain[int(item > ROOM_A)]].mean(0)
+            + parts[view.name][world.reader.of_domain[int(item > ITEMS_A)]].mean(0)
         )
         assert view.turn == pytest.approx(degrees(whole, other), abs=0.05)
         assert view.turn > 0.3
@@ -497,7 +501,7 @@ def test_neighbours_are_the_nearest_others_with_and_without_tags(world):
 
 
 def test_an_item_of_a_model_with_one_view_is_not_taken_apart(world):
-    found = composition(Reader(awake(world.inputs, views=("id",)), world.items), 4)
+    found = composition(CounterfactualModel(awake(world.inputs, views=("id",)), world.items), 4)
     assert found.views == found.tags == found.replies == ()
     assert found.neighbours_without == {}
     assert len(found.neighbours["A"]) == 5
@@ -560,35 +564,35 @@ def test_the_table_of_heads_equals_counting_by_hand(world):
     )
     table = head_table(world.model, batch, world.tags)
     records = [record_of(world.reader, history, 0) for history in histories]
-    assert list(table.index.names) == ["thread", "layer", "head"]
+    assert list(table.index.names) == ["branch", "layer", "head"]
     assert len(table) == 12
-    for (thread, layer, head), row in table.iterrows():
-        back, looks = [], []
+    for (branch, layer, head), row in table.iterrows():
+        back, attention = [], []
         for record in records:
-            weights = record.weights[thread][layer - 1, head - 1, -1].tolist()
+            weights = record.weights[branch][layer - 1, head - 1, -1].tolist()
             back.append(sum(weight * age for age, weight in enumerate(reversed(weights))))
-            looks.append(weights[::-1])  # by age
+            attention.append(weights[::-1])  # by age
         assert row["events back"] == pytest.approx(np.mean(back), abs=1e-5)
         recency = {
-            length: np.mean([look for look in looks if len(look) == length], 0)
-            for length in set(map(len, looks))
+            length: np.mean([look for look in attention if len(look) == length], 0)
+            for length in set(map(len, attention))
         }
         measures = {
             "same tag": lambda event, newest, age: age > 0 and set(event.tags) & set(newest.tags)
         }
-        if thread == "merged":
+        if branch == "merged":
             measures["other shop"] = lambda event, newest, age: event.domain != newest.domain
         for name, is_right in measures.items():
             found, alone = [], []
-            for record, look in zip(records, looks):
-                events = record.events[thread][::-1]
+            for record, look in zip(records, attention):
+                events = record.events[branch][::-1]
                 right = [age for age, event in enumerate(events) if is_right(event, events[0], age)]
                 if 0 < len(right) < len(events):
                     found.append(sum(look[age] for age in right))
                     alone.append(sum(recency[len(events)][age] for age in right))
             assert row[name] == pytest.approx(np.mean(found), abs=1e-5)
             assert row[f"{name}, recency alone"] == pytest.approx(np.mean(alone), abs=1e-5)
-        assert thread == "merged" or np.isnan(row["other shop"])
+        assert branch == "merged" or np.isnan(row["other shop"])
     assert table.loc["merged"].notna().all().all()
     assert list(head_table(world.model, batch).columns) == [
         "events back",
@@ -623,28 +627,28 @@ def test_the_planted_rule_is_found_by_who_looks_at_it_and_not_by_who_looks_at_ag
     batch = Batch(rows, None, torch.zeros(40, dtype=torch.long), torch.arange(40))
     right = (rows % 2 == rows[:, -1:] % 2).numpy()  # served: the kind of the newest event
     agreeing = [torch.from_numpy(row).float() for row in right]
-    seeing = planted_rule(looking_model(world, True), batch, right, agreeing).loc[("merged", 1, 1)]
+    seeing = known_rule(looking_model(world, True), batch, right, agreeing).loc[("merged", 1, 1)]
     assert seeing["attention"] > 0.95
     assert seeing["found"]
     assert seeing["agrees"]
     assert seeing["low"] <= seeing["beyond recency"] <= seeing["high"]
     assert seeing["beyond recency"] == pytest.approx(seeing["attention"] - seeing["recency alone"])
-    assert not planted_rule(
+    assert not known_rule(
         looking_model(world, True), batch, right, [-effect for effect in agreeing]
     ).loc[("merged", 1, 1)]["agrees"]
     drawn = [
         torch.from_numpy(generator.normal(size=6)) for _ in right
     ]  # attention beyond recency, not attention, is compared
-    looks = newest_looks(looking_model(world, True), batch)["merged"][:, 0, 0].numpy()
-    beyond = looks - recency_alone(looks, np.ones_like(right))
-    compared = planted_rule(looking_model(world, True), batch, right, drawn).loc[("merged", 1, 1)]
+    attention = newest_attention(looking_model(world, True), batch)["merged"][:, 0, 0].numpy()
+    beyond = attention - recency_alone(attention, np.ones_like(right))
+    compared = known_rule(looking_model(world, True), batch, right, drawn).loc[("merged", 1, 1)]
     assert compared["occlusion"] == pytest.approx(
         np.mean([spearmanr(*pair).statistic for pair in zip(beyond, drawn)]), abs=1e-6
     )
-    wrong = planted_rule(looking_model(world, True), batch, ~right, agreeing).loc[("merged", 1, 1)]
+    wrong = known_rule(looking_model(world, True), batch, ~right, agreeing).loc[("merged", 1, 1)]
     assert not wrong["found"]
     assert wrong["by chance"] == pytest.approx(np.mean(1 - right.mean(1)[right.mean(1) < 1]))
-    ageing = planted_rule(looking_model(world, False), batch, right, agreeing).loc[("merged", 1, 1)]
+    ageing = known_rule(looking_model(world, False), batch, right, agreeing).loc[("merged", 1, 1)]
     assert abs(ageing["beyond recency"]) < 1e-4
     assert abs(ageing["attention"] - ageing["by chance"]) > 0.02
 

@@ -7,7 +7,7 @@ from test_pages import EVIL, Page, evil_world
 from test_reading import COUNT, LONG, awake, small_world
 
 from tema_lib.explain.composition import composition
-from tema_lib.explain.counterfactual import Purchase, Reader
+from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
 from tema_lib.explain.display.html import Pages
 from tema_lib.explain.display.widgets import (
     AttentionExplorer,
@@ -37,17 +37,17 @@ def test_the_attention_explorer_follows_its_controls(evil):
         1
     ] == f"user 1 {EVIL}: bought 3 in A and 0 in B, next in B"
     assert explorer.event.options[1] == (f"5 B  {evil.items.title[11]}", 4)
-    assert [place for _, place in explorer.event.options] == [5, 4, 3, 2, 1, 0]
+    assert [position for _, position in explorer.event.options] == [5, 4, 3, 2, 1, 0]
     seen = [explorer.picture.value]
     turns = (
         (explorer.head, 2, 6),
         (explorer.layer, 0, 6),
         (explorer.event, 2, 6),
         (explorer.of, NEXT, 6),
-        (explorer.thread, "A", 3),
+        (explorer.branch, "A", 3),
         (explorer.head, 0, 3),
         (explorer.user, 2, 0),
-        (explorer.thread, "B", 1),
+        (explorer.branch, "B", 1),
         (explorer.user, 1, 0),
         (explorer.user, 3, 1),
     )
@@ -61,9 +61,9 @@ def test_the_attention_explorer_follows_its_controls(evil):
     found = [
         explain(evil.reader, evil.control, evil.sequences, row, times=times("")) for row in range(4)
     ]
-    assert seen[4] == pages.explorer(found[0], thread="merged", layer=0, head=1, looking=2, of=NEXT)
-    assert seen[5] == pages.explorer(found[0], thread="A", layer=0, head=1, looking=-1, of=NEXT)
-    assert seen[-1] == pages.explorer(found[3], thread="B", layer=0, head=None, looking=-1, of=NEXT)
+    assert seen[4] == pages.explorer(found[0], branch="merged", layer=0, head=1, looking=2, of=NEXT)
+    assert seen[5] == pages.explorer(found[0], branch="A", layer=0, head=1, looking=-1, of=NEXT)
+    assert seen[-1] == pages.explorer(found[3], branch="B", layer=0, head=None, looking=-1, of=NEXT)
     assert len(explorer.seconds) >= len(seen)
     assert len(explorer.known) == 4
 
@@ -73,18 +73,20 @@ def test_the_newest_event_is_chosen_at_the_start_and_after_an_empty_sequence(wor
         world.reader, world.control, world.sequences, [0, 1, 2, 3], Pages(world.items.image)
     )
     chosen = [explorer.event.value]
-    for control, value in ((explorer.thread, "A"), (explorer.user, 2), (explorer.thread, "B")):
+    for control, value in ((explorer.branch, "A"), (explorer.user, 2), (explorer.branch, "B")):
         control.value = value
         chosen.append(explorer.event.value)
     assert chosen == [5, 2, None, 0]
 
 
 def test_the_attention_explorer_offers_what_the_model_has(world):
-    reader = Reader(awake(world.inputs, threads=("merged",), layers=1, views=("id",)), world.items)
+    reader = CounterfactualModel(
+        awake(world.inputs, branches=("merged",), layers=1, views=("id",)), world.items
+    )
     explorer = AttentionExplorer(
         reader, reader, world.sequences, [0], Pages(world.items.image, ("food", "kitchen"))
     )
-    assert list(explorer.thread.options) == ["merged"]
+    assert list(explorer.branch.options) == ["merged"]
     assert len(explorer.layer.options) == 1
     assert len(explorer.head.options) == 3
     assert explorer.user.options[0][0] == "u0: bought 3 in food and 3 in kitchen, next in kitchen"
@@ -94,7 +96,7 @@ def test_the_item_explorer_finds_every_item_also_under_a_repeated_title(world):
     items = replace(
         world.items, title=("", *(("Tea", "Tea", "", "Pot")[number % 4] for number in range(COUNT)))
     )
-    reader = Reader(world.model, items, world.tags, world.text)
+    reader = CounterfactualModel(world.model, items, world.tags, world.text)
     labels = item_labels(reader)
     assert sorted(labels.values()) == list(range(1, COUNT + 1))
     assert labels["Tea"] == 1
@@ -112,7 +114,7 @@ def test_the_item_explorer_finds_every_item_also_under_a_repeated_title(world):
 
 
 def items_of(explorer):
-    return [purchase.item for purchase in explorer.history]
+    return [interaction.item for interaction in explorer.history]
 
 
 def test_what_if_follows_every_edit_and_takes_it_back(evil):
@@ -122,9 +124,9 @@ def test_what_if_follows_every_edit_and_takes_it_back(evil):
     assert explorer.event.value == 5
     assert "nothing yet" in start
 
-    def changed(items, place):
+    def changed(items, position):
         assert items_of(explorer) == items
-        assert explorer.event.value == place
+        assert explorer.event.value == position
         assert len(explorer.event.options) == len(items)
         assert Page(explorer.picture.value)
         assert explorer.picture.value not in seen
@@ -134,8 +136,8 @@ def test_what_if_follows_every_edit_and_takes_it_back(evil):
     explorer.earlier.click(), changed([1, 4, 9, 10, 11, 5], 1)
     explorer.later.click(), explorer.later.click(), changed([1, 9, 10, 4, 11, 5], 3)
     explorer.remove.click(), changed([1, 9, 10, 11, 5], 3)
-    explorer.shop.click(), changed([1, 9, 10, 11, 5], 3)
-    assert explorer.history[3] == Purchase(11, shop=0)
+    explorer.domain.click(), changed([1, 9, 10, 11, 5], 3)
+    assert explorer.history[3] == Interaction(11, domain=0)
     assert explorer.event.options[3][0].startswith("4 A ")
     explorer.swap.value = evil.items.title[8]
     changed([1, 9, 10, 8, 5], 3)
@@ -144,7 +146,7 @@ def test_what_if_follows_every_edit_and_takes_it_back(evil):
     assert list(explorer.delete.options)[1:] == [evil.tags.vocabulary[tag] for tag in own]
     explorer.delete.value = evil.tags.vocabulary[own[0]]
     changed([1, 9, 10, 8, 5], 3)
-    assert explorer.history[3] == Purchase(8, tags=own[1:])
+    assert explorer.history[3] == Interaction(8, tags=own[1:])
     assert explorer.delete.index == 0
     assert "its fused vector turned by" in explorer.picture.value
     new = next(tag for tag in range(1, 6) if tag not in own)
@@ -165,7 +167,7 @@ def test_what_if_follows_every_edit_and_takes_it_back(evil):
         )
     )
     explorer.undo.click(), explorer.undo.click()
-    assert explorer.history[3] == Purchase(8)
+    assert explorer.history[3] == Interaction(8)
     assert explorer.picture.value == seen[5]
     explorer.reset.click()
     assert items_of(explorer) == LONG
@@ -202,7 +204,7 @@ def test_what_if_tells_why_an_edit_is_not_possible_and_changes_nothing(evil):
     assert explorer.history == ()
     assert explorer.event.value is None
     assert Page(explorer.picture.value)
-    explorer.remove.click(), explorer.shop.click()
+    explorer.remove.click(), explorer.domain.click()
     assert len(explorer.past) == 7
     explorer.undo.click()
     assert items_of(explorer) == LONG[:1]
@@ -225,7 +227,7 @@ def test_tags_cannot_be_edited_where_the_model_has_none(world):
         (awake(world.inputs, views=("id", "text")), world.tags),
     ):
         explorer = WhatIfExplorer(
-            Reader(model, world.items, tags, world.text),
+            CounterfactualModel(model, world.items, tags, world.text),
             world.sequences,
             [0],
             Pages(world.items.image),

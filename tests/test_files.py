@@ -13,11 +13,11 @@ import duckdb
 import pytest
 
 from tema_lib.data.dataset import DataError, encode_ids
-from tema_lib.data.filters import first_purchases
+from tema_lib.data.filters import first_interactions
 from tema_lib.data.interactions import moment
 from tema_lib.data.readers import listed, numbered_lines, read_json, sql_path, table_blocks
 from tema_lib.data.sequences import build_sequences
-from tema_lib.data.summary import check_runnable, suspicions
+from tema_lib.data.summary import check_runnable, data_quality_warnings
 from tema_lib.datasets.amazon.preparation import Limits, Source, code_of, prepare
 from tema_lib.datasets.amazon.reviews import read_reviews
 from tema_lib.datasets.load import read_data
@@ -269,10 +269,10 @@ def test_parquet_times_keep_their_order_inside_a_second(tmp_path, kind):
 
 @BACKWARDS
 @pytest.mark.parametrize("places", [1, 3, 6, 9])
-def test_text_times_keep_their_order_down_to_the_nanosecond(tmp_path, places):
+def test_text_times_keep_their_order_down_to_the_nanosecond(tmp_path, positions):
     events = EVENTS
     for old, step in ((100, 2), (200, 1), (300, 3)):
-        events = events.replace(f"\t{old}\n", f"\t1700000000.{step:0{places}d}\n")
+        events = events.replace(f"\t{old}\n", f"\t1700000000.{step:0{positions}d}\n")
     raw = read_data(tables(tmp_path, events=events.replace("\t400\n", "\t1700000001\n")))
     assert order(raw) == {"mina": "t1 k1 t2 k2"}
     assert raw.interactions["timestamp"].tolist() == [1700000000] * 3 + [1700000001]
@@ -322,14 +322,14 @@ def test_a_preparation_keeps_the_order_inside_a_second_and_so_does_its_reader(
                             keys,
                             (
                                 "u1",
-                                f"{domain}{place}",
-                                (1_588_687_728 + place / 10 + (domain == "B") / 100) * scale,
+                                f"{domain}{position}",
+                                (1_588_687_728 + position / 10 + (domain == "B") / 100) * scale,
                             ),
                         )
                     )
                 )
                 + "\n"
-                for place in range(8, -1, -1)
+                for position in range(8, -1, -1)
             )
         )
     prepare(
@@ -337,7 +337,7 @@ def test_a_preparation_keeps_the_order_inside_a_second_and_so_does_its_reader(
         tmp_path / "out",
         Limits(1, 1),
     )
-    right = [f"{domain}{place}" for place in range(9) for domain in "AB"]
+    right = [f"{domain}{position}" for position in range(9) for domain in "AB"]
     assert [
         line.split("\t")[1]
         for line in (tmp_path / "out" / "interactions.tsv").read_text().splitlines()[1:]
@@ -412,15 +412,15 @@ def test_repeats_are_dropped_and_counted_or_kept(tmp_path):
     assert order(raw) == RIGHT
     assert raw.dropped == {"identical": 1, "repeats": 1}
     assert raw.repeats == "first"
-    said = " ".join(suspicions(raw))
+    said = " ".join(data_quality_warnings(raw))
     assert "1 rows stood there again, to the letter" in said
     assert "1 later events of a user with the same item were dropped" in said
     kept = read_data(tmp_path, repeats="keep")
     assert order(kept) == {"mina": "k1 t1 t2 k2 k1"}
     assert kept.dropped == {"identical": 1, "repeats": 0}
     assert kept.repeats == "keep"
-    assert "1 events repeat a user's earlier purchase" in " ".join(suspicions(kept))
-    assert order(first_purchases(kept)) == RIGHT
+    assert "1 events repeat a user's earlier purchase" in " ".join(data_quality_warnings(kept))
+    assert order(first_interactions(kept)) == RIGHT
     (tmp_path / "dataset.json").write_text('{"repeats": "keep"}')
     assert order(read_data(tmp_path)) == order(kept)
     assert order(read_data(tmp_path, repeats="first")) == RIGHT
@@ -469,7 +469,7 @@ def test_a_published_split_is_left_as_it_is_and_says_that_it_repeats(tmp_path):
     assert order(raw)["test:2"] == "k2 t1 k2", "the target is that of the paper"
     assert raw.repeats == "keep"
     assert not raw.dropped
-    assert "1 events repeat" in " ".join(suspicions(raw))
+    assert "1 events repeat" in " ".join(data_quality_warnings(raw))
 
 
 def test_a_published_form_without_a_split_is_treated_like_our_own_tables(tmp_path):
@@ -521,7 +521,7 @@ def test_lines_of_one_number_are_sequences_of_their_own(tmp_path):
         (tmp_path / f"{name}.txt").write_bytes(MARK + text.encode())
     for domain, names in (("A", ("t1", "t2")), ("B", ("k1", "k2"))):
         (tmp_path / f"item_set_{domain}.pkl").write_bytes(
-            pickle.dumps({name: place for place, name in enumerate(names)})
+            pickle.dumps({name: position for position, name in enumerate(names)})
         )
         (tmp_path / f"text_{domain}.pkl").write_bytes(pickle.dumps({}))
     found = order(read_data(tmp_path))
@@ -750,9 +750,9 @@ def test_a_mended_reader_reads_anew(tmp_path):
 
 def people(*histories):
     return "user_id\titem_id\tdomain\ttimestamp\n" + "".join(
-        f"u{user}\t{item}\t{'B' if item[0] == 'k' else 'A'}\t{place}\n"
+        f"u{user}\t{item}\t{'B' if item[0] == 'k' else 'A'}\t{position}\n"
         for user, history in enumerate(histories)
-        for place, item in enumerate(history.split(), start=1)
+        for position, item in enumerate(history.split(), start=1)
     )
 
 
@@ -779,13 +779,13 @@ def test_users_of_three_events_and_no_user_of_both_domains_run_with_a_word(tmp_p
         tables(tmp_path, items=ITEMS + "t3\tA\t\nk3\tB\t\n", events=people("t1 t2 t3", "k3 k2 k1"))
     )
     check_runnable(raw)
-    said = suspicions(raw)
+    said = data_quality_warnings(raw)
     assert (
         "no user has events in both domains: nothing can be carried over from one to the other"
         in said
     )
     assert "domain A has 1 test target: its numbers say next to nothing" in said
-    assert "domain B has no test targets: it has no numbers" in suspicions(
+    assert "domain B has no test targets: it has no numbers" in data_quality_warnings(
         read_data(tables(tmp_path, events=people("k1 k2 t1")))
     )
 
@@ -800,7 +800,9 @@ def test_a_published_split_without_a_test_is_told(tmp_path):
 
 def test_titles_that_are_missing_or_shared_and_times_that_tie_are_said(tmp_path):
     def said(items):
-        return " ".join(suspicions(read_data(tables(tmp_path, items, people("t1 k1 t2 k2")))))
+        return " ".join(
+            data_quality_warnings(read_data(tables(tmp_path, items, people("t1 k1 t2 k2"))))
+        )
 
     assert "title" not in said(ITEMS)
     assert "no item has a title" in said(
@@ -813,7 +815,9 @@ def test_titles_that_are_missing_or_shared_and_times_that_tie_are_said(tmp_path)
         ITEMS.replace("Wok", "Kettle")
     )
     tied = tables(tmp_path, events=EVENTS.replace("\t200", "\t100").replace("\t300", "\t100"))
-    assert "67% of consecutive events have equal times" in " ".join(suspicions(read_data(tied)))
+    assert "67% of consecutive events have equal times" in " ".join(
+        data_quality_warnings(read_data(tied))
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- memory

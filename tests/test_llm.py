@@ -95,15 +95,15 @@ def test_log_odds_are_those_of_the_whole_prompt(llm):
     ]
     words = [llm.tokenizer(word).input_ids[0] for word in (" hot", " cold")]
     odds = {
-        place: float(text)
-        for places, texts in llm.choose_batches(prompts, " hot", " cold")
-        for place, text in zip(places, texts)
+        position: float(text)
+        for positions, texts in llm.choose_batches(prompts, " hot", " cold")
+        for position, text in zip(positions, texts)
     }
     llm.model.set_attn_implementation("eager")
-    for place, prompt in enumerate(prompts):
+    for position, prompt in enumerate(prompts):
         with torch.inference_mode():
             scores = llm.model(torch.tensor([llm.tokens(prompt)])).logits[0, -1]
-        assert odds[place] == pytest.approx(float(scores[words[0]] - scores[words[1]]), abs=2e-3)
+        assert odds[position] == pytest.approx(float(scores[words[0]] - scores[words[1]]), abs=2e-3)
     assert odds[0] > odds[1]
 
 

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from test_models import (
     ALL_ITEMS,
     DOMAIN,
+    DOMAIN_A,
+    DOMAIN_B,
     LITTLE,
-    SHOP_A,
-    SHOP_B,
     USERS,
-    Shop,
+    Domain,
     awake,
     batch_of,
     inputs,
@@ -22,7 +22,7 @@ from test_models import (
 )
 
 from tema_lib.data.sequences import domain_view
-from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig, soft_contrast
+from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig, soft_contrastive_loss
 from tema_lib.tags.profiles import Profiles
 from tema_lib.training import train
 
@@ -31,12 +31,12 @@ LITTLE_MODEL = LLM4CDSRConfig(hidden=16, max_length=20, adapter_width=12)
 
 def make(**options):
     torch.manual_seed(0)
-    return LLM4CDSR(inputs(), Shop.profiles, replace(LITTLE_MODEL, **options))
+    return LLM4CDSR(inputs(), Domain.profiles, replace(LITTLE_MODEL, **options))
 
 
 def test_the_soft_contrast_is_two_cross_entropies_with_soft_labels():
-    dice = torch.Generator().manual_seed(0)
-    x, y = torch.randn(2, 5, 4, generator=dice, dtype=torch.double)
+    rng = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 5, 4, generator=rng, dtype=torch.double)
     for temperature in (1.0, 0.3):
         total = 0.0
         for i in range(5):
@@ -59,7 +59,7 @@ def test_the_soft_contrast_is_two_cross_entropies_with_soft_labels():
                 .softmax(-1)[:, i]
             )
             total -= (alike * rows).sum() / 2 + (by_column * columns).sum() / 2
-        torch.testing.assert_close(soft_contrast(x, y, temperature), total / 5)
+        torch.testing.assert_close(soft_contrastive_loss(x, y, temperature), total / 5)
 
 
 def test_the_soft_contrast_by_hand_where_the_temperature_is_not_one():
@@ -69,7 +69,7 @@ def test_the_soft_contrast_by_hand_where_the_temperature_is_not_one():
     likely = 1 / (1 + math.exp(-2))
     by_hand = -(label * math.log(likely) + (1 - label) * math.log(1 - likely))
     assert (
-        float(soft_contrast(pair, pair, 0.5))
+        float(soft_contrastive_loss(pair, pair, 0.5))
         == pytest.approx(by_hand, abs=1e-6)
         == pytest.approx(0.8820, abs=1e-4)
     )
@@ -80,7 +80,7 @@ def test_the_soft_contrast_by_hand_where_the_temperature_is_not_one():
 def test_the_soft_contrast_of_fewer_than_two_pairs_is_nothing():
     for rows in (0, 1):
         x = torch.randn(rows, 4, requires_grad=True)
-        loss = soft_contrast(x, x)
+        loss = soft_contrastive_loss(x, x)
         loss.backward()
         assert loss == 0
         assert (x.grad == 0).all()
@@ -90,13 +90,13 @@ def test_a_logit_is_the_sum_of_the_shops_and_the_merged_product():
     """One user, one candidate at a time, each thread run alone."""
     model = awake(make())
     local, adapted = model.local, model.adapter[1](model.adapter[0](model.text))
-    for domain, shop in ((0, SHOP_A), (1, SHOP_B)):
+    for domain, members in ((0, DOMAIN_A), (1, DOMAIN_B)):
         scores = model.score(ranking(*USERS, domain=domain), ALL_ITEMS)
         for row, user in enumerate(USERS):
-            own = [item for item in user if item in shop]
+            own = [item for item in user if item in members]
             state = model.encoders["AB"[domain]](4 * local[torch.tensor([own])])[0][0, -1]
             merged = model.encoders["merged"](4 * adapted[torch.tensor([user])])[0][0, -1]
-            for item in shop:
+            for item in members:
                 torch.testing.assert_close(
                     scores[row, item - 1],
                     state @ local[item] + merged @ adapted[item],
@@ -111,8 +111,8 @@ def test_local_tables_are_each_shops_own_principal_directions():
     assert "local" not in dict(model.named_parameters())
     assert "local" in dict(make().named_parameters())
     assert (model.local[[0, 3, 15]] == 0).all()  # padding, and items without text
-    for shop in (SHOP_A, SHOP_B):
-        own = torch.tensor([item for item in shop if given.text_present[item]])
+    for members in (DOMAIN_A, DOMAIN_B):
+        own = torch.tensor([item for item in members if given.text_present[item]])
         rows = given.text[own] - given.text[own].mean(0)
         expected, found = (
             rows @ rows.T,
@@ -131,8 +131,8 @@ def test_the_pairs_are_drawn_from_what_a_user_bought_in_each_shop():
     for _ in range(60):
         a, b = (vectors[:, 0] / 4 for vectors in model.item_pairs(ranking(*users), table))
         assert len(a) == 2
-        assert set(a.tolist()) <= set(SHOP_A)
-        assert set(b.tolist()) <= set(SHOP_B)
+        assert set(a.tolist()) <= set(DOMAIN_A)
+        assert set(b.tolist()) <= set(DOMAIN_B)
         assert a[0] in (1, 2, 3)
         assert b[0] in (13, 14)
         assert a[1] in (7, 8)
@@ -141,7 +141,7 @@ def test_the_pairs_are_drawn_from_what_a_user_bought_in_each_shop():
     assert seen == {1, 2, 3, 13, 14, 7, 8, 16, 17}  # all of them sooner or later
 
 
-def held_out_contrast(model, split):
+def held_out_contrastive_loss(model, split):
     """Mean adapter contrast of pairs of held-out events: (last of A, last of B) of every user's validation and test events."""
     a, b = [], []
     for row in range(len(split.test)):
@@ -149,9 +149,9 @@ def held_out_contrast(model, split):
         own = [last[DOMAIN[last] == domain] for domain in (0, 1)]
         if len(own[0]) and len(own[1]):
             a.append(own[0][-1]), b.append(own[1][-1])
-    table = 4 * model.item_tables()[0][:, 16:]
+    table = 4 * model.item_embeddings()[0][:, 16:]
     with torch.no_grad():
-        return float(soft_contrast(table[torch.stack(a)], table[torch.stack(b)]))
+        return float(soft_contrastive_loss(table[torch.stack(a)], table[torch.stack(b)]))
 
 
 def paired_split(users=120):
@@ -161,10 +161,10 @@ def paired_split(users=120):
 
     from tema_lib.data.splits import Split
 
-    dice, rows = np.random.default_rng(0), []
+    rng, rows = np.random.default_rng(0), []
     for user in range(users):
         kind = [1 + (2 * user) % 10, 2 + (2 * user) % 10]
-        rows.append([item + 12 * int(dice.integers(2)) for item in dice.choice(kind, 8)])
+        rows.append([item + 12 * int(rng.integers(2)) for item in rng.choice(kind, 8)])
     whole = sequences(rows)
     return Split("own", whole.without_last(2), whole.without_last(1), whole)
 
@@ -174,7 +174,7 @@ def test_the_adapter_contrast_lowers_its_loss_on_held_out_pairs():
     for contrast in (0.0, 1.0):
         model = make(contrast=contrast, profile=0)
         train(model, split, DOMAIN, replace(LITTLE, epochs=8))
-        found[contrast] = held_out_contrast(model, split)
+        found[contrast] = held_out_contrastive_loss(model, split)
     assert found[1.0] < found[0.0] - 0.3
 
 
@@ -192,7 +192,7 @@ def test_the_profile_contrast_pulls_a_user_to_their_profile():
         train(model, split, DOMAIN, replace(LITTLE, epochs=8))
         with torch.no_grad():
             batch = ranking(*(split.test[row].tolist() for row in range(120)))
-            _, merged = model.threads(batch, model.item_tables()[0])
+            _, merged = model.branches(batch, model.item_embeddings()[0])
             held_out = torch.arange(120) % 3 == 0
             last = merged[torch.arange(120), batch.last][held_out]
             nearest = (last @ model.user_adapter(torch.eye(16)[:5]).T).argmax(1)
@@ -228,7 +228,7 @@ def test_the_terms_are_added_with_alpha_and_beta():
         "adapter contrast": torch.tensor(4.0),
         "profile contrast": torch.tensor(6.0),
     }
-    assert model.combine(terms) == 2 + 1 + 3
+    assert model.total_loss(terms) == 2 + 1 + 3
     assert set(make(contrast=0).loss(batch_of(*USERS))) == {"next item", "profile contrast"}
     assert set(make(profile=0).loss(batch_of(*USERS))) == {"next item", "adapter contrast"}
 
@@ -240,7 +240,7 @@ def test_without_the_causal_mask_a_state_sees_the_item_it_has_to_predict():
     later.sequence[0, 5] = 12
     for causal, leaks in ((True, False), (False, True)):
         model = awake(make(causal=causal))
-        old, new = (model.joined(batch)[0] for batch in (before, later))
+        old, new = (model.encode_with_items(batch)[0] for batch in (before, later))
         assert ((new[0, :5] - old[0, :5]).abs().max() > 1e-3) == leaks
         wide = replace(
             before,
@@ -248,17 +248,19 @@ def test_without_the_causal_mask_a_state_sees_the_item_it_has_to_predict():
             targets=F.pad(before.targets, (0, 4)),
             target_domain=F.pad(before.target_domain, (0, 4), value=-1),
         )
-        torch.testing.assert_close(model.joined(wide)[0][:, :7], old, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            model.encode_with_items(wide)[0][:, :7], old, rtol=1e-4, atol=1e-4
+        )
         assert torch.isfinite(model.score(ranking([1], [], [13, 14]), ALL_ITEMS)).all()
 
 
 def test_a_state_of_one_shop_reads_that_shop_alone():
     model = awake(make())
-    table = model.item_tables()[0]
+    table = model.item_embeddings()[0]
     mixed, alone = ranking([1, 13, 2, 14, 15], domain=1), ranking([13, 14, 15], domain=1)
     torch.testing.assert_close(
-        model.threads(mixed, table)[0][0, 4],
-        model.threads(alone, table)[0][0, 2],
+        model.branches(mixed, table)[0][0, 4],
+        model.branches(alone, table)[0][0, 2],
         rtol=1e-4,
         atol=1e-5,
     )
@@ -272,14 +274,14 @@ def test_a_state_of_one_shop_reads_that_shop_alone():
         (lambda: make(similarity="smell"), "choose cosine or dot"),
         (lambda: LLM4CDSR(inputs(), None, LITTLE_MODEL), "needs profiles: write them"),
         (
-            lambda: LLM4CDSR(replace(inputs(), text=None), Shop.profiles, LITTLE_MODEL),
+            lambda: LLM4CDSR(replace(inputs(), text=None), Domain.profiles, LITTLE_MODEL),
             "reads text vectors",
         ),
         (
             lambda: train(
                 LLM4CDSR(
                     inputs(),
-                    replace(Shop.profiles, vectors=Shop.profiles.vectors[:7]),
+                    replace(Domain.profiles, vectors=Domain.profiles.vectors[:7]),
                     LITTLE_MODEL,
                 ),
                 small_split(),

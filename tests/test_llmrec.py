@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from test_models import (
     ALL_ITEMS,
     DOMAIN,
-    SHOP_A,
-    SHOP_B,
+    DOMAIN_A,
+    DOMAIN_B,
     USERS,
     awake,
     batch_of,
@@ -31,11 +31,11 @@ TITLES = ["", "Red tea cup", "", "Æ🜲", "stainless steel garlic press " * 9, 
 
 def titles(seed=0, pieces=30, longest=6):
     """Random titles of one to six word pieces for 22 items; 3 and 15 have the same one, in different shops; 4 and 5 in one."""
-    dice = torch.Generator().manual_seed(seed)
-    ids = torch.randint(1, pieces + 1, (23, longest), generator=dice)
-    ids = ids * (torch.arange(longest) < torch.randint(1, longest + 1, (23, 1), generator=dice))
+    rng = torch.Generator().manual_seed(seed)
+    ids = torch.randint(1, pieces + 1, (23, longest), generator=rng)
+    ids = ids * (torch.arange(longest) < torch.randint(1, longest + 1, (23, 1), generator=rng))
     ids[0], ids[15], ids[5] = 0, ids[3], ids[4]
-    vectors = torch.randn(pieces + 1, 24, generator=dice)
+    vectors = torch.randn(pieces + 1, 24, generator=rng)
     vectors[0] = 0
     return TitleTokens(ids, vectors)
 
@@ -55,7 +55,7 @@ def test_no_parameter_or_vector_belongs_to_one_item():
         for name, parameter in model.named_parameters()
         if 23 in parameter.shape or 22 in parameter.shape
     ]
-    inputs, outputs = model.item_tables()
+    inputs, outputs = model.item_embeddings()
     assert inputs.shape == (31, 16)
     assert outputs.shape == (23, 16)
 
@@ -64,7 +64,7 @@ def test_no_parameter_or_vector_belongs_to_one_item():
 def test_items_of_one_title_are_the_same_to_it(learning):
     model = awake(model_of())
     model.train(learning)  # the same dropout for both as well
-    _, outputs = model.item_tables()
+    _, outputs = model.item_embeddings()
     assert torch.equal(outputs[3], outputs[15])
     assert torch.equal(outputs[4], outputs[5])
     assert not torch.equal(outputs[3], outputs[4])
@@ -81,12 +81,12 @@ def test_items_of_one_title_are_the_same_to_it(learning):
 
 def test_other_ids_for_the_same_titles_change_nothing():
     """Items change places inside their shops; histories, targets and candidates follow."""
-    dice = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     to = torch.cat(
         [
             torch.tensor([0]),
-            1 + torch.randperm(12, generator=dice),
-            13 + torch.randperm(10, generator=dice),
+            1 + torch.randperm(12, generator=rng),
+            13 + torch.randperm(10, generator=rng),
         ]
     )
     given = titles()
@@ -108,15 +108,15 @@ def test_other_ids_for_the_same_titles_change_nothing():
 
 def test_an_item_that_was_never_sold_is_scored_from_its_title():
     """A user stays with one word; items 11, 12 and 21, 22 are in no training sequence.  A model of ids could only guess among them."""
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     words = {item: 1 + item % 2 for item in range(1, 23)}  # odd items: word 2; even ones: word 1
     ids = torch.zeros(23, 2, dtype=torch.long)
     for item, word in words.items():
         ids[item, 0] = word
-        ids[item, 1] = dice.integers(3, 9)
+        ids[item, 1] = rng.integers(3, 9)
     known = [item for item in range(1, 23) if item not in (11, 12, 21, 22)]
     users = [
-        dice.permutation([item for item in known if words[item] == 1 + user % 2])[:7].tolist()
+        rng.permutation([item for item in known if words[item] == 1 + user % 2])[:7].tolist()
         for user in range(40)
     ]
     whole = sequences(users)
@@ -143,7 +143,7 @@ def test_a_state_is_that_of_the_joined_titles_read_alone(layers):
     """The oracle: for each user and event, join the word pieces in a loop, encode that text alone, take its last state."""
     model = awake(model_of(layers=layers))
     given, batch = titles().ids, batch_of(*USERS)
-    states, outputs = model.joined(batch)
+    states, outputs = model.encode_with_items(batch)
     vectors = model.piece_map(model.piece_features) + model.piece
 
     def read(items):
@@ -170,12 +170,12 @@ def test_a_stream_has_no_gaps_and_knows_where_titles_end():
     text, ends = model.stream(sequence)
     longest = 0
     for row, events in enumerate(sequence.tolist()):
-        joined, places = [], []
+        joined, positions = [], []
         for item in events:
             joined += [piece for piece in given[item].tolist() if piece]
-            places.append(max(len(joined) - 1, 0))
+            positions.append(max(len(joined) - 1, 0))
         assert text[row].tolist() == joined + [0] * (text.size(1) - len(joined))
-        assert ends[row].tolist() == places
+        assert ends[row].tolist() == positions
         longest = max(longest, len(joined))
     assert text.size(1) == longest
 
@@ -192,11 +192,11 @@ def test_the_longest_histories_of_the_longest_titles_fit():
 @pytest.mark.parametrize("new", [12, 22], ids=["item of A", "item of B"])
 def test_a_later_event_never_changes_an_earlier_state(new):
     model, before = awake(model_of()), batch_of(*USERS)
-    old = model.joined(before)[0]
+    old = model.encode_with_items(before)[0]
     for t in range(before.sequence.size(1)):
         sequence = before.sequence.clone()
         sequence[0, t] = new
-        changed = model.joined(replace(before, sequence=sequence))[0]
+        changed = model.encode_with_items(replace(before, sequence=sequence))[0]
         torch.testing.assert_close(changed[0, :t], old[0, :t], rtol=0, atol=1e-5)
         torch.testing.assert_close(changed[1:], old[1:], rtol=0, atol=1e-5)
         assert (changed[0, t] - old[0, t]).abs().max() > 1e-3
@@ -228,10 +228,10 @@ def test_padding_and_the_order_of_users_and_candidates_change_nothing():
 
 def test_the_last_state_alone_is_the_last_of_all_states():
     model, batch = awake(model_of(layers=2)), ranking(*USERS, [16, 17], [1], [])
-    inputs, _ = model.item_tables()
+    inputs, _ = model.item_embeddings()
     torch.testing.assert_close(
-        model.last_states(batch, inputs),
-        model.states(batch, inputs)[torch.arange(7), batch.last],
+        model.last_hidden_states(batch, inputs),
+        model.encode(batch, inputs)[torch.arange(7), batch.last],
         rtol=1e-5,
         atol=1e-5,
     )
@@ -281,11 +281,11 @@ def test_it_can_learn_one_batch_by_heart():
     assert path[0] > 1.5
     assert path[-1] < 0.1
     for user in USERS:
-        shop = torch.tensor(SHOP_A if user[-1] in SHOP_A else SHOP_B)
+        domain = torch.tensor(DOMAIN_A if user[-1] in DOMAIN_A else DOMAIN_B)
         assert (
-            shop[
+            domain[
                 model.eval()
-                .score(ranking(user[:-1], domain=int(DOMAIN[user[-1]])), shop)[0]
+                .score(ranking(user[:-1], domain=int(DOMAIN[user[-1]])), domain)[0]
                 .argmax()
             ]
             == user[-1]
@@ -307,7 +307,7 @@ def test_equal_seeds_give_equal_numbers_and_training_ends_in_ranks():
 def test_in_bfloat16_the_head_computes_in_full():
     model = awake(model_of())
     with torch.autocast("cpu", torch.bfloat16):
-        states, table = model.joined(batch_of(*USERS))
+        states, table = model.encode_with_items(batch_of(*USERS))
         loss = model.loss(batch_of(*USERS))["next item"]
     assert table.dtype == loss.dtype == torch.float32
     assert torch.isfinite(states).all()

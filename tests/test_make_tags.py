@@ -21,7 +21,7 @@ from tema_lib import experiment as pipeline
 from tema_lib.data.dataset import encode_ids
 from tema_lib.datasets.load import read_data
 from tema_lib.encoders.text import encode_text
-from tema_lib.experiment import Pipeline
+from tema_lib.experiment import Experiment
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.export import export_tags, read_export
@@ -129,7 +129,7 @@ def test_a_folder_is_tagged_once_and_a_stopped_run_goes_on(folder, tmp_path, mon
     tags = read_export(export, items, lambda texts: encode_text(texts, progress=False).matrix)
     monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
     live, asked = (
-        Pipeline(str(folder)),
+        Experiment(str(folder)),
         len(replies),
     )  # a run finds the replies of `make tags`: one store
     assert [live.tags.tags_of(item) for item in range(21)] == [
@@ -142,7 +142,7 @@ def test_a_folder_is_tagged_once_and_a_stopped_run_goes_on(folder, tmp_path, mon
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         assert len(store) == asked
     monkeypatch.setattr(pipeline, "EXPORTS", tmp_path / "out")
-    read = Pipeline(str(folder), tags="export")  # ... or its export
+    read = Experiment(str(folder), tags="export")  # ... or its export
     assert [read.tags.tags_of(item) for item in range(21)] == [
         tags.tags_of(item) for item in range(21)
     ]
@@ -418,7 +418,7 @@ def test_a_run_says_whose_tags_it_used_and_enriches_texts_by_an_exports_tags(
         pipeline, "LocalModel", lambda *_, **__: pytest.fail("the language model is not needed")
     )
     for tags in ("export", "export:model", "export:mod", str(path)):
-        run = Pipeline(str(folder), tags=tags)
+        run = Experiment(str(folder), tags=tags)
         assert [run.tags.tags_of(item) for item in range(21)] == [
             [
                 (tag, pytest.approx(weight, abs=2e-3), source)
@@ -434,10 +434,10 @@ def test_a_run_says_whose_tags_it_used_and_enriches_texts_by_an_exports_tags(
             "export": path.name,
             "export_sha256": card["file_sha256"],
         }
-    assert run.again(1).tags is run.tags
+    assert run.with_seed(1).tags is run.tags
     said = []
     monkeypatch.setattr(
-        Pipeline, "_encoded", lambda self, kind, model, content, make: said.append(content)
+        Experiment, "_encoded", lambda self, kind, model, content, make: said.append(content)
     )
     run.enriched
     assert said[0][1] == f"{items.text(1)} {', '.join(tag for tag, _, _ in run.tags.tags_of(1))}"
@@ -448,6 +448,6 @@ def test_a_run_says_whose_tags_it_used_and_enriches_texts_by_an_exports_tags(
     assert record["config"]["tags_source"] == run.tags_source
     assert record["config"]["tags"]["tags_per_item"] == 3
     with pytest.raises(ValueError, match='tags "exprot" are unknown'):
-        Pipeline(str(folder), tags="exprot")
+        Experiment(str(folder), tags="exprot")
     with pytest.raises(ValueError, match="there are export:model"):
-        Pipeline(str(folder), tags="export:other").tags
+        Experiment(str(folder), tags="export:other").tags

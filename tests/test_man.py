@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from test_models import (
     ALL_ITEMS,
     DOMAIN,
+    DOMAIN_A,
+    DOMAIN_B,
     LITTLE,
-    SHOP_A,
-    SHOP_B,
     USERS,
     awake,
     batch_of,
@@ -230,12 +230,14 @@ def test_an_example_is_what_came_before_its_target():
 def test_rivals_are_of_the_targets_shop_evenly_and_never_the_target():
     model = make(negatives=4000)
     prefixes, candidates = model.examples(batch_of(*USERS))
-    for domain, (target, *rivals) in zip(prefixes.target_domain.tolist(), candidates.tolist()):
-        shop = set((SHOP_A, SHOP_B)[domain])
-        assert target in shop
-        assert set(rivals) == shop - {target}
-        share = torch.tensor(rivals).bincount()[list(shop - {target})] / 4000 * (len(shop) - 1)
-        assert (share - 1).abs().max() < 5 * ((len(shop) - 2) / 4000) ** 0.5
+    for domain, (target, *negatives) in zip(prefixes.target_domain.tolist(), candidates.tolist()):
+        members = set((DOMAIN_A, DOMAIN_B)[domain])
+        assert target in members
+        assert set(negatives) == members - {target}
+        share = (
+            torch.tensor(negatives).bincount()[list(members - {target})] / 4000 * (len(members) - 1)
+        )
+        assert (share - 1).abs().max() < 5 * ((len(members) - 2) / 4000) ** 0.5
 
 
 def test_the_loss_is_cross_entropy_of_score():
@@ -373,9 +375,9 @@ def test_man_can_learn_one_batch_by_heart():
     assert path[0] > 1.5
     assert max(path[-5:]) < 0.1
     for user in USERS:
-        shop = torch.tensor(SHOP_A if user[-1] in SHOP_A else SHOP_B)
-        scores = model.eval().score(ranking(user[:-1], domain=int(DOMAIN[user[-1]])), shop)
-        assert shop[scores[0].argmax()] == user[-1]
+        members = torch.tensor(DOMAIN_A if user[-1] in DOMAIN_A else DOMAIN_B)
+        scores = model.eval().score(ranking(user[:-1], domain=int(DOMAIN[user[-1]])), members)
+        assert members[scores[0].argmax()] == user[-1]
 
 
 def test_it_trains_like_every_system_and_equal_seeds_give_equal_numbers():

@@ -22,15 +22,15 @@ from tema_lib.evaluation.protocols import Protocol
 from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models import losses
 from tema_lib.models.autocdsr import AutoCDSRConfig
-from tema_lib.models.base import Level1, evaluation_mode
+from tema_lib.models.base import SequenceRecommender, evaluation_mode
 from tema_lib.models.baselines import CoOccurrence, Popularity
 from tema_lib.models.item_embedding import VIEWS, ItemInputs, ItemRepresentation, reduce_features
 from tema_lib.models.layers import (
     AttentionBlock,
+    BranchAttention,
     Dropout,
     MultiHeadAttention,
     SequenceEncoder,
-    ThreadAttention,
     causal_mask,
     scaled_dot_product_attention,
 )
@@ -39,43 +39,43 @@ from tema_lib.models.llmrec import LLMRecConfig
 from tema_lib.models.man import MANConfig
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.systems import SYSTEMS
-from tema_lib.models.tema import THREADS, Tema, TemaConfig
+from tema_lib.models.tema import BRANCHES, Tema, TemaConfig
 from tema_lib.tags.profiles import Profiles
 from tema_lib.training import TrainConfig, train
 
-SHOP_A, SHOP_B = range(1, 13), range(13, 23)  # 12 items in A, 10 in B
+DOMAIN_A, DOMAIN_B = range(1, 13), range(13, 23)  # 12 items in A, 10 in B
 DOMAIN = torch.tensor([-1] + [0] * 12 + [1] * 10)
 ALL_ITEMS = torch.arange(1, 23)
 
 
 def inputs(seed=0):
     """Random features of 22 items and 6 tags; items 3 and 15 lack text, 4 and 16 a picture, 5 and 17 have no tag."""
-    dice = torch.Generator().manual_seed(seed)
-    text, image = torch.randn(23, 16, generator=dice), torch.randn(23, 20, generator=dice)
+    rng = torch.Generator().manual_seed(seed)
+    text, image = torch.randn(23, 16, generator=rng), torch.randn(23, 20, generator=rng)
 
     def lacks(*rows):
         return ~torch.isin(torch.arange(23), torch.tensor([0, *rows]))
 
-    tag_ids = torch.randint(1, 7, (23, 3), generator=dice)
+    tag_ids = torch.randint(1, 7, (23, 3), generator=rng)
     tag_ids[[0, 5, 17]] = 0
-    weights = torch.rand(23, 3, generator=dice) * (tag_ids > 0)
+    weights = torch.rand(23, 3, generator=rng) * (tag_ids > 0)
     weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-9)
-    vectors = torch.randn(7, 16, generator=dice)
+    vectors = torch.randn(7, 16, generator=rng)
     vectors[0] = 0
     return ItemInputs(DOMAIN, text, lacks(3, 15), image, lacks(4, 16), tag_ids, weights, vectors)
 
 
 def awake(model, seed=1):
     """Evaluation mode with jittered parameters: a parameter that starts at zero would hide what stands behind it."""
-    dice = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=dice)
+            parameter += 0.3 * torch.randn(parameter.shape, generator=rng)
     return model.eval()
 
 
-class Shop:
-    """What a `Pipeline` offers a system, for the 22 items; 40 training sequences with profiles, of which the third has none."""
+class Domain:
+    """What a `Experiment` offers a system, for the 22 items; 40 training sequences with profiles, of which the third has none."""
 
     domain_of_item, hidden, views = DOMAIN, 16, VIEWS
     profiles = Profiles(
@@ -99,12 +99,12 @@ CONTROLS = tuple(
     name for name in SYSTEMS if name.startswith("tema-")
 )  # the same model on other inputs
 MODELS = {
-    name: lambda system=system: system.build(Shop())
+    name: lambda system=system: system.build(Domain())
     for name, system in SYSTEMS.items()
     if name not in COUNTING + CONTROLS
 } | {
     "tema, two layers, threads A and merged": lambda: Tema(
-        inputs(), TemaConfig(hidden=16, max_length=20, layers=2, threads=("A", "merged"))
+        inputs(), TemaConfig(hidden=16, max_length=20, layers=2, branches=("A", "merged"))
     ),
     "tema, learned tag weights": lambda: Tema(
         inputs(), TemaConfig(hidden=16, max_length=20, tag_weighting="learned")
@@ -116,11 +116,11 @@ MODELS = {
         DOMAIN, SASRecConfig(hidden=16, max_length=20, layers=2, similarity="dot")
     ),
 }
-LEVEL_1 = [
-    name for name, make in MODELS.items() if isinstance(make(), Level1)
+SEQUENCE_MODELS = [
+    name for name, make in MODELS.items() if isinstance(make(), SequenceRecommender)
 ]  # with states that can be looked at
 each_model = pytest.mark.parametrize("name", MODELS)
-each_level_1 = pytest.mark.parametrize("name", LEVEL_1)
+each_level_1 = pytest.mark.parametrize("name", SEQUENCE_MODELS)
 
 
 def next_item(model, batch):
@@ -161,7 +161,8 @@ def test_a_later_event_never_changes_an_earlier_state(name, new):
         sequence = before.sequence.clone()
         sequence[0, 5] = new
         old, changed = (
-            model.joined(batch)[0] for batch in (before, replace(before, sequence=sequence))
+            model.encode_with_items(batch)[0]
+            for batch in (before, replace(before, sequence=sequence))
         )
         torch.testing.assert_close(changed[0, :5], old[0, :5], rtol=0, atol=1e-5)
         torch.testing.assert_close(changed[1], old[1], rtol=0, atol=1e-5)  # nor another user's
@@ -198,7 +199,7 @@ def test_score_never_reads_the_targets(name, extra):
     elsewhere = replace(ranking(*USERS), rows=torch.arange(4) + 90)  # nor who the users are
     torch.testing.assert_close(model.score(hidden, ALL_ITEMS), model.score(elsewhere, ALL_ITEMS))
     counting = Popularity(DOMAIN) if extra == "popularity" else CoOccurrence(DOMAIN, history=True)
-    counting.prepare(sequences(USERS))
+    counting.fit_statistics(sequences(USERS))
     counting.score(hidden, ALL_ITEMS)
 
 
@@ -207,13 +208,13 @@ def test_score_never_reads_the_targets(name, extra):
 
 def test_a_domain_view_holds_its_own_domain_and_the_way_back():
     sequence = batch_of(*USERS).sequence
-    for domain, shop in ((0, SHOP_A), (1, SHOP_B)):
+    for domain, members in ((0, DOMAIN_A), (1, DOMAIN_B)):
         view = domain_view(sequence, DOMAIN, domain)
         for row, events in enumerate(sequence.tolist()):
-            own = [item for item in events if item in shop]
+            own = [item for item in events if item in members]
             assert view.sequence[row].tolist() == own + [0] * (view.sequence.size(1) - len(own))
             for t in range(len(events)):
-                seen = [item for item in events[: t + 1] if item in shop]
+                seen = [item for item in events[: t + 1] if item in members]
                 assert view.has_any[row, t] == bool(seen)
                 if seen:
                     assert view.sequence[row, view.read_at[row, t]] == seen[-1]
@@ -223,17 +224,17 @@ def test_a_domain_view_holds_its_own_domain_and_the_way_back():
 def test_ids_of_one_domain_never_enter_the_thread_of_the_other():
     model = awake(MODELS["tema"]())
     seen = model.attention(batch_of(*USERS))
-    ids = {thread: set(seen[thread]["sequence"].unique().tolist()) - {0} for thread in THREADS}
+    ids = {branch: set(seen[branch]["sequence"].unique().tolist()) - {0} for branch in BRANCHES}
     assert ids["A"]
     assert ids["B"]
-    assert ids["A"] <= set(SHOP_A)
-    assert ids["B"] <= set(SHOP_B)
+    assert ids["A"] <= set(DOMAIN_A)
+    assert ids["B"] <= set(DOMAIN_B)
     assert ids["merged"] == ids["A"] | ids["B"]
     batch, table = batch_of(*USERS), model.items()
     exchange = torch.arange(23)
     exchange[13:] = exchange[13:].flip(0)  # other items of B, A untouched
     old, new = (
-        model.threads(replace(batch, sequence=s), table)[0]
+        model.branches(replace(batch, sequence=s), table)[0]
         for s in (batch.sequence, exchange[batch.sequence])
     )
     torch.testing.assert_close(new[:, :, 0], old[:, :, 0], rtol=0, atol=0)
@@ -255,7 +256,7 @@ def test_a_target_competes_in_its_own_domain_only(name):
     """With targets in A only, an item of B that nobody bought gets no gradient; an item of A that nobody bought does."""
     model = awake(MODELS[name]())
     batch = batch_of([1, 2, 3, 4])
-    states, table = (tensor.detach() for tensor in model.joined(batch))
+    states, table = (tensor.detach() for tensor in model.encode_with_items(batch))
     model.next_item(states, table.requires_grad_(), batch).backward()
     assert table.grad[22].abs().max() == 0
     assert table.grad[12].abs().max() > 0
@@ -275,7 +276,7 @@ def test_users_of_one_domain_and_of_one_event_are_finite(name):
     for domain in (0, 1):
         assert torch.isfinite(model.score(ranking(*users, domain=domain), ALL_ITEMS)).all()
     model.train()
-    model.combine(model.loss(batch_of([1, 2], [3, 4, 5], [13, 14], [6, 15]))).backward()
+    model.total_loss(model.loss(batch_of([1, 2], [3, 4, 5], [13, 14], [6, 15]))).backward()
     assert all(
         torch.isfinite(parameter.grad).all()
         for parameter in model.parameters()
@@ -286,7 +287,7 @@ def test_users_of_one_domain_and_of_one_event_are_finite(name):
 def test_what_a_user_lacks_gets_no_attention():
     model = awake(MODELS["tema"]())
     across = model.attention(ranking([1, 2, 3], [13, 14, 15], [2, 13, 3], []))["across"]["weights"]
-    a, b, _merged = (list(THREADS).index(thread) for thread in THREADS)
+    a, b, _merged = (list(BRANCHES).index(branch) for branch in BRANCHES)
     assert (across[0, :, b] == 0).all()
     assert (across[1, :, a] == 0).all()
     assert across[2, 0, b] == 0
@@ -345,7 +346,7 @@ def test_the_order_of_users_and_of_candidates_changes_nothing(name):
         rtol=0,
         atol=1e-4,
     )
-    if name in LEVEL_1:  # MAN's draws follow the order of the users
+    if name in SEQUENCE_MODELS:  # MAN's draws follow the order of the users
         torch.testing.assert_close(
             next_item(model, batch_of(*USERS[::-1])), next_item(model, batch_of(*USERS))
         )
@@ -357,9 +358,9 @@ def test_the_order_of_users_and_of_candidates_changes_nothing(name):
 @each_level_1
 def test_the_chunked_loss_is_cross_entropy_with_its_gradients(name):
     """More positions than fit into one chunk, against a loop over users and events with torch's own cross-entropy."""
-    model, dice = awake(MODELS[name]()).double(), np.random.default_rng(0)
+    model, rng = awake(MODELS[name]()).double(), np.random.default_rng(0)
     batch = batch_of(
-        *(dice.permutation(np.arange(1, 23))[: dice.integers(2, 18)].tolist() for _ in range(40))
+        *(rng.permutation(np.arange(1, 23))[: rng.integers(2, 18)].tolist() for _ in range(40))
     )
     assert (batch.targets > 0).sum() > 2 * 128
     model.loss(batch)["next item"].backward()
@@ -370,13 +371,13 @@ def test_the_chunked_loss_is_cross_entropy_with_its_gradients(name):
     }
     value = model.loss(batch)["next item"].detach()
     model.zero_grad()
-    (states, table), terms = model.joined(batch), []
+    (states, table), terms = model.encode_with_items(batch), []
     for state, targets in zip(states, batch.targets):
         for vector, target in zip(state, targets):
             if target > 0:
-                shop = torch.tensor(SHOP_A if target in SHOP_A else SHOP_B)
+                members = torch.tensor(DOMAIN_A if target in DOMAIN_A else DOMAIN_B)
                 terms.append(
-                    F.cross_entropy(table[shop] @ vector, torch.nonzero(shop == target)[0, 0])
+                    F.cross_entropy(table[members] @ vector, torch.nonzero(members == target)[0, 0])
                 )
     plain = torch.stack(terms).mean()
     plain.backward()
@@ -392,12 +393,12 @@ def test_the_chunked_loss_is_cross_entropy_with_its_gradients(name):
 def test_our_cross_entropy_is_torchs(chunk, monkeypatch):
     """Loss and both gradients, in double precision, against torch's plain and chunked ones; logits of +-300 must not overflow."""
     monkeypatch.setitem(losses.CHUNK, "cpu", chunk)
-    dice = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     hidden, vectors = (
-        torch.randn(rows, 8, generator=dice, dtype=torch.double) * scale
+        torch.randn(rows, 8, generator=rng, dtype=torch.double) * scale
         for rows, scale in ((150, 10), (90, 10))
     )
-    target = torch.randint(90, (150,), generator=dice)
+    target = torch.randint(90, (150,), generator=rng)
     target[:60] = 5  # one item many times: its gradients add up
 
     def plain(h, v, y):
@@ -422,43 +423,43 @@ def test_our_cross_entropy_is_torchs(chunk, monkeypatch):
 
 
 def setting(size_a=12, size_b=10, rows=40):
-    dice = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     table, hidden = (
-        torch.randn(size_a + size_b + 1, 6, generator=dice),
-        torch.randn(rows, 6, generator=dice),
+        torch.randn(size_a + size_b + 1, 6, generator=rng),
+        torch.randn(rows, 6, generator=rng),
     )
-    target = torch.randint(1, size_a + size_b + 1, (rows,), generator=dice)
+    target = torch.randint(1, size_a + size_b + 1, (rows,), generator=rng)
     return hidden, table, target, ((1, size_a), (size_a + 1, size_b))
 
 
 def test_the_exact_losses_are_cross_entropy_over_their_rooms():
-    hidden, table, target, rooms = setting()
+    hidden, table, target, item_ranges = setting()
     whole = F.cross_entropy(hidden @ table[1:].T, target - 1)
-    torch.testing.assert_close(losses.catalogue_softmax(hidden, table, target, rooms), whole)
+    torch.testing.assert_close(losses.catalogue_softmax(hidden, table, target, item_ranges), whole)
     terms = [
         F.cross_entropy(table[first : first + size] @ h, y - first)
         for h, y in zip(hidden, target)
-        for first, size in rooms
+        for first, size in item_ranges
         if first <= y < first + size
     ]
     torch.testing.assert_close(
-        losses.domain_softmax(hidden, table, target, rooms), torch.stack(terms).mean()
+        losses.domain_softmax(hidden, table, target, item_ranges), torch.stack(terms).mean()
     )
 
 
 def test_the_sampled_denominator_is_right_on_average():
     """exp(loss) is denominator over numerator for one target: its mean over many draws is the exact one (four standard errors)."""
     torch.manual_seed(0)
-    hidden, table, target, rooms = setting()
+    hidden, table, target, item_ranges = setting()
     for case in (0, 1, 2):
-        one = (hidden[case : case + 1], table, target[case : case + 1], rooms)
+        one = (hidden[case : case + 1], table, target[case : case + 1], item_ranges)
         drawn = torch.stack([losses.sampled_softmax(*one) for _ in range(300)]).exp()
         exact = losses.domain_softmax(*one).exp()
         assert abs(drawn.mean() - exact) < 4 * drawn.std() / 300**0.5
         assert drawn.std() > 0
     torch.testing.assert_close(
-        losses.sampled_softmax(hidden, table, target, rooms),
-        losses.domain_softmax(hidden, table, target, rooms),
+        losses.sampled_softmax(hidden, table, target, item_ranges),
+        losses.domain_softmax(hidden, table, target, item_ranges),
         rtol=0.05,
         atol=0.05,
     )
@@ -467,9 +468,13 @@ def test_the_sampled_denominator_is_right_on_average():
 def test_the_binary_loss_draws_its_rival_evenly_from_the_targets_domain():
     """Every rival's softplus is told apart by its score, so the mean over draws is the mean over the domain."""
     torch.manual_seed(0)
-    hidden, table, target, rooms = setting()
-    first, size = next((first, size) for first, size in rooms if first <= target[0] < first + size)
-    drawn = torch.stack([losses.binary(hidden[:1], table, target[:1], rooms) for _ in range(4000)])
+    hidden, table, target, item_ranges = setting()
+    first, size = next(
+        (first, size) for first, size in item_ranges if first <= target[0] < first + size
+    )
+    drawn = torch.stack(
+        [losses.binary(hidden[:1], table, target[:1], item_ranges) for _ in range(4000)]
+    )
     expected = (
         F.softplus(-(hidden[0] @ table[target[0]]))
         + F.softplus(table[first : first + size] @ hidden[0]).mean()
@@ -493,9 +498,9 @@ def test_every_loss_teaches_every_system(name, system):
     path = [float(training.training_step(model, batch, optimizer)["next item"]) for _ in range(120)]
     assert np.mean(path[-20:]) < 0.7 * np.mean(path[:5])
     for user in USERS:  # what came last is what it recommends, in its own domain
-        shop = torch.tensor(SHOP_A if user[-1] in SHOP_A else SHOP_B)
-        scores = model.eval().score(ranking(user[:-1], domain=int(DOMAIN[user[-1]])), shop)
-        assert shop[scores[0].argmax()] == user[-1]
+        members = torch.tensor(DOMAIN_A if user[-1] in DOMAIN_A else DOMAIN_B)
+        scores = model.eval().score(ranking(user[:-1], domain=int(DOMAIN[user[-1]])), members)
+        assert members[scores[0].argmax()] == user[-1]
 
 
 @each_model
@@ -531,10 +536,10 @@ def test_the_last_state_alone_is_the_last_of_all_states(name):
     batch = replace(
         ranking(*USERS, [16, 17], [1], []), target_domain=torch.tensor([0, 1, 0, 1, 0, 1, 0])
     )
-    inputs_, _ = model.item_tables()
+    inputs_, _ = model.item_embeddings()
     torch.testing.assert_close(
-        model.last_states(batch, inputs_),
-        model.states(batch, inputs_)[torch.arange(7), batch.last],
+        model.last_hidden_states(batch, inputs_),
+        model.encode(batch, inputs_)[torch.arange(7), batch.last],
         rtol=1e-5,
         atol=1e-5,
     )
@@ -589,7 +594,7 @@ def test_every_trained_parameter_is_reached_and_can_change_a_score(name):
             if not key.startswith(model.training_only)
         ), f"{term} reaches nothing that a score reads"
     model.zero_grad()
-    model.combine(model.loss(batch)).backward()
+    model.total_loss(model.loss(batch)).backward()
 
     def scores():
         return torch.cat(
@@ -707,7 +712,7 @@ def test_multi_head_attention_is_a_loop_over_heads():
 
 def test_attention_across_threads_is_a_weighted_sum():
     torch.manual_seed(0)
-    across = awake(ThreadAttention(8))
+    across = awake(BranchAttention(8))
     states, present = torch.randn(1, 1, 3, 8), torch.tensor([[[True, False, True]]])
     for domain in (0, 1):
         mixed, weights = across(states, present, domain)
@@ -793,7 +798,7 @@ def test_learned_tag_weights_start_as_the_given_ones_and_follow_the_equation():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Tema(inputs(), TemaConfig(threads=("A", "C"))), "threads .* unknown"),
+        (lambda: Tema(inputs(), TemaConfig(branches=("A", "C"))), "threads .* unknown"),
         (lambda: Tema(inputs(), TemaConfig(views=("id", "smell"))), "unknown views"),
         (lambda: Tema(replace(inputs(), image=None), TemaConfig()), "'image' was asked for"),
         (lambda: Tema(inputs(), TemaConfig(tag_table="stone")), "choose frozen, learned or both"),
@@ -820,9 +825,9 @@ def sequences(users):
 
 
 def small_split(seed=0):
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     whole = sequences(
-        [dice.permutation(np.arange(1, 23))[: dice.integers(5, 14)].tolist() for _ in range(40)]
+        [rng.permutation(np.arange(1, 23))[: rng.integers(5, 14)].tolist() for _ in range(40)]
     )
     return Split("own", whole.without_last(2), whole.without_last(1), whole)
 
@@ -897,8 +902,8 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
 def test_the_loss_of_an_epoch_weighs_every_target_alike():
     """Batches of equally many targets hold unlike numbers of users: weighed by users, an epoch would report another mean."""
     lengths = [3] * 40 + [14] * 10
-    dice = np.random.default_rng(0)
-    whole = sequences([dice.permutation(np.arange(1, 23))[:length].tolist() for length in lengths])
+    rng = np.random.default_rng(0)
+    whole = sequences([rng.permutation(np.arange(1, 23))[:length].tolist() for length in lengths])
     split, seen = Split("own", whole, whole, whole), []
 
     class Told(Popularity):
@@ -1017,8 +1022,8 @@ def test_a_device_that_is_not_there_is_said_in_one_sentence(monkeypatch):
 
 def test_where_no_training_sequence_has_two_events_the_model_stays_as_it_was():
     """Users of three events: one is left to learn from, so there is no pair of an event and the next."""
-    dice = np.random.default_rng(0)
-    whole = sequences([dice.permutation(np.arange(1, 23))[:3].tolist() for _ in range(12)])
+    rng = np.random.default_rng(0)
+    whole = sequences([rng.permutation(np.arange(1, 23))[:3].tolist() for _ in range(12)])
     split = Split("own", whole.without_last(2), whole.without_last(1), whole)
     torch.manual_seed(0)
     model = MODELS["tema"]()
@@ -1036,18 +1041,15 @@ def test_where_no_training_sequence_has_two_events_the_model_stays_as_it_was():
 
 def test_a_domain_without_validation_cases_has_no_say_in_the_best_epoch():
     """All last events lie in A: the mean is A's MRR, not half of it."""
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     domain = DOMAIN.numpy()
     own = np.flatnonzero(domain == 0)
     rows = []
     for _ in range(30):
-        row = dice.permutation(np.arange(1, 23))[:8].tolist()
+        row = rng.permutation(np.arange(1, 23))[:8].tolist()
         rows.append(
             row
-            + [
-                int(item)
-                for item in dice.permutation([item for item in own if item not in row])[:2]
-            ]
+            + [int(item) for item in rng.permutation([item for item in own if item not in row])[:2]]
         )
     whole = sequences(rows)
     split = Split("own", whole.without_last(2), whole.without_last(1), whole)
@@ -1059,9 +1061,9 @@ def test_a_domain_without_validation_cases_has_no_say_in_the_best_epoch():
 
 def test_a_failed_evaluation_leaves_the_model_as_it_was():
     class Broken(SASRec):
-        def last_states(self, batch, inputs):
+        def last_hidden_states(self, batch, inputs):
             assert not self.training
-            return super().last_states(batch, inputs) * float("nan")
+            return super().last_hidden_states(batch, inputs) * float("nan")
 
     model = Broken(DOMAIN, SASRecConfig(hidden=16, max_length=20)).train()
     with pytest.raises(FloatingPointError):
@@ -1089,13 +1091,13 @@ def test_a_model_can_learn_one_batch_by_heart(name):
     """Without dropout, the next item of a few users becomes certain: gradients arrive where they should."""
     torch.manual_seed(0)
     model = MODELS[name]().eval()
-    one_shop = [
+    one_domain = [
         [1, 2, 3, 4, 5],
         [16, 17, 18, 19],
         [9, 10, 6],
         [20, 21],
     ]  # who reads one shop cannot know when the other one was visited
-    batch = batch_of(*(one_shop if name == "sasrec-per-domain" else USERS))
+    batch = batch_of(*(one_domain if name == "sasrec-per-domain" else USERS))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     first = model.loss(batch)["next item"].item()
     for _ in range(150):
@@ -1165,12 +1167,12 @@ def test_under_autocast_the_loss_keeps_full_precision_and_only_the_states_are_sh
     model = awake(MODELS[name]())
     model.loss_of, batch = losses.LOSSES[loss], batch_of(*USERS)
     with torch.autocast("cpu", torch.bfloat16):
-        states, table = model.joined(batch)
+        states, table = model.encode_with_items(batch)
         torch.manual_seed(0)
         short = model.loss(batch)["next item"]
     real = batch.targets > 0
     torch.manual_seed(0)
-    exact = losses.LOSSES[loss](states[real].float(), table, batch.targets[real], model.rooms)
+    exact = losses.LOSSES[loss](states[real].float(), table, batch.targets[real], model.item_ranges)
     assert table.dtype == short.dtype == torch.float32
     torch.testing.assert_close(short, exact, rtol=1e-5, atol=1e-5)
     short.backward()
@@ -1226,7 +1228,9 @@ def test_a_gpu_learns_and_ranks_as_the_processor_does(tmp_path):
             model, split, DOMAIN, replace(LITTLE, epochs=2), checkpoint=tmp_path / f"{name}.pt"
         )
         assert name == "popularity" or history.loss["next item"][1] < history.loss["next item"][0]
-        there, here = (evaluate(model.to(place), split.test, DOMAIN) for place in ("cuda", "cpu"))
+        there, here = (
+            evaluate(model.to(position), split.test, DOMAIN) for position in ("cuda", "cpu")
+        )
         assert np.abs(there.rank - here.rank).mean() < 0.1
         assert np.array_equal(there.candidates, here.candidates)
 
@@ -1251,9 +1255,9 @@ def test_prepare_sees_the_training_part_only():
     split, seen = small_split(), []
 
     class Spy(Popularity):
-        def prepare(self, given):
+        def fit_statistics(self, given):
             seen.append(given)
-            super().prepare(given)
+            super().fit_statistics(given)
 
     train(Spy(DOMAIN), split, DOMAIN, LITTLE)
     assert len(seen) == 1
@@ -1282,15 +1286,15 @@ def test_every_training_event_but_the_first_is_a_target_once():
 def test_co_occurrence_is_a_loop_over_pairs(history):
     split, decay, reach = small_split(), 0.3, 3
     model = CoOccurrence(DOMAIN, history, decay, reach)
-    model.prepare(split.train)
+    model.fit_statistics(split.train)
     pairs, count = np.zeros((23, 23)), np.zeros(23)
     for user in range(len(split.train)):
         events = split.train[user].tolist()
-        for place, item in enumerate(events):
+        for position, item in enumerate(events):
             count[item] += 1
             for distance in range(1, (reach if history else 1) + 1):
-                if place + distance < len(events):
-                    pairs[item, events[place + distance]] += decay ** (distance - 1)
+                if position + distance < len(events):
+                    pairs[item, events[position + distance]] += decay ** (distance - 1)
     expected = np.zeros((len(USERS), 23))
     for row, user in enumerate(USERS):
         for age, item in enumerate(reversed(user)):
@@ -1301,7 +1305,7 @@ def test_co_occurrence_is_a_loop_over_pairs(history):
     shuffled = ALL_ITEMS.flip(0).expand(4, -1)
     torch.testing.assert_close(model.score(ranking(*USERS), shuffled), expected[:, 1:].flip(1))
     popularity = Popularity(DOMAIN)
-    popularity.prepare(split.train)
+    popularity.fit_statistics(split.train)
     torch.testing.assert_close(
         popularity.score(ranking(*USERS), ALL_ITEMS)[0], torch.from_numpy(count[1:]).float()
     )

@@ -129,7 +129,7 @@ def test_a_metric_off_by_half_is_noticed(metric, factor):
         f"NDCG@10 {metric:.4f} of 24 items",
         f"NDCG@10 {metric * factor:.4f} of 24 items",
     )
-    assert conftest.snap(committed, fresh) != committed
+    assert conftest.map_to_nearest(committed, fresh) != committed
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_metric_off_by_half_is_noticed(metric, factor):
     ],
 )
 def test_another_processor_passes(committed, fresh):
-    assert conftest.snap(committed, fresh) == committed
+    assert conftest.map_to_nearest(committed, fresh) == committed
 
 
 @pytest.mark.parametrize(
@@ -155,15 +155,20 @@ def test_another_processor_passes(committed, fresh):
     ],
 )
 def test_words_and_whole_numbers_must_agree(committed, fresh):
-    assert conftest.snap(committed, fresh) != committed
+    assert conftest.map_to_nearest(committed, fresh) != committed
 
 
 def test_one_wrong_number_among_right_ones_is_noticed():
-    assert conftest.snap("0.1000 0.2000 0.0040", "0.1010 0.2010 0.0020") == "0.1000 0.2000 0.0020"
+    assert (
+        conftest.map_to_nearest("0.1000 0.2000 0.0040", "0.1010 0.2010 0.0020")
+        == "0.1000 0.2000 0.0020"
+    )
 
 
 def same_to_nbval(cell, committed, fresh):
-    return (conftest.snap(committed, fresh) if "nbval-approx" in tags(cell) else fresh) == committed
+    return (
+        conftest.map_to_nearest(committed, fresh) if "nbval-approx" in tags(cell) else fresh
+    ) == committed
 
 
 @each_notebook

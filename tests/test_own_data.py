@@ -51,21 +51,23 @@ def shelf(count):
     return pd.DataFrame(rows, columns=["item_id", "domain", "title", "description"])
 
 
-def histories(items, users, shortest, longest, seed=0, shops=("AB",), last="AB"):
-    """`users` people, each in one of `shops`, who never buy a thing twice.
+def histories(items, users, shortest, longest, seed=0, domains=("AB",), last="AB"):
+    """`users` people, each in one of `domains`, who never buy a thing twice.
 
     `last`: the domains in which the last two purchases may lie.
     """
-    dice, rows = random.Random(seed), []
+    rng, rows = random.Random(seed), []
     for user in range(users):
-        allowed = items[items["domain"].isin(list(shops[user % len(shops)]))]["item_id"].tolist()
-        bought = dice.sample(allowed, dice.randint(shortest, longest))
-        bought[-2:] = dice.sample(
-            [item for item in allowed if item[0].upper() in last and item not in bought[:-2]], 2
+        allowed = items[items["domain"].isin(list(domains[user % len(domains)]))][
+            "item_id"
+        ].tolist()
+        seen = rng.sample(allowed, rng.randint(shortest, longest))
+        seen[-2:] = rng.sample(
+            [item for item in allowed if item[0].upper() in last and item not in seen[:-2]], 2
         )
         rows += [
             (f"u{user}", item, item[0].upper(), 1_600_000_000 + 86_400 * (40 * user + 3 * day))
-            for day, item in enumerate(bought)
+            for day, item in enumerate(seen)
         ]
     return pd.DataFrame(rows, columns=["user_id", "item_id", "domain", "timestamp"])
 
@@ -128,7 +130,7 @@ def one_sided_targets(folder):
 def nobody_in_both(folder):
     """Two shops without a common customer."""
     items = shelf(60)
-    return write(folder, items, histories(items, 60, 4, 7, shops=("A", "B")))
+    return write(folder, items, histories(items, 60, 4, 7, domains=("A", "B")))
 
 
 # Builder -> the systems that are trained on its folder.

@@ -17,10 +17,10 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 from test_reading import COUNT, LONG, small_world
 
-from tema_lib.experiment import Pipeline
+from tema_lib.experiment import Experiment
 from tema_lib.explain.attention import attention_record, record_of
 from tema_lib.explain.composition import composition
-from tema_lib.explain.counterfactual import Purchase, Reader
+from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
 from tema_lib.explain.display import figures as plots
 from tema_lib.explain.display.html import Pages, thumbnail
 from tema_lib.explain.display.widgets import (
@@ -121,7 +121,8 @@ def evil_world(folder):
         world.sequences, user_id=tuple(f"user {number} {EVIL}" for number in range(4))
     )
     reader, control = (
-        Reader(one.model, items, tags, world.text) for one in (world.reader, world.control)
+        CounterfactualModel(one.model, items, tags, world.text)
+        for one in (world.reader, world.control)
     )
     return world._replace(
         items=items, tags=tags, sequences=sequences, reader=reader, control=control
@@ -163,7 +164,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def page_of(evil, row=3, shops=(f"shop A {EVIL}", f"shop B {EVIL}")):
+def page_of(evil, row=3, domains=(f"shop A {EVIL}", f"shop B {EVIL}")):
     explanation = explain(
         evil.reader,
         evil.control,
@@ -171,7 +172,7 @@ def page_of(evil, row=3, shops=(f"shop A {EVIL}", f"shop B {EVIL}")):
         row,
         times=[86_400 * day for day in range(len(evil.sequences[row]))],
     )
-    return explanation, Pages(evil.items.image, shops)
+    return explanation, Pages(evil.items.image, domains)
 
 
 # ---- pages
@@ -180,7 +181,7 @@ def page_of(evil, row=3, shops=(f"shop A {EVIL}", f"shop B {EVIL}")):
 def test_what_strangers_wrote_stays_text_everywhere(evil):
     explanation, pages = page_of(evil)
     record = explanation.record
-    edited = record_of(evil.reader, [Purchase(2, shop=1, tags=(1, 4)), 9, 3], 0, target=1)
+    edited = record_of(evil.reader, [Interaction(2, domain=1, tags=(1, 4)), 9, 3], 0, target=1)
     case, item = (
         Page(pages.case(explanation, page=True)),
         Page(pages.item(composition(evil.reader, 12))),
@@ -287,15 +288,15 @@ def test_the_data_of_a_page_are_those_of_the_record(evil, row):
     assert not re.search("[<>&]", block)
     data = json.loads(block)
     assert data["domain"] == [event.domain for event in explanation.record.history]
-    assert data["thread"] == "merged"
-    for thread, weights in explanation.record.weights.items():
-        told = data["threads"][thread]
-        assert told["places"] == explanation.record.places(thread)
+    assert data["branch"] == "merged"
+    for branch, weights in explanation.record.weights.items():
+        told = data["branches"][branch]
+        assert told["places"] == explanation.record.positions(branch)
         both = np.array(told["weights"]).reshape(2, 3, *weights.shape[2:])
         assert both[:, 1:] == pytest.approx(weights.numpy(), abs=6e-4)
         assert both[:, 0] == pytest.approx(weights.mean(1).numpy(), abs=6e-4)
         for kind in (NEXT, FIRST):
-            lost, share = explanation.agreement(kind, thread, 0, 1)
+            lost, share = explanation.agreement(kind, branch, 0, 1)
             sentence = told["trust"][kind][0][2]
             expected = (
                 [f"<b>{lost:+.2f}</b>", f"<b>{share:+.2f}</b>"]
@@ -316,13 +317,13 @@ def test_a_case_shows_the_chosen_weights_beside_the_removals(evil):
             for cell in re.findall(rf'<td class="{kind}">(.*?)</td>', page)
         ]
 
-    for thread, layer, head, looking in (("merged", -1, None, -1), ("B", 0, 1, 1), ("A", 1, 0, 2)):
-        shown = pages.case(explanation, thread, layer, head, looking, of=NEXT)
-        places, row = record.places(thread), record.weights[thread][layer]
+    for branch, layer, head, looking in (("merged", -1, None, -1), ("B", 0, 1, 1), ("A", 1, 0, 2)):
+        shown = pages.case(explanation, branch, layer, head, looking, of=NEXT)
+        positions, row = record.positions(branch), record.weights[branch][layer]
         row = (row.mean(0) if head is None else row[head])[looking].tolist()
         expected = ["–"] * 6
-        for place, weight in list(zip(places, row))[: looking + 1 or None]:
-            expected[place] = f"{weight:.2f}"
+        for position, weight in list(zip(positions, row))[: looking + 1 or None]:
+            expected[position] = f"{weight:.2f}"
         assert cells("look number", shown) == expected
         bars, effects = cells("bars", shown)[:12], explanation.effects[NEXT]
 
@@ -338,9 +339,9 @@ def test_a_case_shows_the_chosen_weights_beside_the_removals(evil):
         ]
         told = (
             "Only what the newest"
-            if looking not in (-1, len(places) - 1)
+            if looking not in (-1, len(positions) - 1)
             else "Is the picture true?"
-            if len(places) > 5
+            if len(positions) > 5
             else "Too few events"
         )
         assert told in shown
@@ -354,20 +355,20 @@ def test_a_case_shows_the_chosen_weights_beside_the_removals(evil):
 def test_moves_of_recommendations_are_told(evil):
     pages = Pages(evil.items.image)
     before, after = (
-        record_of(evil.reader, history, 1, target=12, bought=LONG) for history in (LONG, LONG[::-1])
+        record_of(evil.reader, history, 1, target=12, seen=LONG) for history in (LONG, LONG[::-1])
     )
     rows = re.findall(r'<td class="quiet[^"]*">(.*?)</td>', pages.what_if(before, after, []))
     expected = []
     for domain in "AB":
         old = [event.item for event, _ in before.top[domain]]
-        for place, (event, _) in enumerate(after.top[domain]):
+        for position, (event, _) in enumerate(after.top[domain]):
             was = old.index(event.item) if event.item in old else None
             expected.append(
                 "new"
                 if was is None
                 else ""
-                if was == place
-                else f"{'▲' if was > place else '▼'} from {was + 1}"
+                if was == position
+                else f"{'▲' if was > position else '▼'} from {was + 1}"
             )
     assert rows == expected
     assert any(rows)
@@ -394,9 +395,11 @@ def test_a_picture_with_any_byte_wrong_never_stops_a_page(world, tmp_path, kind)
     Image.new("RGBA", (300, 20), (0, 0, 255, 0)).save(tmp_path / "wide.png")
     content, event = (tmp_path / "wide.png").read_bytes(), record_of(world.reader, [1], 0).history
     assert thumbnail(tmp_path / "wide.png").startswith("data:image/webp")
-    for place in range(0, len(content), 3):
-        broken = tmp_path / f"{place}.png"
-        broken.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+    for position in range(0, len(content), 3):
+        broken = tmp_path / f"{position}.png"
+        broken.write_bytes(
+            content[:position] + bytes([content[position] ^ 0x55]) + content[position + 1 :]
+        )
         if kind == "page":
             assert isinstance(thumbnail(broken), str)
         else:
@@ -415,7 +418,8 @@ def test_a_page_of_a_long_history_of_photos_stays_small(world, tmp_path):
     history = generator.choice([*range(1, 7), *range(9, 14)], 50).tolist()
     items = replace(world.items, image=tuple(photos))
     reader, control = (
-        Reader(one.model, items, world.tags, world.text) for one in (world.reader, world.control)
+        CounterfactualModel(one.model, items, world.tags, world.text)
+        for one in (world.reader, world.control)
     )
     page = (
         Pages(items.image)
@@ -463,7 +467,7 @@ def test_all_figures_draw_titles_with_signs_that_mean_something_to_matplotlib(wo
         figures = [
             plots.attention_heatmap(found.record),
             plots.head_grid(found.record),
-            plots.thread_bars({"a user": found.record}),
+            plots.branch_bars({"a user": found.record}),
             plots.time_line(found, case.items, NEXT, last=3),
             plots.recommendations(found.record, case.items),
             plots.ingredients(composition(case.reader, 4)),
@@ -527,8 +531,8 @@ def test_item_maps_show_each_point_in_its_shop_and_name_the_groups():
     fig = plots.item_maps({"one": points, "<two>": -points}, domain, groups)
     fig.canvas.draw()
     for sign, ax in zip((1, -1), fig.axes):
-        for shop, dots in enumerate(ax.collections):
-            assert np.allclose(dots.get_offsets(), sign * points[domain == shop])
+        for index, dots in enumerate(ax.collections):
+            assert np.allclose(dots.get_offsets(), sign * points[domain == index])
         assert {text.get_text(): pytest.approx(text.get_position()) for text in ax.texts} == {
             name: tuple(np.median(sign * points[groups == name], axis=0)) for name in set(groups)
         }
@@ -617,27 +621,30 @@ def test_the_command_explains_the_first_recommendation(tmp_path):
     )
     shown = re.search(rf"<h3>Recommended in {domain} .*?<tbody><tr.*?</tr>", source)[0]
     assert Page(shown[shown.index("<tr class") :]).words.startswith(f"1{first} 0.")
-    run = Pipeline("planted", True, 0)
-    *bought, target = run.split.test[run.split.test.user_id.index("u0007")].tolist()
+    run = Experiment("planted", True, 0)
+    *seen, target = run.split.test[run.split.test.user_id.index("u0007")].tolist()
     assert "AB"[run.items.domain_of_item[target]] == domain
     assert "User u0007:" in page.words
     assert "short training, seed 0" in page.words
-    assert all(run.items.title[item] in page.words for item in (*bought, target))
-    assert len(page.every("img")) > len(bought)
+    assert all(run.items.title[item] in page.words for item in (*seen, target))
+    assert len(page.every("img")) > len(seen)
     assert f"{len(source.encode()) / 1024:.0f} KiB" in done.stdout
     assert all(view in done.stdout for view in ("Tags, log P", "Views, log P"))
 
 
 def test_a_data_set_without_names_has_domains_and_one_with_names_has_letters_too():
     plain, named = Pages([None] * 3, ("domain A", "domain B")), Pages([None] * 3, ("movies", "<b>"))
-    assert [plain.shop(domain) for domain in "AB"] == ["domain A", "domain B"]
-    assert [named.shop(domain) for domain in "AB"] == ["A (movies)", "B (&lt;b&gt;)"]
+    assert [plain.domain(domain) for domain in "AB"] == ["domain A", "domain B"]
+    assert [named.domain(domain) for domain in "AB"] == ["A (movies)", "B (&lt;b&gt;)"]
 
 
 def test_titles_of_three_thousand_letters_are_cut_wherever_they_are_shown(world):
     long = [f"{'very ' * 600}{number}" for number in range(COUNT + 1)]
     items = replace(world.items, title=tuple(long), description=tuple(long))
-    reader, pages = Reader(world.model, items, world.tags, world.text), Pages(items.image)
+    reader, pages = (
+        CounterfactualModel(world.model, items, world.tags, world.text),
+        Pages(items.image),
+    )
     explorers = [
         AttentionExplorer(reader, reader, world.sequences, [0], pages),
         ItemExplorer(reader, pages),

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tema_lib.datasets.synthetic.generator import OCCASIONS, PlantedConfig, write_world
+from tema_lib.datasets.synthetic.generator import TOPICS, SyntheticConfig, write_dataset
 from tema_lib.datasets.synthetic.truth import (
     bag_of_words,
-    crosses_shops,
+    is_cross_domain,
     neighbour_precision,
     read_truth,
 )
-from tema_lib.datasets.synthetic.vocabulary import read_occasions
+from tema_lib.datasets.synthetic.vocabulary import read_topics
 
 WORLD = Path(__file__).resolve().parents[1] / "data" / "planted"
 
@@ -51,7 +51,7 @@ def sequences():
 
 
 def test_same_seed_same_world(tmp_path):
-    write_world(tmp_path, seed=0)
+    write_dataset(tmp_path, seed=0)
     names = {path.relative_to(WORLD) for path in WORLD.rglob("*") if path.is_file()} - {
         Path("replies.jsonl"),
         Path("profile_replies.jsonl.gz"),
@@ -81,14 +81,16 @@ def test_no_run_of_five_words_repeats(texts):
 
 
 def test_gaps_have_their_shares_and_every_item_can_be_understood(items, truth):
-    config = PlantedConfig()
+    config = SyntheticConfig()
     for domain in "AB":
-        shop, known = items[items.domain == domain], truth[truth.domain == domain]
-        assert known.terse.mean() == pytest.approx(config.terse)
+        part, known = items[items.domain == domain], truth[truth.domain == domain]
+        assert known.uninformative.mean() == pytest.approx(config.uninformative)
         assert known.undescribed.mean() == pytest.approx(config.undescribed)
         assert known.unpictured.mean() == pytest.approx(config.unpictured)
-        assert (shop.image == "").mean() == pytest.approx(config.unpictured)
-        assert (shop.description == "").mean() == pytest.approx(config.terse + config.undescribed)
+        assert (part.image == "").mean() == pytest.approx(config.unpictured)
+        assert (part.description == "").mean() == pytest.approx(
+            config.uninformative + config.undescribed
+        )
     assert (items.title != "").all()
     assert (truth[["terse", "undescribed", "unpictured"]].sum(axis=1) <= 1).all()
     assert all((WORLD / image).is_file() for image in items.image if image)
@@ -97,26 +99,24 @@ def test_gaps_have_their_shares_and_every_item_can_be_understood(items, truth):
 def test_terse_titles_say_nothing(items, truth):
     telling = {
         word
-        for o in OCCASIONS
+        for o in TOPICS
         for d in "AB"
         for text in (*o.related[d], *(p for k in o.kinds[d] for p in k.phrases))
         for word in words(text)
     }
-    shop_words = set(words(" ".join(truth.modifier) + " " + " ".join(truth["size"])))
+    domain_words = set(words(" ".join(truth.modifier) + " " + " ".join(truth["size"])))
     said = {
         word
-        for title in items.title[truth.terse == 1]
+        for title in items.title[truth.uninformative == 1]
         for word in words(title)
         if word.isalpha() and len(word) > 2
     }
     assert said
-    assert not said & (telling - shop_words - {"the"})
+    assert not said & (telling - domain_words - {"the"})
 
 
 def test_occasion_is_never_named(texts, truth):
-    assert not [
-        text for text, occasion in zip(texts, truth.occasion) if occasion.lower() in text.lower()
-    ]
+    assert not [text for text, topic in zip(texts, truth.topic) if topic.lower() in text.lower()]
 
 
 def test_no_single_word_reveals_an_occasion(texts, truth):
@@ -124,9 +124,9 @@ def test_no_single_word_reveals_an_occasion(texts, truth):
     for row, text in enumerate(texts):
         for word in words(text):
             members[word].add(row)
-    sizes, occasion = truth.occasion.value_counts(), truth.occasion.to_numpy(str)
+    sizes, topic = truth.topic.value_counts(), truth.topic.to_numpy(str)
     for word, rows in members.items():
-        for name, hits in Counter(occasion[sorted(rows)]).items():
+        for name, hits in Counter(topic[sorted(rows)]).items():
             if hits / len(rows) > 0.3:  # the word points at this occasion ...
                 assert hits / sizes[name] < 0.3, (
                     word,
@@ -135,15 +135,15 @@ def test_no_single_word_reveals_an_occasion(texts, truth):
 
 
 def test_ids_say_nothing(truth):
-    for _, shop in truth.groupby("domain"):
-        occasion = shop.sort_values("item_id").occasion.to_numpy(str)
+    for _, part in truth.groupby("domain"):
+        topic = part.sort_values("item_id").topic.to_numpy(str)
         random = np.random.default_rng(0)
 
         def leak(order):
             return np.mean([(order[step:] == order[:-step]).mean() for step in (1, 2, 3, 16)])
 
-        chance = [leak(random.permutation(occasion)) for _ in range(500)]
-        assert leak(occasion) < np.quantile(
+        chance = [leak(random.permutation(topic)) for _ in range(500)]
+        assert leak(topic) < np.quantile(
             chance, 0.995
         )  # neighbours in id share an occasion as often as by chance
 
@@ -151,19 +151,17 @@ def test_ids_say_nothing(truth):
 def test_meaning_beats_shared_words_and_falls_short_of_the_truth(texts, truth):
     from tema_lib.encoders.text import encode_text
 
-    telling = np.flatnonzero(truth.terse == 0)
-    texts, occasion = [texts[row] for row in telling], truth.occasion.to_numpy(str)[telling]
+    telling = np.flatnonzero(truth.uninformative == 0)
+    texts, topic = [texts[row] for row in telling], truth.topic.to_numpy(str)[telling]
     meaning = neighbour_precision(
-        encode_text(["", *texts], progress=False).matrix[1:].numpy(), occasion
+        encode_text(["", *texts], progress=False).matrix[1:].numpy(), topic
     )
-    shared_words = neighbour_precision(bag_of_words(texts), occasion)
-    chance = np.mean([(occasion == name).mean() for name in occasion])
+    shared_words = neighbour_precision(bag_of_words(texts), topic)
+    chance = np.mean([(topic == name).mean() for name in topic])
     assert chance < shared_words <= 0.7 * meaning
     assert 0.35 < meaning < 0.9
     assert (
-        neighbour_precision(
-            np.eye(len(OCCASIONS))[np.unique(occasion, return_inverse=True)[1]], occasion
-        )
+        neighbour_precision(np.eye(len(TOPICS))[np.unique(topic, return_inverse=True)[1]], topic)
         == 1.0
     )
 
@@ -177,16 +175,14 @@ def test_rare_items(items, sequences):
 
 def test_knowing_the_occasion_pays_where_it_crosses_shops(truth, sequences):
     known = truth.set_index("item_id")
-    occasion, domain = known.occasion.to_dict(), known.domain.to_dict()
-    crossing = [
-        s
-        for s in sequences
-        if domain[s[-1]] != domain[s[-2]] and occasion[s[-1]] == occasion[s[-2]]
+    topic, domain = known.topic.to_dict(), known.domain.to_dict()
+    cross_domain = [
+        s for s in sequences if domain[s[-1]] != domain[s[-2]] and topic[s[-1]] == topic[s[-2]]
     ]
-    assert len(crossing) >= 0.25 * len(sequences)
+    assert len(cross_domain) >= 0.25 * len(sequences)
     assert len(sequences) >= 1_000
-    assert all(crosses_shops(s, truth) for s in crossing[:20])
-    assert not crosses_shops(crossing[0][:1], truth)
+    assert all(is_cross_domain(s, truth) for s in cross_domain[:20])
+    assert not is_cross_domain(cross_domain[0][:1], truth)
     seen, after = Counter(), defaultdict(Counter)
     for s in sequences:
         seen.update(s[:-2])
@@ -195,7 +191,7 @@ def test_knowing_the_occasion_pays_where_it_crosses_shops(truth, sequences):
 
     def hit_rate(score):
         hits = []
-        for s in crossing:
+        for s in cross_domain:
             scores = {
                 item: score(s[-2], item) + 1e-4 * seen[item]
                 for item in domain
@@ -205,7 +201,7 @@ def test_knowing_the_occasion_pays_where_it_crosses_shops(truth, sequences):
         return np.mean(hits)
 
     oracle, together = (
-        hit_rate(lambda last, item: occasion[last] == occasion[item]),
+        hit_rate(lambda last, item: topic[last] == topic[item]),
         hit_rate(lambda last, item: after[last][item]),
     )
     popular = hit_rate(lambda last, item: 0)
@@ -216,13 +212,13 @@ def test_bad_input_is_one_clear_sentence(tmp_path):
     with pytest.raises(FileNotFoundError, match="only the planted world has a truth"):
         read_truth(tmp_path)
     with pytest.raises(ValueError, match="line 2: expected"):
-        read_occasions("# tea\nA | only three | cells")
-    for vectors, occasion in (
+        read_topics("# tea\nA | only three | cells")
+    for vectors, topic in (
         (np.eye(12), ["a"] * 11),
         (np.eye(3), ["a"] * 3),
     ):  # lengths differ; fewer than k others
         with pytest.raises(ValueError, match="one occasion per vector and more than k"):
-            neighbour_precision(vectors, occasion)
+            neighbour_precision(vectors, topic)
 
 
 def test_an_item_is_not_its_own_neighbour():

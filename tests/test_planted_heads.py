@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from tema_lib.experiment import Pipeline
+from tema_lib.experiment import Experiment
 from tema_lib.explain.attention import case_batch
-from tema_lib.explain.heads import planted_rule
+from tema_lib.explain.heads import known_rule
 from tema_lib.explain.occlusion import occlusions
 from tema_lib.models.tema import Tema, TemaConfig
 from tema_lib.training import train
@@ -17,18 +17,18 @@ from tema_lib.training import train
 def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMA_ARTIFACTS", str(tmp_path_factory.mktemp("artifacts")))
-        yield Pipeline("planted", fast=True)
+        yield Experiment("planted", fast=True)
 
 
 def heads(run, tags):
-    """The table of `planted_rule` for a model that reads tags alone; all users are test cases."""
+    """The table of `known_rule` for a model that reads tags alone; all users are test cases."""
     torch.manual_seed(0)
     model = Tema(run.inputs(tags=tags), TemaConfig(views=("tags",), hidden=run.hidden))
     train(model, run.split, run.domain_of_item, run.training)
     test, items = run.split.test, run.items
     batch = case_batch(model, test, torch.arange(len(test)))
-    occasion = dict(zip(run.truth[0]["item_id"], run.truth[0]["occasion"]))
-    names = np.array(["", *(occasion[name] for name in items.item_id[1:])])
+    topic = dict(zip(run.truth[0]["item_id"], run.truth[0]["topic"]))
+    names = np.array(["", *(topic[name] for name in items.item_id[1:])])
     right = (names[batch.sequence.numpy()] == names[test.last.numpy()][:, None]) & (
         batch.sequence.numpy() > 0
     )
@@ -38,7 +38,7 @@ def heads(run, tags):
         test.last.tolist(),
         items,
     )
-    return planted_rule(model, batch, right, effects)
+    return known_rule(model, batch, right, effects)
 
 
 def finds_the_rule(table):
@@ -67,11 +67,11 @@ def test_heads_find_the_planted_rule_by_the_tags_and_not_by_shuffled_ones(run):
 
 def test_a_model_is_the_same_whether_its_features_were_encoded_before_or_just_now(run, monkeypatch):
     """Loading an encoder draws random numbers: a first run would otherwise train another network than a second one with the same seed."""
-    known, encode = run.build("tema").state_dict(), Pipeline._encoded
+    known, encode = run.build("tema").state_dict(), Experiment._encoded
     monkeypatch.setattr(
-        Pipeline, "_encoded", lambda *arguments: (torch.rand(7), encode(*arguments))[1]
+        Experiment, "_encoded", lambda *arguments: (torch.rand(7), encode(*arguments))[1]
     )
-    again = run.again(0)
+    again = run.with_seed(0)
     for name in ("text", "image", "views"):
         vars(again).pop(name, None)
     fresh = again.build("tema").state_dict()

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from tema_lib.data.dataset import DataError, RawData, encode_ids
-from tema_lib.data.filters import first_purchases, k_core
-from tema_lib.data.summary import order_of, population, suspicions
+from tema_lib.data.filters import first_interactions, k_core
+from tema_lib.data.summary import data_quality_warnings, order_of, population
 from tema_lib.datasets.amazon import preparation as subject
 from tema_lib.datasets.amazon.preparation import Limits, Source, prepare
 from tema_lib.datasets.load import read_data
@@ -17,7 +17,7 @@ from tema_lib.datasets.load import read_data
 DAY = 86_400
 
 
-def shop(path, rows):
+def write_domain(path, rows):
     path.write_text(
         "".join(
             json.dumps(
@@ -34,28 +34,28 @@ def shop(path, rows):
     return Source(path, "", 2014)
 
 
-def random_shops(folder, seed, users=60, items=25, lines=900, shared=3):
+def random_domains(folder, seed, users=60, items=25, lines=900, shared=3):
     """Two review files with a long tail, repeated reviews, days that tie, and a few items that both shops list."""
-    dice = np.random.default_rng(seed)
-    shops = {}
+    rng = np.random.default_rng(seed)
+    domains = {}
     for domain in "AB":
         rows = [
             (
-                f"A{int(users * dice.random() ** 2):013d}",
+                f"A{int(users * rng.random() ** 2):013d}",
                 f"{'0' if domain == 'A' or item < shared else 'B'}{item:09d}",
-                int(dice.integers(0, 40)),
+                int(rng.integers(0, 40)),
             )
-            for item in (items * dice.random(lines) ** 2).astype(int)
+            for item in (items * rng.random(lines) ** 2).astype(int)
         ]
-        shops[domain] = shop(folder / f"{domain}.json", rows)
-    return shops
+        domains[domain] = write_domain(folder / f"{domain}.json", rows)
+    return domains
 
 
-def pandas_way(shops, limits):
+def pandas_way(domains, limits):
     """The same by the library's own small functions, for data that fit into memory."""
     tables = {
         domain: pd.DataFrame(map(json.loads, source.events.read_text().splitlines()))
-        for domain, source in shops.items()
+        for domain, source in domains.items()
     }
     table = pd.concat([part.assign(domain=domain) for domain, part in tables.items()])
     table = (
@@ -72,17 +72,17 @@ def pandas_way(shops, limits):
     items = (
         table[["item_id", "domain"]].drop_duplicates().assign(title="", description="", image="")
     )
-    raw = first_purchases(RawData("x", Path("."), table.reset_index(drop=True), items, ""))
+    raw = first_interactions(RawData("x", Path("."), table.reset_index(drop=True), items, ""))
     return k_core(raw, items=limits.items, users_per_domain=limits.users_per_domain).interactions
 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("limits", [Limits(5, 3), Limits(12, 5), Limits(1, 1), Limits(3, 0)])
 def test_it_is_what_the_pandas_way_gives(tmp_path, seed, limits):
-    shops = random_shops(tmp_path, seed)
-    report = prepare(shops, tmp_path / "out", limits)
+    domains = random_domains(tmp_path, seed)
+    report = prepare(domains, tmp_path / "out", limits)
     back = read_data(tmp_path / "out").interactions
-    expected = pandas_way(shops, limits)
+    expected = pandas_way(domains, limits)
     key = ["user_id", "timestamp", "item_id"]
 
     def ordered(table):
@@ -100,21 +100,21 @@ def test_it_is_what_the_pandas_way_gives(tmp_path, seed, limits):
 
 def test_the_core_runs_until_nothing_changes(tmp_path):
     """`x` is bought by two, but one of them is too short and leaves, so `x` leaves in the second round, and with it the other."""
-    bought = {
+    seen = {
         "A": [("u1", "a"), ("u2", "a"), ("u3", "a"), ("u1", "x"), ("u4", "x")],
         "B": [("u1", "b"), ("u2", "b"), ("u3", "b"), ("u4", "c")],
     }
-    shops = {
-        domain: shop(
+    domains = {
+        domain: write_domain(
             tmp_path / domain, [(user, item, day) for day, (user, item) in enumerate(rows)]
         )
-        for domain, rows in bought.items()
+        for domain, rows in seen.items()
     }
-    report = prepare(shops, tmp_path / "out", Limits(2, 1))
+    report = prepare(domains, tmp_path / "out", Limits(2, 1))
     assert set(read_data(tmp_path / "out").items["item_id"]) == {"a", "b"}
     assert len(report["core_rounds"]) == 4
     with pytest.raises(DataError, match="nothing is left of 9 purchases .* lower CORE"):
-        prepare(shops, tmp_path / "other", Limits(9, 1))
+        prepare(domains, tmp_path / "other", Limits(9, 1))
 
 
 def test_equal_times_prefer_neither_shop(tmp_path):
@@ -127,7 +127,7 @@ def test_equal_times_prefer_neither_shop(tmp_path):
         for domain in "AB"
     }
     prepare(
-        {domain: shop(tmp_path / domain, part) for domain, part in rows.items()},
+        {domain: write_domain(tmp_path / domain, part) for domain, part in rows.items()},
         tmp_path / "out",
         Limits(1, 1),
     )
@@ -137,13 +137,14 @@ def test_equal_times_prefer_neither_shop(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "stop_at", ["read_events", "join_shops", "filter_core", "_item_table", "_write_events", "_tsv"]
+    "stop_at",
+    ["read_events", "join_domains", "filter_core", "_item_table", "_write_events", "_tsv"],
 )
 def test_an_interrupted_preparation_goes_on_and_ends_with_the_same_bytes(
     tmp_path, monkeypatch, stop_at
 ):
-    shops = random_shops(tmp_path, seed=1)
-    prepare(shops, tmp_path / "straight", Limits(5, 3))
+    domains = random_domains(tmp_path, seed=1)
+    prepare(domains, tmp_path / "straight", Limits(5, 3))
     calls, real = [], getattr(subject, stop_at)
 
     def stop(*arguments, **named):
@@ -154,10 +155,10 @@ def test_an_interrupted_preparation_goes_on_and_ends_with_the_same_bytes(
 
     monkeypatch.setattr(subject, stop_at, stop)
     with pytest.raises(KeyboardInterrupt):
-        prepare(shops, tmp_path / "broken", Limits(5, 3))
+        prepare(domains, tmp_path / "broken", Limits(5, 3))
     assert not (tmp_path / "broken" / "preparation.json").exists()
     said = []
-    prepare(shops, tmp_path / "broken", Limits(5, 3), say=said.append)
+    prepare(domains, tmp_path / "broken", Limits(5, 3), say=said.append)
     assert "events_a: kept from an earlier run" in said
     names = {path.name for path in (tmp_path / "straight").iterdir()}
     assert (
@@ -172,41 +173,41 @@ def test_an_interrupted_preparation_goes_on_and_ends_with_the_same_bytes(
 
 
 def test_another_limit_or_another_file_is_another_preparation(tmp_path):
-    shops = random_shops(tmp_path, seed=1)
-    first, said = prepare(shops, tmp_path / "out", Limits(5, 3)), []
-    assert prepare(shops, tmp_path / "out", Limits(5, 3), say=said.append) == first
+    domains = random_domains(tmp_path, seed=1)
+    first, said = prepare(domains, tmp_path / "out", Limits(5, 3)), []
+    assert prepare(domains, tmp_path / "out", Limits(5, 3), say=said.append) == first
     assert "nothing to do" in said[0]
-    assert prepare(shops, tmp_path / "out", Limits(2, 1))["core_rounds"] != first["core_rounds"]
-    with open(shops["A"].events, "a") as file:
+    assert prepare(domains, tmp_path / "out", Limits(2, 1))["core_rounds"] != first["core_rounds"]
+    with open(domains["A"].events, "a") as file:
         file.write(
             json.dumps({"reviewerID": "A9", "asin": "B9", "unixReviewTime": 1_300_000_000}) + "\n"
         )
-    assert prepare(shops, tmp_path / "out", Limits(2, 1))["read"]["A"]["lines"] == 901
+    assert prepare(domains, tmp_path / "out", Limits(2, 1))["read"]["A"]["lines"] == 901
     with pytest.raises(DataError, match="gone.json is missing"):
-        prepare({**shops, "A": Source(tmp_path / "gone.json")}, tmp_path / "out")
+        prepare({**domains, "A": Source(tmp_path / "gone.json")}, tmp_path / "out")
     with pytest.raises(DataError, match="needs two shops, A and B; given: A"):
-        prepare({"A": shops["A"]}, tmp_path / "out")
+        prepare({"A": domains["A"]}, tmp_path / "out")
 
 
 def test_nothing_of_an_interrupted_preparation_gets_into_another_one(tmp_path, monkeypatch):
-    shops = random_shops(tmp_path, seed=1)
+    domains = random_domains(tmp_path, seed=1)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(subject, "_item_table", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        prepare(shops, tmp_path / "out", Limits(5, 3))
-    with open(shops["A"].events, "a") as file:
+        prepare(domains, tmp_path / "out", Limits(5, 3))
+    with open(domains["A"].events, "a") as file:
         file.write(
             json.dumps({"reviewerID": "A9", "asin": "B9", "unixReviewTime": 1_300_000_000}) + "\n"
         )
-    assert prepare(shops, tmp_path / "out", Limits(2, 1))["read"]["A"]["lines"] == 901
-    prepare(shops, tmp_path / "straight", Limits(2, 1))
+    assert prepare(domains, tmp_path / "out", Limits(2, 1))["read"]["A"]["lines"] == 901
+    prepare(domains, tmp_path / "straight", Limits(2, 1))
     assert (tmp_path / "out" / "interactions.tsv").read_bytes() == (
         tmp_path / "straight" / "interactions.tsv"
     ).read_bytes()
 
 
 def test_items_keep_their_place_without_texts_and_coverage_is_counted(tmp_path):
-    shops = {
-        domain: shop(
+    domains = {
+        domain: write_domain(
             tmp_path / domain,
             [(user, f"{domain}{number}", number) for user in ("u1", "u2") for number in range(4)],
         )
@@ -217,9 +218,9 @@ def test_items_keep_their_place_without_texts_and_coverage_is_counted(tmp_path):
         "{'asin': 'A0', 'title': 'Rice\\t&amp;amp; beans', 'description': 'Long. ' }\n{'asin': 'A1', 'imUrl': 'http://e.org/1.jpg'}\n{'asin': 'A2', 'title': 'NA'}\n{oops\n"
         "{'asin': 'B9', 'title': 'never bought'}\n"
     )
-    shops["A"] = Source(shops["A"].events, metadata, 2014)
+    domains["A"] = Source(domains["A"].events, metadata, 2014)
     report = prepare(
-        shops,
+        domains,
         tmp_path / "out",
         Limits(2, 1),
         fetch_pictures=lambda addresses, folder: ({}, {"gone": len(addresses)}),
@@ -258,7 +259,7 @@ def test_an_item_of_both_shops_is_described_by_either_file(tmp_path):
             else "{'asin': 'A1', 'title': 'Rice'}\n"
         )
         sources[domain] = Source(
-            shop(tmp_path / domain, part).events, tmp_path / f"meta_{domain}", 2014
+            write_domain(tmp_path / domain, part).events, tmp_path / f"meta_{domain}", 2014
         )
     prepare(sources, tmp_path / "out", Limits(1, 1))
     items = read_data(tmp_path / "out").items
@@ -385,22 +386,23 @@ def test_ties_and_changes_of_shop_are_counted_against_chance():
 
 
 def test_each_suspicion_is_raised_by_its_own_trap_only():
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     people = [
         (
             f"u{user}",
-            f"{(domain := 'AB'[int(dice.random() < 0.5)])}{place}",
+            f"{(domain := 'AB'[int(rng.random() < 0.5)])}{position}",
             domain,
-            1000 * place + user,
+            1000 * position + user,
         )
         for user in range(100)
-        for place in range(8)
+        for position in range(8)
     ]
-    assert suspicions(table(people)) == []
+    assert data_quality_warnings(table(people)) == []
     counting = [
-        (user, item, domain, place % 8) for place, (user, item, domain, _) in enumerate(people)
+        (user, item, domain, position % 8)
+        for position, (user, item, domain, _) in enumerate(people)
     ]
-    assert len(found := suspicions(table(counting))) == 1
+    assert len(found := data_quality_warnings(table(counting))) == 1
     assert "0, 1, 2" in found[0]
     biased = [
         (f"u{user}", f"{domain}{day}", domain, day * DAY)
@@ -409,11 +411,13 @@ def test_each_suspicion_is_raised_by_its_own_trap_only():
         for domain in "AB"
     ]
     assert "A stands before B 180 times and B before A 0 times" in " ".join(
-        suspicions(table(biased))
+        data_quality_warnings(table(biased))
     )
-    assert "interleaved artificially" in " ".join(suspicions(table(biased)))
+    assert "interleaved artificially" in " ".join(data_quality_warnings(table(biased)))
     many = [(f"u{number % 40}", f"A{number}", "A", 100 * number) for number in range(60)]
     assert "60 items share 2 short titles" in " ".join(
-        suspicions(table(many, ["Best value", "Nice"] * 30))
+        data_quality_warnings(table(many, ["Best value", "Nice"] * 30))
     )
-    assert "1 events repeat" in " ".join(suspicions(table([*people, (*people[0][:3], 99_999)])))
+    assert "1 events repeat" in " ".join(
+        data_quality_warnings(table([*people, (*people[0][:3], 99_999)]))
+    )

@@ -53,12 +53,12 @@ class Echo:
         self.asked, self.left = [], answers
 
     def generate_batches(self, prompts):
-        for place, prompt in enumerate(prompts):
+        for position, prompt in enumerate(prompts):
             if not self.left:
                 raise KeyboardInterrupt
             self.left -= 1
             self.asked.append(prompt)
-            yield [place], [prompt.rpartition("\n\n")[2].split("\n")[0].partition(": ")[2]]
+            yield [position], [prompt.rpartition("\n\n")[2].split("\n")[0].partition(": ")[2]]
 
 
 def write(llm, store, *users, **options):
@@ -80,11 +80,11 @@ def write(llm, store, *users, **options):
 
 
 def test_clusters_are_those_of_the_texts_and_items_without_text_have_none():
-    dice = np.random.default_rng(0)
-    centres = 10 * dice.normal(size=(3, 8))
+    rng = np.random.default_rng(0)
+    centres = 10 * rng.normal(size=(3, 8))
     vectors = torch.from_numpy(
         np.concatenate(
-            [np.zeros((1, 8)), *(centre + dice.normal(size=(20, 8)) for centre in centres)]
+            [np.zeros((1, 8)), *(centre + rng.normal(size=(20, 8)) for centre in centres)]
         )
     ).float()
     present = torch.arange(61) > 0
@@ -130,9 +130,9 @@ def test_prompts_end_where_the_model_goes_on_and_titles_cannot_open_a_new_one():
     *shown, question = prompt.split("\n\n")
     assert shown[0] == ANALYSE
     assert len(shown) == 1 + len(ANALYSES)
-    bought, answer = question.split("\n")
+    seen, answer = question.split("\n")
     assert answer == "In common:"
-    assert bought.startswith("Bought: Green Tea; " + "x" * 60 + "; wok Bought: gold, silver")
+    assert seen.startswith("Bought: Green Tea; " + "x" * 60 + "; wok Bought: gold, silver")
     *shown, question = summarise_prompt(["tea", "noodles"]).split("\n\n")
     assert shown[0] == SUMMARISE
     assert len(shown) == 1 + len(SUMMARIES)
@@ -185,7 +185,7 @@ def test_a_stopped_run_goes_on_and_nothing_is_asked_twice(tmp_path):
 def test_an_empty_answer_leaves_a_user_without_a_profile(tmp_path):
     class Silent(Echo):
         def generate_batches(self, prompts):
-            yield from ((places, [""]) for places, _ in super().generate_batches(prompts))
+            yield from ((positions, [""]) for positions, _ in super().generate_batches(prompts))
 
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         profiles, _ = write(Silent(), store, [1, 2], [5])

@@ -257,18 +257,18 @@ def test_explain_and_the_notebooks_compute_with_one_thread_unless_told_otherwise
 
 
 def test_imports_point_one_way():
-    place = {wing: i for i, line in enumerate(ORDER) for wing in line}
+    position = {wing: i for i, line in enumerate(ORDER) for wing in line}
     needs = {}
     for path in LIBRARY:
         parts = path.relative_to(ROOT / "tema_lib").with_suffix("").parts
         if parts == ("__init__",):
             continue
-        assert parts[0] in place, f"tema_lib/{parts[0]}: give it a place in ORDER"
+        assert parts[0] in position, f"tema_lib/{parts[0]}: give it a place in ORDER"
         for module in imported(path):
             names = module.split(".")
-            if names[0] != "tema_lib" or len(names) < 2 or names[1] not in place:
+            if names[0] != "tema_lib" or len(names) < 2 or names[1] not in position:
                 continue
-            assert place[names[1]] <= place[parts[0]], (
+            assert position[names[1]] <= position[parts[0]], (
                 f"{path.relative_to(ROOT)} imports {module}: against the direction of the pipeline"
             )
             assert "widgets" not in names[1:], (
@@ -467,14 +467,14 @@ def two_tables(folder, time="30"):
 def test_a_run_says_what_it_skipped(tmp_path):
     from chain import passed_over
 
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
     from tema_lib.models.systems import SYSTEMS
 
-    assert passed_over(Pipeline("planted", fast=False), set(SYSTEMS)) == [
+    assert passed_over(Experiment("planted", fast=False), set(SYSTEMS)) == [
         "live profiles for all but 24 users (the others are shipped)"
     ]
     text = "\n".join(
-        passed_over(Pipeline("planted", fast=True), set(SYSTEMS) - {"sasrec", "tema-no-tags"})
+        passed_over(Experiment("planted", fast=True), set(SYSTEMS) - {"sasrec", "tema-no-tags"})
     )
     assert "few epochs" in text
     assert "24 items a shop" in text
@@ -485,7 +485,7 @@ def test_a_run_says_what_it_skipped(tmp_path):
         file.write("v\ta1\tA\t10\nv\tb1\tB\t11\nv\ta2\tA\t12\n")
     with open(folder / "items.tsv", "a") as file:
         file.write("a2\tA\tOats\n")
-    text = "\n".join(passed_over(Pipeline(str(folder), fast=False), set(SYSTEMS)))
+    text = "\n".join(passed_over(Experiment(str(folder), fast=False), set(SYSTEMS)))
     assert [word in text for word in ("descriptions", "pictures", "truth", "fast", "systems")] == [
         True,
         True,
@@ -541,9 +541,9 @@ def test_a_comparison_pairs_the_cases_and_averages_the_seeds():
 
     from compare import differences
 
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
 
-    run = Pipeline("planted", fast=True)
+    run = Experiment("planted", fast=True)
     popular, counted = run.ranks("popularity"), run.ranks("co-occurrence")
     found = differences([run, run], "co-occurrence", "popularity", "NDCG@10")
     assert found["A"][0] + found["B"][0] == 1200

@@ -11,7 +11,7 @@ import pytest
 from tema_lib.data.dataset import DataError, encode_ids
 from tema_lib.data.sequences import build_sequences
 from tema_lib.data.splits import leave_one_out, published_split
-from tema_lib.data.summary import suspicions
+from tema_lib.data.summary import data_quality_warnings
 from tema_lib.datasets.load import read_data
 from tema_lib.datasets.published import read_pickled_dict
 from tema_lib.datasets.synthetic.formats import part_of, pickled, write_published, write_tables
@@ -65,7 +65,7 @@ def test_llmcdsr_numbers_its_items_from_zero_and_b_behind_a(tmp_path):
     assert [items.item_id[item] for item in split.test[0]] == ["B2", "B1", "00A"] and items.item_id[
         int(split.valid.last[0])
     ] == "B1", "last id = target"
-    assert "0, 1, 2" in suspicions(raw)[0]
+    assert "0, 1, 2" in data_quality_warnings(raw)[0]
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,8 @@ def test_the_planted_world_comes_back_from_c2dsr(tmp_path):
     write_published(WORLD, tmp_path, "c2dsr")
     back = read_data(tmp_path)
     part = {
-        user: part_of(place)
-        for place, user in enumerate(sorted(WORLD.interactions["user_id"].unique()))
+        user: part_of(position)
+        for position, user in enumerate(sorted(WORLD.interactions["user_id"].unique()))
     }
     expected = WORLD.interactions.assign(split=WORLD.interactions["user_id"].map(part))
     expected["user_id"] = expected["split"] + ":" + expected["user_id"]
@@ -304,7 +304,7 @@ def test_the_planted_world_comes_back_from_llmcdsr(tmp_path):
         return sorted(tuple(rows) for _, rows in ordered(raw).groupby("user_id")["item_id"])
 
     assert sequences(back) == sequences(WORLD)
-    parts = [part_of(place) for place in range(WORLD.interactions["user_id"].nunique())]
+    parts = [part_of(position) for position in range(WORLD.interactions["user_id"].nunique())]
     split = published_split(back, build_sequences(back, encode_ids(back)))
     assert [len(split.train), len(split.valid), len(split.test)] == [
         parts.count(name) for name in ("train", "valid", "test")

@@ -18,15 +18,15 @@ from tema_lib.encoders.features import ItemFeatures
 from tema_lib.evaluation.ranking import evaluate
 from tema_lib.explain import what_if
 from tema_lib.explain.attention import attention_record, record_of
-from tema_lib.explain.counterfactual import Purchase, Reader, Reading
+from tema_lib.explain.counterfactual import CounterfactualModel, CounterfactualOutput, Interaction
 from tema_lib.explain.occlusion import NEXT, explain
 from tema_lib.models.item_embedding import ItemInputs
 from tema_lib.models.tema import Tema, TemaConfig
 from tema_lib.tags.item_tags import ItemTags
 from tema_lib.tags.weigh import weigh
 
-ROOM_A, ROOM_B = 8, 7
-COUNT = ROOM_A + ROOM_B
+ITEMS_A, ITEMS_B = 8, 7
+COUNT = ITEMS_A + ITEMS_B
 NASTY = '$5 or $6 <script>alert("x")</script> & tea'  # the signs stand where a label is not cut
 TAG = 'to "share" <b>$'
 HISTORIES = ([], [13], [1, 4, 6], [9, 10], [1, 9, 4, 10, 11, 5], [2, 9, 2, 3])
@@ -40,8 +40,8 @@ class World(NamedTuple):
     tags: ItemTags
     inputs: ItemInputs
     model: Tema
-    reader: Reader
-    control: Reader
+    reader: CounterfactualModel
+    control: CounterfactualModel
 
 
 def awake(inputs, seed=1, **config):
@@ -65,7 +65,7 @@ def small_world():
     """
     titles = ["", *(f"Good number {item}" for item in range(1, COUNT + 1))]
     titles[2], titles[3] = NASTY, ""
-    domain = np.array([-1] + [0] * ROOM_A + [1] * ROOM_B)
+    domain = np.array([-1] + [0] * ITEMS_A + [1] * ITEMS_B)
     ids = ("", *(f"i{item}" for item in range(1, COUNT + 1)))
     items = Items(
         ids,
@@ -117,8 +117,8 @@ def small_world():
         tags,
         inputs,
         model,
-        Reader(model, items, tags, text),
-        Reader(awake(inputs, seed=2), items, tags, text),
+        CounterfactualModel(model, items, tags, text),
+        CounterfactualModel(awake(inputs, seed=2), items, tags, text),
     )
 
 
@@ -131,8 +131,8 @@ def answers(model, history, domain, table=None, compared=None):
     """log P of all items of a shop: the path that ranks, one history without padding, the softmax written out; other vectors where given."""
     batch = Batch(torch.tensor([history or [0]]), None, torch.tensor([domain]), torch.tensor([0]))
     with torch.no_grad():
-        inputs, outputs = model.item_tables()
-        state = model.last_states(batch, inputs if table is None else table)[0]
+        inputs, outputs = model.item_embeddings()
+        state = model.last_hidden_states(batch, inputs if table is None else table)[0]
         odds = (
             ((outputs if compared is None else compared)[model.domain_of_item == domain] @ state)
             .double()
@@ -142,8 +142,8 @@ def answers(model, history, domain, table=None, compared=None):
 
 
 def answer(model, history, target, *vectors):
-    domain = int(target > ROOM_A)
-    return float(answers(model, history, domain, *vectors)[target - 1 - ROOM_A * domain])
+    domain = int(target > ITEMS_A)
+    return float(answers(model, history, domain, *vectors)[target - 1 - ITEMS_A * domain])
 
 
 def vector_by_hand(world, item, tags, without=()):
@@ -160,7 +160,7 @@ def vector_by_hand(world, item, tags, without=()):
                 odd / sum(odds) * (fused.tags_map(fused.tag_features[tag]) + fused.tag[tag])
                 for odd, tag in zip(odds, tags)
             )
-        own = slice(1, ROOM_A + 1) if item <= ROOM_A else slice(ROOM_A + 1, None)
+        own = slice(1, ITEMS_A + 1) if item <= ITEMS_A else slice(ITEMS_A + 1, None)
         for view in {*without, *(() if tags else ("tags",))}:
             shares[view] = whole[view][own].mean(0)
         return sum(shares.values())
@@ -177,8 +177,8 @@ def close(one, other, abs=1e-5):
     "config",
     [
         {},
-        {"threads": ("merged",)},
-        {"threads": ("B", "A")},
+        {"branches": ("merged",)},
+        {"branches": ("B", "A")},
         {"views": ("id",)},
         {"tag_weighting": "learned"},
     ],
@@ -186,7 +186,7 @@ def close(one, other, abs=1e-5):
 )
 def test_a_reading_equals_the_models_own_scores(world, config):
     """All histories in one batch against each alone: padding and company change nothing."""
-    reader = Reader(awake(world.inputs, **config), world.items)
+    reader = CounterfactualModel(awake(world.inputs, **config), world.items)
     together = reader.read(HISTORIES)
     for line, history in enumerate(HISTORIES):
         for domain, own in enumerate(reader.of_domain):
@@ -196,23 +196,23 @@ def test_a_reading_equals_the_models_own_scores(world, config):
     assert together.log_probability[:, 0].eq(-torch.inf).all()
     spread = together.log_probability[4, 1:]
     assert spread.max() - spread.min() > 0.1  # something is being compared
-    assert list(together.weights) == list(reader.model.config.threads)
+    assert list(together.weights) == list(reader.model.config.branches)
     assert together.across.shape == (6, 2, len(together.weights))
 
 
 def test_a_purchase_spelled_out_is_the_plain_item(world):
-    spelled = [Purchase(item, int(item > ROOM_A), world.reader.own_tags(item)) for item in LONG]
+    spelled = [Interaction(item, int(item > ITEMS_A), world.reader.own_tags(item)) for item in LONG]
     assert torch.equal(
         world.reader.read([spelled]).log_probability, world.reader.read([LONG]).log_probability
     )
     assert torch.equal(
-        world.reader.fused([Purchase(item, tags=world.reader.own_tags(item)) for item in LONG]),
+        world.reader.fused([Interaction(item, tags=world.reader.own_tags(item)) for item in LONG]),
         world.reader.inputs[LONG],
     )
 
 
 def test_only_the_newest_events_are_read(world):
-    short = Reader(world.model, world.items, max_length=3)
+    short = CounterfactualModel(world.model, world.items, max_length=3)
     assert close(short.read([LONG]).log_probability, world.reader.read([LONG[-3:]]).log_probability)
     assert not close(
         short.read([LONG]).log_probability, world.reader.read([LONG]).log_probability, 1e-2
@@ -234,12 +234,12 @@ def test_an_unknown_item_is_refused(world):
 )
 def test_an_event_with_other_tags_is_read_with_the_vector_of_these_tags(world, item, tags):
     by_hand = vector_by_hand(world, item, tags)
-    assert close(world.reader.fused([Purchase(item, tags=tags)])[0], by_hand)
+    assert close(world.reader.fused([Interaction(item, tags=tags)])[0], by_hand)
     assert not close(by_hand, world.reader.inputs[item], 1e-2)
     history = [1, item, 9]  # the table for the oracle: only this item is another
     table, read = (
         world.reader.inputs.clone(),
-        world.reader.read([[1, Purchase(item, tags=tags), 9], history]),
+        world.reader.read([[1, Interaction(item, tags=tags), 9], history]),
     )
     table[item] = by_hand
     for domain, own in enumerate(world.reader.of_domain):
@@ -251,7 +251,12 @@ def test_an_event_with_other_tags_is_read_with_the_vector_of_these_tags(world, i
 
 def test_edited_and_plain_events_are_told_apart(world):
     mixed = world.reader.fused(
-        [Purchase(9), Purchase(4, tags=(2, 5)), Purchase(4), Purchase(12, tags=(1, 4, 5))]
+        [
+            Interaction(9),
+            Interaction(4, tags=(2, 5)),
+            Interaction(4),
+            Interaction(12, tags=(1, 4, 5)),
+        ]
     )
     by_hand = [
         world.reader.inputs[9],
@@ -270,7 +275,9 @@ def test_learned_weights_weigh_edited_tags_too(world):
     other.items.tag_weights[4] = weigh(other.items.tag_ids, world.tags.vectors, world.text)[4]
     with torch.no_grad():
         assert close(
-            Reader(model, world.items, world.tags, world.text).fused([Purchase(4, tags=(2, 5))])[0],
+            CounterfactualModel(model, world.items, world.tags, world.text).fused(
+                [Interaction(4, tags=(2, 5))]
+            )[0],
             other.items()[4],
         )
 
@@ -278,14 +285,14 @@ def test_learned_weights_weigh_edited_tags_too(world):
 def test_an_event_counted_in_the_other_shop_is_as_if_its_item_lived_there(world):
     other = copy.deepcopy(world.model)
     other.domain_of_item[4] = 1
-    edited = [Purchase(4, shop=1) if item == 4 else item for item in LONG]
+    edited = [Interaction(4, domain=1) if item == 4 else item for item in LONG]
     read, plain = world.reader.read([edited]), world.reader.read([LONG])
     with torch.no_grad():
         batch = Batch(torch.tensor([LONG]), None, torch.tensor([1]), torch.tensor([0]))
         scores = other.score(batch, world.reader.of_domain[1])[0]
     assert close(read.log_probability[0, 9:], scores.log_softmax(0), 2e-5)
     assert not close(read.log_probability, plain.log_probability, 1e-2)
-    assert [read.weights[thread].size(-1) for thread in ("A", "B", "merged")] == [2, 4, 6]
+    assert [read.weights[branch].size(-1) for branch in ("A", "B", "merged")] == [2, 4, 6]
     record = record_of(world.reader, edited, 1)
     assert [event.item for event in record.events["B"]] == [9, 4, 10, 11]
     assert [event.item for event in record.events["A"]] == [1, 5]
@@ -293,16 +300,23 @@ def test_an_event_counted_in_the_other_shop_is_as_if_its_item_lived_there(world)
 
 
 def test_without_tags_at_hand_only_shops_can_be_edited(world):
-    for reader in (Reader(world.model, world.items), Reader(world.model, world.items, world.tags)):
+    for reader in (
+        CounterfactualModel(world.model, world.items),
+        CounterfactualModel(world.model, world.items, world.tags),
+    ):
         with pytest.raises(
             ValueError,
             match="tags can be edited only in a model with tags: give its `tags` and `text` to the Reader.",
         ):
-            reader.read([[Purchase(4, tags=(1,))]])
-        assert torch.isfinite(reader.read([[Purchase(4, shop=1)]]).log_probability[:, 1:]).all()
-    bare = Reader(awake(world.inputs, views=("id", "text")), world.items, world.tags, world.text)
+            reader.read([[Interaction(4, tags=(1,))]])
+        assert torch.isfinite(
+            reader.read([[Interaction(4, domain=1)]]).log_probability[:, 1:]
+        ).all()
+    bare = CounterfactualModel(
+        awake(world.inputs, views=("id", "text")), world.items, world.tags, world.text
+    )
     with pytest.raises(ValueError, match="only in a model with tags"):
-        bare.fused([Purchase(4, tags=())])
+        bare.fused([Interaction(4, tags=())])
 
 
 def test_a_view_left_out_tells_items_apart_no_more(world):
@@ -317,7 +331,7 @@ def test_a_view_left_out_tells_items_apart_no_more(world):
             twins.items.id[7],
             twins.items.text_features[7],
         )
-    reader = Reader(twins, world.items)
+    reader = CounterfactualModel(twins, world.items)
     assert not close(reader.inputs[7], reader.inputs[8], 1e-2)
     assert close(reader.without("tags").outputs[7], reader.without("tags").outputs[8])
     assert not close(reader.without("text").inputs[7], reader.without("text").inputs[8], 1e-2)
@@ -325,7 +339,7 @@ def test_a_view_left_out_tells_items_apart_no_more(world):
         reader.without("id").without("text").inputs, reader.without("text", "id").inputs
     )
     assert close(blind.outputs.norm(dim=1)[1:], torch.ones(COUNT))
-    assert torch.equal(world.reader.inputs, world.model.item_tables()[0])
+    assert torch.equal(world.reader.inputs, world.model.item_embeddings()[0])
     with pytest.raises(
         ValueError, match="this model has no view image: choose from id, text, tags."
     ):
@@ -335,7 +349,7 @@ def test_a_view_left_out_tells_items_apart_no_more(world):
 def test_an_edited_event_stays_blind_for_a_view_left_out(world):
     for views in (("text",), ("tags",)):
         assert close(
-            world.reader.without(*views).fused([Purchase(4, tags=(2, 5))])[0],
+            world.reader.without(*views).fused([Interaction(4, tags=(2, 5))])[0],
             vector_by_hand(world, 4, (2, 5), views),
         )
 
@@ -357,22 +371,22 @@ def test_other_tags_change_one_item_only(world):
 
 def test_ties_stand_in_the_middle_and_padding_never_competes():
     scores = torch.tensor([[-torch.inf, -1, -2, -2, -2, -3], [-torch.inf, -1, -1, -1, -1, -1]])
-    reading = Reading(scores, {}, torch.zeros(0))
+    reading = CounterfactualOutput(scores, {}, torch.zeros(0))
     for target, expected in ((1, [1, 3]), (3, [3, 3]), (5, [5, 3])):
-        rivals = torch.tensor([item for item in range(1, 6) if item != target])
-        assert reading.rank(target, rivals).tolist() == expected
+        candidates = torch.tensor([item for item in range(1, 6) if item != target])
+        assert reading.rank(target, candidates).tolist() == expected
     assert reading.rank(3, torch.tensor([2, 5])).tolist() == [1.5, 2]
 
 
 def test_rivals_are_the_items_of_the_shop_that_were_not_bought(world):
-    assert world.reader.rivals(12, [9, 4, 9]).tolist() == [
+    assert world.reader.candidates(12, [9, 4, 9]).tolist() == [
         10,
         11,
         13,
         14,
         15,
     ]
-    assert world.reader.rivals(1, []).tolist() == [2, 3, 4, 5, 6, 7, 8]
+    assert world.reader.candidates(1, []).tolist() == [2, 3, 4, 5, 6, 7, 8]
 
 
 def test_ranks_agree_with_the_evaluation(world):
@@ -383,7 +397,9 @@ def test_ranks_agree_with_the_evaluation(world):
         *history, target = world.sequences[row].tolist()
         assert (
             float(
-                world.reader.read([history]).rank(target, world.reader.rivals(target, history))[0]
+                world.reader.read([history]).rank(target, world.reader.candidates(target, history))[
+                    0
+                ]
             )
             == ranks[row]
         )
@@ -399,44 +415,44 @@ def test_what_was_bought_before_the_window_is_no_rival_either(world):
     """As in the evaluation, which leaves out everything that a user ever bought."""
     short = copy.deepcopy(world.model)
     short.config = replace(short.config, max_length=1)
-    reader = Reader(short, world.items, world.tags, world.text)
+    reader = CounterfactualModel(short, world.items, world.tags, world.text)
     ranks = evaluate(short, world.sequences, torch.from_numpy(world.items.domain_of_item)).rank
     for row in range(4):
-        bought = set(world.sequences[row][:-1].tolist())
+        seen = set(world.sequences[row][:-1].tolist())
         found = explain(reader, reader, world.sequences, row, top=COUNT)
         assert found.record.target_rank == ranks[row] == found.effects[NEXT].rank
-        assert not bought & {event.item for best in found.record.top.values() for event, _ in best}
+        assert not seen & {event.item for best in found.record.top.values() for event, _ in best}
 
 
 # ---- edits
 
 
 def test_edits_are_pure_and_do_what_they_say(world):
-    history = before = world.reader.purchases([1, 9, 4, 10])
+    history = before = world.reader.interactions([1, 9, 4, 10])
 
-    def purchases(*items):
-        return tuple(map(Purchase, items))
+    def interactions(*items):
+        return tuple(map(Interaction, items))
 
-    assert what_if.removed(history, 1) == purchases(1, 4, 10)
+    assert what_if.removed(history, 1) == interactions(1, 4, 10)
     assert what_if.removed(history[:1], 0) == ()
-    assert what_if.swapped(history, 0, 7) == purchases(7, 9, 4, 10)
-    assert what_if.moved(history, 0, 3) == purchases(9, 4, 10, 1)
-    assert what_if.moved(history, 3, 1) == purchases(1, 10, 9, 4)
-    crossed = what_if.other_shop(world.reader, history, 3)
-    assert crossed == (*history[:3], Purchase(10, shop=0))
-    assert world.reader.shop_of(what_if.other_shop(world.reader, crossed, 3)[3]) == 1
+    assert what_if.swapped(history, 0, 7) == interactions(7, 9, 4, 10)
+    assert what_if.moved(history, 0, 3) == interactions(9, 4, 10, 1)
+    assert what_if.moved(history, 3, 1) == interactions(1, 10, 9, 4)
+    crossed = what_if.other_domain(world.reader, history, 3)
+    assert crossed == (*history[:3], Interaction(10, domain=0))
+    assert world.reader.shop_of(what_if.other_domain(world.reader, crossed, 3)[3]) == 1
     own, name = world.reader.own_tags(4), lambda tag: world.tags.vocabulary[tag]
     new = min(set(range(1, 6)) - set(own))
     more, less = (
         what_if.with_tag(world.reader, history, 2, name(new)),
         what_if.without_tag(world.reader, history, 2, name(own[1])),
     )
-    assert more == (*history[:2], Purchase(4, tags=(*own, new)), history[3])
-    assert less == (*history[:2], Purchase(4, tags=(own[0], own[2])), history[3])
-    assert what_if.swapped(more, 2, 7)[2] == Purchase(7)  # another item brings its own tags
+    assert more == (*history[:2], Interaction(4, tags=(*own, new)), history[3])
+    assert less == (*history[:2], Interaction(4, tags=(own[0], own[2])), history[3])
+    assert what_if.swapped(more, 2, 7)[2] == Interaction(7)  # another item brings its own tags
     for edited in (
         more,
-        what_if.other_shop(world.reader, less, 2),
+        what_if.other_domain(world.reader, less, 2),
     ):  # edits add up, and another event keeps them
         assert what_if.moved(what_if.removed(edited, 3), 2, 0)[0] == edited[2]
     back = what_if.without_tag(world.reader, more, 2, name(new))
@@ -444,11 +460,11 @@ def test_edits_are_pure_and_do_what_they_say(world):
         record_of(world.reader, back, 1).event_weights,
         record_of(world.reader, history, 1).event_weights,
     )
-    assert history == before == purchases(1, 9, 4, 10)
+    assert history == before == interactions(1, 9, 4, 10)
 
 
 def test_impossible_edits_are_refused_with_a_sentence(world):
-    history, reader = world.reader.purchases([4, 10]), world.reader
+    history, reader = world.reader.interactions([4, 10]), world.reader
     own = [world.tags.vocabulary[tag] for tag in reader.own_tags(4)]
     new = next(tag for tag in world.tags.vocabulary[1:] if tag not in own)
     edits = (
@@ -456,20 +472,24 @@ def test_impossible_edits_are_refused_with_a_sentence(world):
         lambda h, p: what_if.swapped(h, p, 1),
         lambda h, p: what_if.moved(h, p, 0),
         lambda h, p: what_if.moved(h, 0, p),
-        lambda h, p: what_if.other_shop(reader, h, p),
+        lambda h, p: what_if.other_domain(reader, h, p),
         lambda h, p: what_if.with_tag(reader, h, p, new),
         lambda h, p: what_if.without_tag(reader, h, p, own[0]),
     )
-    for edit, place in itertools.product(edits, (-1, 2)):
+    for edit, position in itertools.product(edits, (-1, 2)):
         with pytest.raises(
-            ValueError, match=f"^there is no event {place}: this history has 2, counted from 0.$"
+            ValueError, match=f"^there is no event {position}: this history has 2, counted from 0.$"
         ):
-            edit(history, place)
+            edit(history, position)
     with pytest.raises(ValueError, match="^this item has the tag .* already.$"):
         what_if.with_tag(reader, history, 0, own[0])
     with pytest.raises(ValueError, match="^this item does not have the tag .*.$"):
         what_if.without_tag(reader, history, 0, new)
-    for word, asked in (("no such", reader), ("", reader), (TAG, Reader(world.model, world.items))):
+    for word, asked in (
+        ("no such", reader),
+        ("", reader),
+        (TAG, CounterfactualModel(world.model, world.items)),
+    ):
         for edit in (what_if.with_tag, what_if.without_tag):
             with pytest.raises(ValueError, match="is no tag of the vocabulary.$"):
                 edit(asked, history, 0, word)

@@ -21,8 +21,8 @@ COMMITTED = sorted(RESULTS.rglob("*.json"))
 
 def ranks(count=40):
     """Cases in both domains; every rank between 1 and 20."""
-    dice = np.random.default_rng(0)
-    rank, whole = dice.integers(1, 21, size=count).astype(float), np.full(count, 20)
+    rng = np.random.default_rng(0)
+    rank, whole = rng.integers(1, 21, size=count).astype(float), np.full(count, 20)
     return Ranks(
         np.arange(count),
         np.arange(count),
@@ -237,14 +237,14 @@ def test_the_tagging_benchmark_was_won_word_for_word_and_a_missing_one_is_named(
 
 
 def test_the_comparison_of_prompts_holds_every_form_with_its_controls():
-    from tema_lib.tags.prompts import FORMS
+    from tema_lib.tags.prompts import STYLES
 
     record = results.read_benchmark("bench_prompts.json")
     rows = {(row["data"], row["form"], row["control"]) for row in record["rows"]}
     assert all(
-        (data, form, control) in rows
+        (data, style, control) in rows
         for data in ("planted", "fk_mini")
-        for form in FORMS
+        for style in STYLES
         for control in ("", "shuffled", "encoder only")
     )
     assert len({row["model"] for row in record["rows"]}) >= 2

@@ -169,11 +169,11 @@ def test_a_choice_is_read_from_the_first_word(server):
         {"a": "Anything goes", "b": "one.", "c": "well"}[prompt],
     )
     found = {
-        place: reply
-        for places, replies in ServerModel(server.url, "toy").choose_batches(
+        position: reply
+        for positions, replies in ServerModel(server.url, "toy").choose_batches(
             "abc", " anything", " one"
         )
-        for place, reply in zip(places, replies)
+        for position, reply in zip(positions, replies)
     }
     assert found == {0: "1.0", 1: "-1.0", 2: "0.0"}
 
@@ -181,11 +181,11 @@ def test_a_choice_is_read_from_the_first_word(server):
 def replies_of(llm, prompts):
     """The replies in the order of the prompts."""
     found = {
-        place: reply
-        for places, replies in llm.generate_batches(prompts)
-        for place, reply in zip(places, replies)
+        position: reply
+        for positions, replies in llm.generate_batches(prompts)
+        for position, reply in zip(positions, replies)
     }
-    return [found[place] for place in range(len(prompts))]
+    return [found[position] for position in range(len(prompts))]
 
 
 def at_work():
@@ -635,11 +635,11 @@ def test_a_choice_behind_reasoning_or_cut_is_read(server):
         }[prompt],
     )
     found = {
-        place: reply
-        for places, replies in ServerModel(server.url, "toy").choose_batches(
+        position: reply
+        for positions, replies in ServerModel(server.url, "toy").choose_batches(
             "abc", " anything", " one"
         )
-        for place, reply in zip(places, replies)
+        for position, reply in zip(positions, replies)
     }
     assert found == {0: "1.0", 1: "-1.0", 2: "1.0"}
 

@@ -319,14 +319,14 @@ def test_an_older_store_without_refusals_is_read_too(tmp_path, share):
         ("locked/deeper/replies.sqlite", "cannot be written"),
     ],
 )
-def test_a_place_for_no_store_is_named_in_one_sentence(tmp_path, place, sentence):
+def test_a_place_for_no_store_is_named_in_one_sentence(tmp_path, position, sentence):
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         (Path(folder) / "a file").write_text("x")
         (Path(folder) / "locked").mkdir(mode=0o700)
         if os.getuid():
             os.chmod(Path(folder) / "locked", 0)
-        module, _kind, said = as_nobody(lambda: ReplyStore(Path(folder) / place) and None)
+        module, _kind, said = as_nobody(lambda: ReplyStore(Path(folder) / position) and None)
         assert module == "builtins"
         assert sentence in said
         assert "[Errno" not in said
@@ -420,12 +420,12 @@ def test_one_store_serves_every_data_set_and_a_test_keeps_its_own(tmp_path, monk
 
 
 def test_a_new_store_takes_over_what_earlier_versions_kept_apart(tmp_path, monkeypatch):
-    for place, numbers in (
+    for position, numbers in (
         ("tags", (1, 2)),
         ("artifacts/fk_mini", (2, 3)),
         ("artifacts/other", (4,)),
     ):
-        with ReplyStore(tmp_path / place / "replies.sqlite") as store:
+        with ReplyStore(tmp_path / position / "replies.sqlite") as store:
             store.put(map(made, numbers))
     (tmp_path / "artifacts" / "broken").mkdir()
     (tmp_path / "artifacts" / "broken" / "replies.sqlite").write_text("no database " * 99)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_models import DOMAIN, LITTLE, Shop, awake, batch_of, ranking, small_split
+from test_models import DOMAIN, LITTLE, Domain, awake, batch_of, ranking, small_split
 
 from tema_lib.evaluation.ranking import evaluate
-from tema_lib.experiment import Pipeline
+from tema_lib.experiment import Experiment
 from tema_lib.models.systems import SYSTEMS, System, system_named
 from tema_lib.records import metric_table, read_records
 from tema_lib.training import train
@@ -42,13 +42,13 @@ def test_the_command_lists_every_system_with_file_size_source_and_status():
     )
 
 
-class Big(Shop):
+class Big(Domain):
     hidden, domain_of_item = 64, torch.tensor([-1] + [0] * 300 + [1] * 300)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_file_says_where_its_system_comes_from_and_what_is_ours(name):
-    module = sys.modules[type(SYSTEMS[name].build(Shop())).__module__]
+    module = sys.modules[type(SYSTEMS[name].build(Domain())).__module__]
     assert len(module.__doc__) > 80
     if SYSTEMS[name].status != "ours" and name not in (
         "popularity",
@@ -66,7 +66,8 @@ def test_every_file_says_where_its_system_comes_from_and_what_is_ours(name):
 
 def test_presets_are_temas_frame_with_fewer_views():
     built = {
-        name: SYSTEMS[name].build(Shop()) for name in ("tema", "tema-no-tags", "ifcdsr", "llm-emf")
+        name: SYSTEMS[name].build(Domain())
+        for name in ("tema", "tema-no-tags", "ifcdsr", "llm-emf")
     }
     assert built["tema-no-tags"].config == built["llm-emf"].config
     assert built["ifcdsr"].config.views == ("id", "image")
@@ -78,7 +79,7 @@ def test_presets_are_temas_frame_with_fewer_views():
     )
     asked = []
 
-    class NoPictures(Shop):
+    class NoPictures(Domain):
         views = ("id", "text", "tags")
 
         def inputs(self, **options):
@@ -125,16 +126,16 @@ def small_run(tmp_path, monkeypatch):
     (folder / "interactions.tsv").write_text(
         "user_id\titem_id\tdomain\ttimestamp\n"
         + "".join(
-            f"u{user}\t{item}\t{domain}\t{1_600_000_000 + place}\n"
+            f"u{user}\t{item}\t{domain}\t{1_600_000_000 + position}\n"
             for user in range(20)
-            for place, (item, domain) in enumerate(order.sample(items, 8))
+            for position, (item, domain) in enumerate(order.sample(items, 8))
         )
     )
-    return Pipeline(str(folder))
+    return Experiment(str(folder))
 
 
 def test_a_system_without_profiles_asks_for_none():
-    class NoModel(Shop):
+    class NoModel(Domain):
         @property
         def profiles(self):
             raise AssertionError("profiles were asked for")
@@ -159,7 +160,7 @@ def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties(monke
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     ((name, system),) = entry.items()
     torch.manual_seed(0)
-    model, split = system.build(Shop()), small_split()
+    model, split = system.build(Domain()), small_split()
     history = train(model, split, DOMAIN, LITTLE)
     assert history.loss["next item"][-1] < history.loss["next item"][0]
     assert evaluate(model, split.test, DOMAIN).metric("MRR") > 0
@@ -168,8 +169,8 @@ def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties(monke
     torch.testing.assert_close(
         model.score(before, torch.arange(1, 23)), model.score(after, torch.arange(1, 23))
     )  # its idea: order does not matter
-    monkeypatch.setitem(test_models.MODELS, name, lambda: system.build(Shop()))
-    monkeypatch.setattr(test_models, "LEVEL_1", [*test_models.LEVEL_1, name])
+    monkeypatch.setitem(test_models.MODELS, name, lambda: system.build(Domain()))
+    monkeypatch.setattr(test_models, "SEQUENCE_MODELS", [*test_models.SEQUENCE_MODELS, name])
     properties = [
         test
         for key, test in vars(test_models).items()
@@ -200,9 +201,9 @@ def test_records_of_trained_systems_are_above_the_last_item_chain(data):
     """On the planted world all of them are, in both shops; what falls short on real data is named."""
     score, below = {}, set()
     for record in read_records(ROOT / "results" / data):
-        for shop in "AB":
-            score.setdefault((record["system"], shop), []).append(
-                record["metrics"]["full"][shop]["NDCG@10"]
+        for domain in "AB":
+            score.setdefault((record["system"], domain), []).append(
+                record["metrics"]["full"][domain]["NDCG@10"]
             )
     assert {
         "llm4cdsr",
@@ -214,11 +215,11 @@ def test_records_of_trained_systems_are_above_the_last_item_chain(data):
         "ifcdsr",
         "tema-no-tags",
     } <= {system for system, _ in score}
-    for (system, shop), values in score.items():
+    for (system, domain), values in score.items():
         if (
             system != "popularity"
             and system != "last-item"
-            and sum(values) / len(values) <= score["last-item", shop][0]
+            and sum(values) / len(values) <= score["last-item", domain][0]
         ):
             below.add(system)
     assert below == set()

@@ -15,21 +15,21 @@ from tema_lib.tags.assign import assign
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import Draft, draft, prompt_for, sample, says
-from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED, ItemTags
+from tema_lib.tags.item_tags import MAPPED, NEAREST, OWN, ItemTags
 from tema_lib.tags.prompts import (
-    FORMS,
+    EXAMPLES,
     NEUTRAL,
-    SHOTS,
+    STYLES,
     clean,
-    form_text,
+    example_tags,
     is_measure,
     parse_tags,
-    shot_tags,
-    tags_of_shot,
+    style_text,
+    tags_of_example,
     without_measures,
     write_prompt,
 )
-from tema_lib.tags.refine import Refinement, breadth, lemma, merge, opposites, refine, settle
+from tema_lib.tags.refine import Refinement, generality, lemma, merge, opposites, refine, settle
 from tema_lib.tags.weigh import weigh
 from tema_lib.tags.write import write_tags
 
@@ -64,7 +64,7 @@ class FewItems:
 
 
 def few_items(products=tuple(FOOD + KITCHEN), first_of_kitchen=len(FOOD)):
-    domains = [-1] + [int(place >= first_of_kitchen) for place in range(len(products))]
+    domains = [-1] + [int(position >= first_of_kitchen) for position in range(len(products))]
     return FewItems(
         ("", *(title for title, _ in products)),
         ("", *(text for _, text in products)),
@@ -130,11 +130,11 @@ def test_prompt_is_the_domains_own_and_shows_descriptions_only_where_the_item_ha
     items = few_items()
     food, kitchen, bare = (prompt_for(items, item, FOOD_AND_KITCHEN) for item in (1, 7, 3))
     assert "a food shop" in food
-    assert SHOTS["food"][0][0] in food
-    assert SHOTS["kitchen"][0][0] not in food
+    assert EXAMPLES["food"][0][0] in food
+    assert EXAMPLES["kitchen"][0][0] not in food
     assert "a kitchen shop" in kitchen
-    assert SHOTS["kitchen"][0][0] in kitchen
-    assert SHOTS["food"][0][0] not in kitchen
+    assert EXAMPLES["kitchen"][0][0] in kitchen
+    assert EXAMPLES["food"][0][0] not in kitchen
     assert food.count("Description:") == 5
     assert bare.count("Description:") == 0
     assert food.endswith("Tags:")
@@ -142,21 +142,23 @@ def test_prompt_is_the_domains_own_and_shows_descriptions_only_where_the_item_ha
 
 
 def test_each_form_asks_for_something_else_and_shows_it():
-    prompts = [prompt_for(few_items(), 1, replace(FOOD_AND_KITCHEN, form=form)) for form in FORMS]
-    assert len(set(prompts)) == len(FORMS) == 5
-    for form, prompt in zip(FORMS, prompts):
-        assert form_text(form, ("food", "kitchen")) in prompt
-        assert ", ".join(tags_of_shot(SHOTS["food"][0][2], form)) in prompt
+    prompts = [
+        prompt_for(few_items(), 1, replace(FOOD_AND_KITCHEN, style=style)) for style in STYLES
+    ]
+    assert len(set(prompts)) == len(STYLES) == 5
+    for style, prompt in zip(STYLES, prompts):
+        assert style_text(style, ("food", "kitchen")) in prompt
+        assert ", ".join(tags_of_example(EXAMPLES["food"][0][2], style)) in prompt
     with pytest.raises(ValueError, match="choose one of thing, use"):
-        TagConfig(form="loud")
+        TagConfig(style="loud")
 
 
 def test_shops_of_other_names_get_their_name_and_examples_of_no_kind():
     """A film shall not be tagged as a product of a food shop, nor by examples of food."""
     config = TagConfig(domain_names=("outdoor", "books"))
-    for form in FORMS:
+    for style in STYLES:
         outdoor, books = (
-            prompt_for(few_items(), item, replace(config, form=form)) for item in (1, 7)
+            prompt_for(few_items(), item, replace(config, style=style)) for item in (1, 7)
         )
         assert " of an outdoor shop" in outdoor
         assert " of a books shop" in books
@@ -164,9 +166,11 @@ def test_shops_of_other_names_get_their_name_and_examples_of_no_kind():
         for prompt in (outdoor, books):
             said = prompt.rpartition("\n\n")[0]
             assert not re.search("food|kitchen", said)
-            assert not any(title in said for shots in SHOTS.values() for title, *_ in shots)
+            assert not any(
+                title in said for examples in EXAMPLES.values() for title, *_ in examples
+            )
     assert "in the outdoor shop and in the books shop" in prompt_for(
-        few_items(), 1, replace(config, form="basket")
+        few_items(), 1, replace(config, style="basket")
     )
     assert "of a book store:" in write_prompt("x", "", "book store", "use")
     assert write_prompt("x", "", "Food", "use").replace("Food", "food") == write_prompt(
@@ -175,20 +179,20 @@ def test_shops_of_other_names_get_their_name_and_examples_of_no_kind():
 
 
 def test_domains_without_a_name_are_shops_and_never_called_domain_a():
-    for form in FORMS:
+    for style in STYLES:
         for attempt in (1, 2):
             one, other = (
-                prompt_for(few_items(), item, TagConfig(form=form), attempt) for item in (1, 7)
+                prompt_for(few_items(), item, TagConfig(style=style), attempt) for item in (1, 7)
             )
             assert " of a shop" in one
             assert one.rpartition("\n\n")[0] == other.rpartition("\n\n")[0]
             assert not re.search("(?i)domain|food shop|kitchen", one.rpartition("\n\n")[0])
-    assert "in both shops" in prompt_for(few_items(), 1, TagConfig(form="basket"))
+    assert "in both shops" in prompt_for(few_items(), 1, TagConfig(style="basket"))
 
 
 def test_the_names_of_the_domains_cannot_break_the_frame():
     prompt = prompt_for(
-        few_items(), 1, TagConfig(domain_names=("x\n\nTitle: y {shop}", "{z}"), form="basket")
+        few_items(), 1, TagConfig(domain_names=("x\n\nTitle: y {shop}", "{z}"), style="basket")
     )
     assert prompt.count("Title:") == 5
     assert prompt.count("\n\n") == 5
@@ -200,9 +204,9 @@ def test_prompts_of_food_and_kitchen_are_word_for_word_those_of_the_shipped_repl
     assert (
         hashlib.sha256(
             "".join(
-                prompt_for(few_items(), item, replace(FOOD_AND_KITCHEN, form=form), attempt)
+                prompt_for(few_items(), item, replace(FOOD_AND_KITCHEN, style=style), attempt)
                 for item in range(1, 12)
-                for form in FORMS
+                for style in STYLES
                 for attempt in (1, 2)
             ).encode()
         ).hexdigest()[:16]
@@ -211,14 +215,14 @@ def test_prompts_of_food_and_kitchen_are_word_for_word_those_of_the_shipped_repl
 
 
 def test_example_products_are_well_formed():
-    for shop, shots in {**SHOTS, "movies": NEUTRAL}.items():
-        for form in FORMS:
-            answers = [tags_of_shot(tags, form) for _, _, tags in shots]
+    for domain, examples in {**EXAMPLES, "movies": NEUTRAL}.items():
+        for style in STYLES:
+            answers = [tags_of_example(tags, style) for _, _, tags in examples]
             assert all(
                 parse_tags(", ".join(tags)) == tuple(tags) and len(tags) == 5 for tags in answers
             )
-            assert len(shot_tags(shop, form)) == 20  # no tag twice
-        assert all(without_measures(title) == title for title, _, _ in shots)
+            assert len(example_tags(domain, style)) == 20  # no tag twice
+        assert all(without_measures(title) == title for title, _, _ in examples)
 
 
 @pytest.mark.parametrize(
@@ -409,9 +413,9 @@ def test_copies_are_those_of_the_items_own_shop_and_form(tmp_path):
     def answer(prompt):
         return ", ".join(
             (
-                tags_of_shot(SHOTS["food"][0][2], "use")[0],
-                tags_of_shot(SHOTS["kitchen"][0][2], "use")[0],
-                tags_of_shot(SHOTS["kitchen"][0][2], "thing")[4],
+                tags_of_example(EXAMPLES["food"][0][2], "use")[0],
+                tags_of_example(EXAMPLES["kitchen"][0][2], "use")[0],
+                tags_of_example(EXAMPLES["kitchen"][0][2], "thing")[4],
             )
         )
 
@@ -421,7 +425,7 @@ def test_copies_are_those_of_the_items_own_shop_and_form(tmp_path):
             [1, 2],
             Scripted(answer),
             store,
-            replace(FOOD_AND_KITCHEN, form="use", support=-1.0),
+            replace(FOOD_AND_KITCHEN, style="use", support=-1.0),
         )
     assert found.proposed == {1: ("baking popovers", "wire frame"), 2: ("popping", "wire frame")}
 
@@ -539,7 +543,7 @@ def test_settling_drops_the_rare_the_common_and_what_the_model_finds_broad():
         threshold=0.8,
         min_items=3,
         max_share=0.9,
-        breadth_limit=0.5,
+        generality_limit=0.5,
     )
     assert kept == ["tea"]
     assert leader_of["tea"] == "tea"
@@ -568,7 +572,7 @@ def test_settling_counts_items_and_keeps_what_stands_at_a_limit():
         threshold=0.8,
         min_items=2,
         max_share=0.5,
-        breadth_limit=0.5,
+        generality_limit=0.5,
     )
     assert kept == [
         "tea",
@@ -595,7 +599,7 @@ def test_settling_counts_items_and_keeps_what_stands_at_a_limit():
             threshold=0.8,
             min_items=2,
             max_share=1,
-            breadth_limit=0,
+            generality_limit=0,
         )[0]
         == []
     )
@@ -612,7 +616,7 @@ def test_breadth_is_measured_from_the_middle_of_known_tags():
             for prompt in prompts
         ]
 
-    assert breadth(["drink", "tea"], judge) == {"drink": 1.0, "tea": -2.0}
+    assert generality(["drink", "tea"], judge) == {"drink": 1.0, "tea": -2.0}
 
 
 def refined(tmp_path, answer, rounds=3, **changes):
@@ -622,11 +626,11 @@ def refined(tmp_path, answer, rounds=3, **changes):
         + tuple((f"Pot {word}", "") for word in "abcdef"),
         6,
     )
-    places = {}
+    positions = {}
 
     def encode(texts):
         return torch.stack(
-            [torch.eye(200)[places.setdefault(text, len(places))] for text in texts]
+            [torch.eye(200)[positions.setdefault(text, len(positions))] for text in texts]
         )  # no two texts alike
 
     catalogue = Catalogue(items, Features(torch.zeros(13, 200), torch.arange(13) > 0), encode)
@@ -735,17 +739,17 @@ def test_own_tags_come_first_then_snapped_then_near_ones(tmp_path):
         items,
         ["green tea", "pot", "steel spoon"],
         lambda prompt: "pot, green tea cup, horse",
-        snap=0.8,
+        map_to_nearest=0.8,
         assign=0.5,
     )
     assert tags.tags_of(1)[0][0] == "pot"
     assert [(tag, source) for tag, _, source in tags.tags_of(1)] == [
         ("pot", OWN),
-        ("green tea", SNAPPED),
+        ("green tea", MAPPED),
     ]
     assert [(tag, source) for tag, _, source in tags.tags_of(3)] == [
         ("pot", OWN),
-        ("green tea", SNAPPED),
+        ("green tea", MAPPED),
         ("steel spoon", NEAREST),
     ]
     assert tags.tags_of(4) == []
@@ -765,7 +769,9 @@ def test_an_own_tag_stays_own_and_a_merged_word_counts_as_its_leader(tmp_path):
         {"tea": "tea", "pot": "pot", "teas": "tea"},
         (),
     )
-    config = TagConfig(support=-1.0, max_share=1.0, assign=2.0, assign_first=2.0, snap=0.7)
+    config = TagConfig(
+        support=-1.0, max_share=1.0, assign=2.0, assign_first=2.0, map_to_nearest=0.7
+    )
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         tags = assign(
             catalogue, refinement, Scripted(lambda prompt: "tea tea pot, teas, pot"), store, config
@@ -787,7 +793,7 @@ def test_a_snapped_word_finds_another_tag_when_its_own_has_left_the_list(tmp_pat
             else "z, x, y"
         ),
         max_share=0.5,
-        snap=0.4,
+        map_to_nearest=0.4,
     )
     assert tags.vocabulary == ("", "tea pot") or "tea cup" not in tags.vocabulary
     assert all(tag != "tea cup" for item in range(8) for tag, _, _ in tags.tags_of(item))
@@ -887,7 +893,7 @@ def test_an_example_tag_is_never_given_by_the_encoder_alone(tmp_path):
         ["movie night", "popcorn"],
         lambda prompt: "horse, saddle, oats",
         assign=0.5,
-        form="occasion",
+        style="topic",
         domain_names=("food", "kitchen"),
     )
     assert tags.tags_of(1) == []

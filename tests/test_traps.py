@@ -9,19 +9,19 @@ from tema_lib.data.dataset import DataError, encode_ids
 from tema_lib.data.sequences import build_sequences
 from tema_lib.data.splits import leave_one_out, published_split
 from tema_lib.datasets.load import read_data
-from tema_lib.datasets.pitfalls import TRAPS, read_hastily, read_rightly
+from tema_lib.datasets.pitfalls import PITFALLS, read_correctly, read_with_pitfall
 from tema_lib.datasets.synthetic.formats import write_official, write_published
 from tema_lib.datasets.synthetic.generator import bag_of_words, neighbour_precision, read_truth
 from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models.baselines import CoOccurrence
 
 WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "planted")
-OCCASION = read_truth(WORLD.folder)[0].set_index("item_id")["occasion"]
+TOPIC = read_truth(WORLD.folder)[0].set_index("item_id")["topic"]
 
 
 @pytest.fixture(scope="module")
 def forms(tmp_path_factory):
-    folders = {form: tmp_path_factory.mktemp(form) for form, _ in TRAPS.values()}
+    folders = {form: tmp_path_factory.mktemp(form) for form, _ in PITFALLS.values()}
     for form, folder in folders.items():
         write_official(WORLD, folder, int(form)) if form.isdigit() else write_published(
             WORLD, folder, form
@@ -38,13 +38,13 @@ def ndcg(raw):
     """Mean over all test cases of item co-occurrence, the quickest system that learns from order."""
     domain, split = torch.from_numpy(encode_ids(raw).domain_of_item), split_of(raw)
     model = CoOccurrence(domain, history=True)
-    model.prepare(split.train)
+    model.fit_statistics(split.train)
     return evaluate(model, split.test, domain).metric("NDCG@10")
 
 
 def precision(raw):
     return neighbour_precision(
-        bag_of_words(raw.items["title"]), OCCASION[raw.items["item_id"]].to_numpy()
+        bag_of_words(raw.items["title"]), TOPIC[raw.items["item_id"]].to_numpy()
     )
 
 
@@ -54,52 +54,54 @@ def repeated_targets(raw):
 
 
 def test_repeats_become_targets_that_are_known_already(forms):
-    assert repeated_targets(read_rightly("repeats kept", forms["2014"])) == 0
-    assert repeated_targets(read_hastily("repeats kept", forms["2014"])) > 20
+    assert repeated_targets(read_correctly("repeats kept", forms["2014"])) == 0
+    assert repeated_targets(read_with_pitfall("repeats kept", forms["2014"])) > 20
 
 
 def test_entities_become_words(forms):
-    right, hasty = (
-        read("entities left", forms["2014"]).items["title"] for read in (read_rightly, read_hastily)
+    right, with_pitfall = (
+        read("entities left", forms["2014"]).items["title"]
+        for read in (read_correctly, read_with_pitfall)
     )
     assert right.tolist() == WORLD.items["title"].tolist()
     assert not right.str.contains("&[a-z]+;|&#").any()
-    assert hasty.str.contains("&[a-z]+;|&#").sum() > 10
+    assert with_pitfall.str.contains("&[a-z]+;|&#").sum() > 10
 
 
 def test_variants_tear_items_apart(forms):
-    right, hasty = (
-        read("variants not joined", forms["2023"]) for read in (read_rightly, read_hastily)
+    right, with_pitfall = (
+        read("variants not joined", forms["2023"]) for read in (read_correctly, read_with_pitfall)
     )
     assert len(right.items) == 600
-    assert len(hasty.items) > 1500
-    assert ndcg(hasty) < 0.5 * ndcg(right)
+    assert len(with_pitfall.items) > 1500
+    assert ndcg(with_pitfall) < 0.5 * ndcg(right)
 
 
 def test_headlines_say_nothing_about_products(forms):
-    right, hasty = (
+    right, with_pitfall = (
         precision(read("headlines as titles", forms["2023"]))
-        for read in (read_rightly, read_hastily)
+        for read in (read_correctly, read_with_pitfall)
     )
-    assert hasty < 0.75 * right
+    assert with_pitfall < 0.75 * right
 
 
 def test_unsorted_lines_have_other_targets(forms):
-    right, hasty = (
+    right, with_pitfall = (
         split_of(read("lines left unsorted", forms["c2dsr"])).test
-        for read in (read_rightly, read_hastily)
+        for read in (read_correctly, read_with_pitfall)
     )
-    assert right.user_id == hasty.user_id
-    assert 0.4 < (right.last != hasty.last).float().mean() < 0.75
+    assert right.user_id == with_pitfall.user_id
+    assert 0.4 < (right.last != with_pitfall.last).float().mean() < 0.75
 
 
 def test_ids_of_b_that_were_not_moved_leave_b_unlearned(forms):
-    right, hasty = (
-        ndcg(read("ids of B not moved", forms["llmcdsr"])) for read in (read_rightly, read_hastily)
+    right, with_pitfall = (
+        ndcg(read("ids of B not moved", forms["llmcdsr"]))
+        for read in (read_correctly, read_with_pitfall)
     )
-    assert hasty < 0.3 * right
+    assert with_pitfall < 0.3 * right
 
 
 def test_an_unknown_trap_is_named():
     with pytest.raises(DataError, match="'x' is no trap: choose from repeats kept"):
-        read_hastily("x", ".")
+        read_with_pitfall("x", ".")

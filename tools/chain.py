@@ -67,20 +67,20 @@ def data_set(value):
             f"DATA={value}: there is no such folder. Give one that holds interactions.tsv and items.tsv, or leave DATA out."
         )
     from tema_lib.data.dataset import DataError
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `check` tells them
-            return str(folder), Pipeline(str(folder)).name
+            return str(folder), Experiment(str(folder)).name
     except DataError as error:
         sys.exit(str(error))
 
 
 def check(data, systems, fast=True, seed=0, **choices):
     """(the run, what should be known of its data before a number is believed); what is wrong with data, tags or names is said at once."""
-    from tema_lib.data.summary import suspicions
-    from tema_lib.experiment import Pipeline
+    from tema_lib.data.summary import data_quality_warnings
+    from tema_lib.experiment import Experiment
     from tema_lib.models.systems import system_named
 
     with warnings.catch_warnings(record=True) as warned:
@@ -88,11 +88,14 @@ def check(data, systems, fast=True, seed=0, **choices):
         try:
             for name in systems:
                 system_named(name)
-            run = Pipeline(data, fast, seed, **choices)
+            run = Experiment(data, fast, seed, **choices)
             run.check()
         except (ValueError, OSError) as error:
             sys.exit(sentence(error))
-    return run, [*dict.fromkeys(str(warning.message) for warning in warned), *suspicions(run.raw)]
+    return run, [
+        *dict.fromkeys(str(warning.message) for warning in warned),
+        *data_quality_warnings(run.raw),
+    ]
 
 
 def sentence(error):
@@ -177,11 +180,11 @@ def passed_over(run, trained):
     lines = []
     if run.fast:
         lines.append("full training (fast: few epochs)")
-    if run.fast and run.planted:
+    if run.fast and run.synthetic:
         lines.append(
             f"live replies for all but {LIVE_ITEMS} items a shop (fast: the others are shipped)"
         )
-    if run.planted and "llm4cdsr" in trained:
+    if run.synthetic and "llm4cdsr" in trained:
         lines.append(f"live profiles for all but {LIVE_USERS} users (the others are shipped)")
     if not any(run.items.description):
         lines.append("descriptions: these data have none")

@@ -60,7 +60,7 @@ def main():
     check(data, [chosen.of, *chosen.systems.split()])
     os.environ["TEMA_ARTIFACTS"] = str(ROOT / "build" / "artifacts" / name)
     from tema_lib.evaluation.metrics import METRICS
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
     from tema_lib.models.systems import SYSTEMS, system_named
 
     if chosen.metric not in METRICS:
@@ -70,7 +70,7 @@ def main():
         for system in chosen.systems.split() or SYSTEMS
         if system_named(system) != system_named(chosen.of)
     ]
-    runs = [Pipeline(data, chosen.fast, seed) for seed in chosen.seeds]
+    runs = [Experiment(data, chosen.fast, seed) for seed in chosen.seeds]
     print(
         f"{name}: {chosen.metric} of {chosen.of} minus another system, {len(runs)} seeds, paired 95 % interval over test cases"
     )

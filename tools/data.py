@@ -47,7 +47,7 @@ def arguments():
 def main():
     chosen = arguments()
     from tema_lib.data.dataset import DataError
-    from tema_lib.data.summary import population, suspicions
+    from tema_lib.data.summary import data_quality_warnings, population
     from tema_lib.datasets.amazon.download import download
     from tema_lib.datasets.amazon.pictures import download_pictures
     from tema_lib.datasets.amazon.preparation import Limits, Source, prepare
@@ -99,7 +99,7 @@ def main():
     skipped = report["skipped"] + (["pictures: --no-pictures"] if chosen.no_pictures else [])
     for line in skipped or ["nothing"]:
         print(f"  {line}")
-    if odd := suspicions(raw):
+    if odd := data_quality_warnings(raw):
         print("Look at")
         for line in odd:
             print(f"  {line}")

@@ -167,7 +167,7 @@ def main():
 
     data, name = data_set(chosen.data)
     check(data, [])
-    from tema_lib.experiment import Pipeline
+    from tema_lib.experiment import Experiment
     from tema_lib.llm.store import ReplyStore, open_replies, reply_store_path
     from tema_lib.notebook import setup
     from tema_lib.tags.draft import refused_items
@@ -177,15 +177,15 @@ def main():
     from tema_lib.tags.write import write_tags
 
     setup()
-    began, place = time.time(), chosen.store or reply_store_path()
+    began, position = time.time(), chosen.store or reply_store_path()
     try:
-        run = Pipeline(data, domains=chosen.domains)
+        run = Experiment(data, domains=chosen.domains)
         config = run.tag_config
         chosen.out.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
         llm = language_model(chosen.llm, chosen.dtype, dict(chosen.request))
         print(
             f"{name}: {run.items.count:,} items, {sum(map(bool, run.items.title)):,} with a title; the domains are called "
-            f"{' and '.join(run.domains)}; {llm.name}, replies kept in {place}",
+            f"{' and '.join(run.domains)}; {llm.name}, replies kept in {position}",
             flush=True,
         )
         with ReplyStore(chosen.store) if chosen.store else open_replies() as store:
@@ -222,7 +222,7 @@ def main():
     )
     if unread:
         print(f"{unread:,} items got replies that are no lists of tags")
-    for what, share in coverage(tags, config.domain_names, config.form).items():
+    for what, share in coverage(tags, config.domain_names, config.style).items():
         print(f"  {what:42} {share:.3f}")
     print(
         f"{len(tags.vocabulary) - 1} tags; {asked:,} questions asked in {time.time() - began:.0f} s\n{path}"

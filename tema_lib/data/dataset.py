@@ -23,7 +23,7 @@ import pandas as pd
 from tema_lib.data.readers import (
     DOMAINS,
     DataError,
-    place_of,
+    location_of,
     plain_names,
     shown,
     table_blocks,
@@ -169,7 +169,9 @@ def _refuse(path: Path, bad, values, complaint: str, quote: bool = True) -> None
     if (bad := np.asarray(bad)).any():
         row = int(np.flatnonzero(bad)[0])
         value = np.asarray(values, dtype=object)[row]
-        raise DataError(f"{place_of(path, row)}: {shown(value) if quote else value} {complaint}.")
+        raise DataError(
+            f"{location_of(path, row)}: {shown(value) if quote else value} {complaint}."
+        )
 
 
 def domain_names(names) -> tuple[str, str]:

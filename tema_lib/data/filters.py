@@ -36,7 +36,7 @@ def without_repeats(raw: RawData, repeats: str = "first") -> RawData:
     return replace(raw, interactions=table, repeats=repeats, dropped=dropped)
 
 
-def first_purchases(raw: RawData) -> RawData:
+def first_interactions(raw: RawData) -> RawData:
     """Keep a user's first purchase of an item: the task is the next *new* item (ours, as in the published sets)."""
     return without_repeats(raw, "first")
 
@@ -77,6 +77,6 @@ def shuffle_ties(interactions: pd.DataFrame, seed: int) -> pd.DataFrame:
     Published day-granular files sort a day by domain and then by item id, which a model can learn (notebook 01).
     No item ever moves to another time; equal seeds give equal orders.
     """
-    dice = np.random.default_rng(seed).random(len(interactions))
-    order = np.lexsort((dice, interactions["timestamp"].to_numpy(), user_codes(interactions)[0]))
+    rng = np.random.default_rng(seed).random(len(interactions))
+    order = np.lexsort((rng, interactions["timestamp"].to_numpy(), user_codes(interactions)[0]))
     return interactions.iloc[order]

@@ -1,6 +1,6 @@
 """The table of purchases: ids as numbers while it is read, times in full, repeats found.
 
-    read_purchases(path, items, repeats)   -> the table, and how many rows were left out
+    read_interactions(path, items, repeats)   -> the table, and how many rows were left out
     moment(text)                           -> a time as seconds and nanoseconds
     distinct(user, item, ...)              -> which rows stay
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tema_lib.data.readers import DOMAINS, DataError, place_of, shown, table_blocks
+from tema_lib.data.readers import DOMAINS, DataError, location_of, shown, table_blocks
 
 FAR = 10**17  # no time, in whatever unit
 
@@ -74,7 +74,9 @@ def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.nda
             try:
                 pairs.append(moment(text))
             except ValueError as error:
-                raise DataError(f"{place_of(path, row + number)}: {shown(text)} {error}.") from None
+                raise DataError(
+                    f"{location_of(path, row + number)}: {shown(text)} {error}."
+                ) from None
         seconds = np.array([whole for whole, _ in pairs], np.int64)
         rest = np.array([rest for _, rest in pairs], np.int32)
     for bad, complaint in (
@@ -83,11 +85,13 @@ def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.nda
     ):
         if bad.any():
             number = int(np.flatnonzero(bad)[0])
-            raise DataError(f"{place_of(path, row + number)}: {shown(texts[number])} {complaint}.")
+            raise DataError(
+                f"{location_of(path, row + number)}: {shown(texts[number])} {complaint}."
+            )
     return seconds, rest
 
 
-def read_purchases(
+def read_interactions(
     path: Path, items: pd.DataFrame, repeats: str
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The table, checked against the items, without what `distinct` drops, and how much that was.
@@ -95,45 +99,50 @@ def read_purchases(
     An id is held once: a row costs some numbers while it is read, and references in the table.
     Raises `DataError`; warns where a user's time goes backwards.
     """
-    users, goods, shops, parts, row = _Codes(), _Codes(), _Codes(), [], 0
+    users, goods, domain_codes, parts, row = _Codes(), _Codes(), _Codes(), [], 0
     for block in table_blocks(path):
         listed = block["item_id"] if "item_id" in block else block["asin"]
         parts.append(
             (
                 users.of(block["user_id"]),
                 goods.of(listed),
-                shops.of(block["domain"]),
+                domain_codes.of(block["domain"]),
                 *_moments(path, block["timestamp"], row),
             )
         )
         row += len(listed)
     columns = list(zip(*parts))
     del parts
-    user, item, shop, seconds, rest = (np.concatenate(columns.pop(0)) for _ in range(5))
+    user, item, domain_code, seconds, rest = (np.concatenate(columns.pop(0)) for _ in range(5))
     home = dict(zip(items["item_id"], items["domain"]))
     for codes, column, right, complaint in (
-        (shops, shop, DOMAINS.__contains__, lambda name: "is no domain: write A or B"),
+        (
+            domain_codes,
+            domain_code,
+            DOMAINS.__contains__,
+            lambda name: "is no domain: write A or B",
+        ),
         (users, user, bool, lambda name: "is no user: fill in user_id or drop the line"),
         (goods, item, home.__contains__, lambda name: _stranger(name, home)),
     ):
         if (bad := np.array([not right(name) for name in codes.names])).any():
-            place = int(np.flatnonzero(bad[column])[0])
-            name = codes.names[column[place]]
-            raise DataError(f"{place_of(path, place)}: {shown(name)} {complaint(name)}.")
+            position = int(np.flatnonzero(bad[column])[0])
+            name = codes.names[column[position]]
+            raise DataError(f"{location_of(path, position)}: {shown(name)} {complaint(name)}.")
 
     def number(domains):
         return np.array([DOMAINS.index(domain) for domain in domains], np.int8)
 
     domain = number(home[name] for name in goods.names)[item]
-    if (bad := domain != number(shops.names)[shop]).any():
-        place = int(np.flatnonzero(bad)[0])
+    if (bad := domain != number(domain_codes.names)[domain_code]).any():
+        position = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"{place_of(path, place)}: {shown(goods.names[item[place]])} stands in another "
+            f"{location_of(path, position)}: {shown(goods.names[item[position]])} stands in another "
             "domain than in items.tsv: an item has one domain."
         )
     _warn_of_backward_times(path, users, user, seconds, rest)
     kept, dropped = distinct(user, item, seconds, rest, repeats)
-    del shop, rest, bad
+    del domain_code, rest, bad
 
     def named(names, codes):
         return np.array(names, dtype=object)[codes[kept]]
@@ -188,7 +197,7 @@ def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> N
     if len(backwards):
         first = int(backwards[0])
         warnings.warn(
-            f"{place_of(path, first)}: the time of user {users.names[user[first]]} goes "
+            f"{location_of(path, first)}: the time of user {users.names[user[first]]} goes "
             f"backwards (lines like it: {len(backwards)}); each user's events are put into "
             "time order.",
             stacklevel=5,

@@ -216,7 +216,7 @@ def table_blocks(path: Path) -> Iterator[dict[str, list[str]]]:
         raise DataError(f"{path} holds no rows: it needs a header line and at least one row.")
 
 
-def place_of(path: Path, row: int) -> str:
+def location_of(path: Path, row: int) -> str:
     """ "items.tsv, line 7" of a row counted from 0: empty lines count, as in an editor."""
     if path.suffix == ".parquet":
         return f"{path}, row {row + 1}"
@@ -232,7 +232,7 @@ def _tsv_blocks(path: Path, names: list[str]) -> Iterator[list[list[str]]]:
         if set(tabs) - {width - 1}:
             bad = next(number for number, found in enumerate(tabs) if found != width - 1)
             raise DataError(
-                f"{place_of(path, seen + bad - 1)}: {tabs[bad] + 1} columns where the "
+                f"{location_of(path, seen + bad - 1)}: {tabs[bad] + 1} columns where the "
                 f"header has {width}; remove tabs and line breaks inside the text."
             )
         rows, seen = lines[not seen :], seen + len(lines)

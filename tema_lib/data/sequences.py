@@ -58,8 +58,10 @@ class Sequences:
         """Everything the given rows hold before their last event, flat: (which of the rows, item), int64 [M'] each."""
         length = self.lengths[rows] - 1
         line = torch.repeat_interleave(torch.arange(len(rows)), length)
-        place = torch.arange(len(line)) - torch.repeat_interleave(length.cumsum(0) - length, length)
-        return line, self.items[self.offsets[rows][line] + place]
+        position = torch.arange(len(line)) - torch.repeat_interleave(
+            length.cumsum(0) - length, length
+        )
+        return line, self.items[self.offsets[rows][line] + position]
 
 
 def build_sequences(raw: RawData, items: Items) -> Sequences:
@@ -118,5 +120,5 @@ def padded(sequences: Sequences, rows: Tensor, max_length: int, held_out: int) -
     length = (end - sequences.offsets[rows]).clamp(0, max_length)
     column = torch.arange(max(int(length.max()), 1))
     keep = column < length[:, None]
-    place = ((end - length)[:, None] + column).clamp_(max=len(sequences.items) - 1)
-    return sequences.items[place] * keep
+    position = ((end - length)[:, None] + column).clamp_(max=len(sequences.items) - 1)
+    return sequences.items[position] * keep

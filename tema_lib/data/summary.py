@@ -25,7 +25,7 @@ FEW = 30  # targets of a domain: fewer give numbers that say next to nothing
 def population(raw: RawData) -> pd.DataFrame:
     """One column a shop and one for both: counts, quantiles of events per user and per item (25 %, 50 %, 75 %, most), shares of items with texts."""
     events, items = raw.interactions, raw.items
-    shops = events.groupby("user_id")["domain"].nunique()
+    domains = events.groupby("user_id")["domain"].nunique()
     columns = {}
     for name, part, goods in (
         *(
@@ -45,7 +45,7 @@ def population(raw: RawData) -> pd.DataFrame:
 
         columns[name] = {
             "users": len(per_user),
-            "of them in both shops": int((shops[per_user.index] == 2).sum()),
+            "of them in both shops": int((domains[per_user.index] == 2).sum()),
             "items": len(goods),
             "events": len(part),
             "events per user": quantiles(per_user),
@@ -66,9 +66,9 @@ def order_of(raw: RawData) -> dict[str, float]:
     """
     events = raw.interactions
     user = user_codes(events)[0]
-    place = np.lexsort((events["timestamp"].to_numpy(), user))  # stable
-    user, seconds = user[place], events["timestamp"].to_numpy()[place]
-    in_b = (events["domain"] == "B").to_numpy()[place]
+    position = np.lexsort((events["timestamp"].to_numpy(), user))  # stable
+    user, seconds = user[position], events["timestamp"].to_numpy()[position]
+    in_b = (events["domain"] == "B").to_numpy()[position]
     pair = user[1:] == user[:-1]
     tie = pair & (seconds[1:] == seconds[:-1])
     sizes = (
@@ -90,7 +90,7 @@ def order_of(raw: RawData) -> dict[str, float]:
     }
 
 
-def suspicions(raw: RawData) -> list[str]:
+def data_quality_warnings(raw: RawData) -> list[str]:
     """What should be looked into before any model is trained; empty where nothing is odd."""
     found, order = [], order_of(raw)
     seconds = raw.interactions["timestamp"]
@@ -167,8 +167,8 @@ def _scarce(raw: RawData) -> list[str]:
         found.append(
             "no user has events in both domains: nothing can be carried over from one to the other"
         )
-    place = np.lexsort((events["timestamp"].to_numpy(), user))
-    last = place[np.append(np.diff(user[place]) != 0, True)]
+    position = np.lexsort((events["timestamp"].to_numpy(), user))
+    last = position[np.append(np.diff(user[position]) != 0, True)]
     tested = np.bincount(user)[user[last]] >= 3
     if raw.published:
         tested = (events["split"] == "test").to_numpy()[last]

@@ -18,7 +18,7 @@ from tema_lib.data.dataset import (
     read_table,
 )
 from tema_lib.data.filters import without_repeats
-from tema_lib.data.interactions import read_purchases
+from tema_lib.data.interactions import read_interactions
 from tema_lib.data.readers import (
     DataError,
     header_of,
@@ -66,7 +66,7 @@ def _read_tables(folder: Path, repeats: str) -> RawData:
     if any(lack):
         raise DataError("; ".join(filter(None, lack)) + ".")
     items = check_items(paths["items.tsv"], read_table(folder / "items.tsv"))
-    interactions, dropped = read_purchases(paths["interactions.tsv"], items, repeats)
+    interactions, dropped = read_interactions(paths["interactions.tsv"], items, repeats)
     return RawData(
         folder.resolve().name,
         folder,

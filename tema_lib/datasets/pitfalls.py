@@ -1,8 +1,8 @@
 """What each trap does when it is missed: the planted world's files, read as a hasty reader would read them.
 
     folder = ...; write_official(world, folder, 2023) or write_published(world, folder, "c2dsr")
-    read_hastily("variants not joined", folder)    -> RawData with that one mistake and no other
-    read_rightly("variants not joined", folder)    -> RawData of the same files without it
+    read_with_pitfall("variants not joined", folder)    -> RawData with that one mistake and no other
+    read_correctly("variants not joined", folder)    -> RawData of the same files without it
 
 For lectures and their tests; nothing else reads data this way.  Status: ours; every mistake has been seen in published code or data.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from tema_lib.data.dataset import RawData
-from tema_lib.data.filters import first_purchases
+from tema_lib.data.filters import first_interactions
 from tema_lib.data.readers import DataError, numbered_lines
 from tema_lib.datasets.amazon.metadata import lines_of, read_metadata
 from tema_lib.datasets.amazon.releases import FILES, PAIRS
@@ -25,7 +25,7 @@ from tema_lib.datasets.amazon.reviews import read_reviews
 from tema_lib.datasets.published import read_c2dsr, read_llmcdsr
 
 # Trap -> the form in which it lies in wait, and what it does.
-TRAPS = {
+PITFALLS = {
     "repeats kept": (
         "2014",
         "a second review of the same product counts as a purchase, so some targets are known already",
@@ -44,15 +44,15 @@ TRAPS = {
 }
 
 
-def _checked(trap: str) -> str:
-    if trap not in TRAPS:
-        raise DataError(f"{trap!r} is no trap: choose from {', '.join(TRAPS)}.")
-    return TRAPS[trap][0]
+def _checked(pitfall: str) -> str:
+    if pitfall not in PITFALLS:
+        raise DataError(f"{pitfall!r} is no trap: choose from {', '.join(PITFALLS)}.")
+    return PITFALLS[pitfall][0]
 
 
-def read_rightly(trap: str, folder: Path | str) -> RawData:
+def read_correctly(pitfall: str, folder: Path | str) -> RawData:
     """The form of this trap, read with all care.  Raises `DataError` for an unknown trap or missing files."""
-    form, folder = _checked(trap), Path(folder)
+    form, folder = _checked(pitfall), Path(folder)
     return (
         {"c2dsr": read_c2dsr, "llmcdsr": read_llmcdsr}[form](folder)
         if form in ("c2dsr", "llmcdsr")
@@ -60,18 +60,18 @@ def read_rightly(trap: str, folder: Path | str) -> RawData:
     )
 
 
-def read_hastily(trap: str, folder: Path | str) -> RawData:
+def read_with_pitfall(pitfall: str, folder: Path | str) -> RawData:
     """The form of this trap, with the trap sprung.  Raises `DataError` for an unknown trap or missing files."""
-    _checked(trap)
+    _checked(pitfall)
     folder = Path(folder)
-    if trap == "repeats kept":
+    if pitfall == "repeats kept":
         return _official(folder, 2014, repeats=True)
-    if trap == "variants not joined":
+    if pitfall == "variants not joined":
         return _official(folder, 2023, key="asin")
-    raw = read_rightly(trap, folder)
-    if trap == "entities left":
+    raw = read_correctly(pitfall, folder)
+    if pitfall == "entities left":
         return replace(raw, items=raw.items.assign(title=_raw_titles(folder)))
-    if trap == "headlines as titles":
+    if pitfall == "headlines as titles":
         headline = (
             _reviews(folder, 2023, ("headline",))
             .drop_duplicates("item_id")
@@ -80,7 +80,7 @@ def read_hastily(trap: str, folder: Path | str) -> RawData:
         return replace(
             raw, items=raw.items.assign(title=raw.items["item_id"].map(headline).fillna(""))
         )
-    if trap == "lines left unsorted":
+    if pitfall == "lines left unsorted":
         return replace(raw, interactions=_in_line_order(folder, raw))
     in_train = (raw.interactions["split"] == "train") & (
         raw.interactions["domain"] == "B"
@@ -143,7 +143,7 @@ def _official(folder: Path, year: int, repeats: bool = False, key: str = "") -> 
         items,
         "",
     )
-    return raw if repeats else first_purchases(raw)
+    return raw if repeats else first_interactions(raw)
 
 
 def _raw_titles(folder: Path) -> list[str]:
@@ -170,7 +170,7 @@ def _in_line_order(folder: Path, raw: RawData) -> pd.DataFrame:
             user = next(users)
             numbers = [int(token.split("|")[0]) for token in line.split("\t")[2:]]
             rows += [
-                (user, names[number], home[number], place, part)
-                for place, number in enumerate(numbers)
+                (user, names[number], home[number], position, part)
+                for position, number in enumerate(numbers)
             ]
     return pd.DataFrame(rows, columns=raw.interactions.columns)

@@ -165,9 +165,9 @@ def read_pickled_dict(path: Path) -> dict:
     stack, memo, mark = [], {}, object()
 
     def since_mark():
-        place = len(stack) - 1 - stack[::-1].index(mark)
-        taken = stack[place + 1 :]
-        del stack[place:]
+        index = len(stack) - 1 - stack[::-1].index(mark)
+        taken = stack[index + 1 :]
+        del stack[index:]
         return taken
 
     try:
@@ -281,11 +281,11 @@ def _listed_items(path: Path, before: int) -> list[str]:
     width = max((len(fields) for _, fields in lines), default=3)
     counted = width == 3 or all(fields[-1].isdigit() for _, fields in lines)  # else: old id, asin
     start = before if lines and lines[0][1][-1] == str(before) else 0
-    for place, (number, fields) in enumerate(lines):
-        in_turn = fields[-1] == str(start + place) or not counted
+    for index, (number, fields) in enumerate(lines):
+        in_turn = fields[-1] == str(start + index) or not counted
         if width not in (2, 3) or len(fields) != width or not in_turn:
             raise DataError(
-                f"{path}, line {number}: not of the form old id<TAB>asin<TAB>{start + place}; "
+                f"{path}, line {number}: not of the form old id<TAB>asin<TAB>{start + index}; "
                 "restore the published file."
             )
     return [fields[-2 if counted else -1] for _, fields in lines]

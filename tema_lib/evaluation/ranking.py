@@ -18,8 +18,8 @@ from tema_lib.data.batches import ranking_batches
 from tema_lib.data.sequences import Sequences
 from tema_lib.evaluation.metrics import metric_of_ranks
 from tema_lib.evaluation.protocols import PROTOCOLS, Protocol
-from tema_lib.models.base import Level0, evaluation_mode
-from tema_lib.models.losses import rooms_of
+from tema_lib.models.base import Recommender, evaluation_mode
+from tema_lib.models.losses import domain_item_ranges
 
 # Users encoded together, and scores held at once (8 MiB on a processor): what a ranking needs beside the item tables does not grow with them.
 USERS, CELLS = {"cpu": 160, "cuda": 4096}, {"cpu": 2**21, "cuda": 2**28}
@@ -64,7 +64,7 @@ class Ranks:
 
 @torch.inference_mode()
 def evaluate(
-    model: Level0,
+    model: Recommender,
     sequences: Sequences,
     domain_of_item: Tensor,
     *,
@@ -82,7 +82,7 @@ def evaluate(
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     batch_size, cells = batch_size or USERS.get(device.type, 160), CELLS.get(device.type, 2**21)
     domain_of_item = domain_of_item.cpu()
-    targets, rooms, collected = sequences.last, rooms_of(domain_of_item), []
+    targets, item_ranges, collected = sequences.last, domain_item_ranges(domain_of_item), []
     domain_of_target = domain_of_item[targets]
     if protocol.within == "catalogue":
         pools = [
@@ -91,7 +91,7 @@ def evaluate(
     else:
         pools = [
             (domain_of_target == domain, first, size, protocol.early * domain)
-            for domain, (first, size) in enumerate(rooms)
+            for domain, (first, size) in enumerate(item_ranges)
         ]
     with evaluation_mode(model):
         for mine, first, size, early in pools:
@@ -147,59 +147,59 @@ def _ranks(
         raise FloatingPointError(
             "a score is not a finite number: look at the training loss and the item features."
         )
-    device, count, place = scores.device, scores.size(1), target - first
-    line, bought = sequences.before_last(rows)
-    inside = (bought >= first) & (bought < first + count)
-    line, bought = line[inside], bought[inside] - first
-    column = place[:, None].to(device)
+    device, count, position = scores.device, scores.size(1), target - first
+    line, seen = sequences.before_last(rows)
+    inside = (seen >= first) & (seen < first + count)
+    line, seen = line[inside], seen[inside] - first
+    column = position[:, None].to(device)
     own = scores.gather(1, column)
     sampled, drawn = own.new_full((len(rows),), torch.nan), torch.zeros_like(rows)
     if protocol.negatives:
-        negatives, drawn = draw_negatives(rows, place, line, bought, count, seed, protocol)
+        negatives, drawn = draw_negatives(rows, position, line, seen, count, seed, protocol)
         sampled = _sampled_ranks(scores, own, negatives.to(device), protocol)
     signs = scores.sub_(own).sign_()
     if protocol.history == "left out":
-        signs[line.to(device), bought.to(device)] = -1
+        signs[line.to(device), seen.to(device)] = -1
     signs[:, :early] = -1  # the other domain's item is drawn, never ranked fully
     signs.scatter_(1, column, 0)
     rank = (signs.sum(1) + count + 1) / 2
     level = (
         count - 1 - torch.linalg.vector_norm(signs, dim=1).square_().round_()
     )  # squared signs add up to what is not level; counting booleans takes ten times as long
-    candidates = torch.full_like(place, count - early)
+    candidates = torch.full_like(position, count - early)
     if protocol.history == "left out":
-        candidates -= _distinct_without_target(line, bought, place, count, early)
+        candidates -= _distinct_without_target(line, seen, position, count, early)
     return [rank.cpu().double(), sampled.cpu().double(), candidates, drawn + 1, level > 0]
 
 
 def _distinct_without_target(
-    line: Tensor, bought: Tensor, place: Tensor, count: int, early: int
+    line: Tensor, seen: Tensor, position: Tensor, count: int, early: int
 ) -> Tensor:
     """How many different items, the target and the `early` ones aside, each history holds."""
-    cells = torch.unique(line * count + bought)
-    line, bought = cells // count, cells % count
-    return torch.bincount(line[(bought != place[line]) & (bought >= early)], minlength=len(place))
+    cells = torch.unique(line * count + seen)
+    line, seen = cells // count, cells % count
+    return torch.bincount(line[(seen != position[line]) & (seen >= early)], minlength=len(position))
 
 
 def draw_negatives(
     rows: Tensor,
-    place: Tensor,
+    position: Tensor,
     line: Tensor,
-    bought: Tensor,
+    seen: Tensor,
     count: int,
     seed: int,
     protocol: Protocol,
 ) -> tuple[Tensor, Tensor]:
     """Places [B, S] of the sampled negatives in a pool of `count` items, -1 where there are fewer, and how many each case has, [B].
 
-    One generator a case, so a draw depends on neither batches nor systems.  `line`, `bought`: the histories' places in the pool.
+    One generator a case, so a draw depends on neither batches nor systems.  `line`, `seen`: the histories' places in the pool.
     A pool with too few items is taken whole.
     """
     ends = torch.bincount(line, minlength=len(rows)).cumsum(0).tolist()
-    bought, drawn = bought.numpy(), []
-    for row, target, start, end in zip(rows.tolist(), place.tolist(), [0, *ends], ends):
+    seen, drawn = seen.numpy(), []
+    for row, target, start, end in zip(rows.tolist(), position.tolist(), [0, *ends], ends):
         never = (
-            np.unique(np.append(bought[start:end], target))
+            np.unique(np.append(seen[start:end], target))
             if protocol.without == "history"
             else np.array([target])
         )
@@ -222,7 +222,7 @@ def draw_negatives(
 
 
 def _sampled_ranks(scores: Tensor, own: Tensor, negatives: Tensor, protocol: Protocol) -> Tensor:
-    rivals = scores.gather(1, negatives.clamp(min=0)).masked_fill(negatives < 0, -torch.inf)
+    candidates = scores.gather(1, negatives.clamp(min=0)).masked_fill(negatives < 0, -torch.inf)
     if protocol.ties == "target":
-        return 1 + (rivals > own + protocol.margin).sum(1)
-    return 1 + (rivals > own).sum(1) + (rivals == own).sum(1) / 2
+        return 1 + (candidates > own + protocol.margin).sum(1)
+    return 1 + (candidates > own).sum(1) + (candidates == own).sum(1) / 2

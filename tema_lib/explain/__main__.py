@@ -16,9 +16,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tema_lib.experiment import Pipeline
+from tema_lib.experiment import Experiment
 from tema_lib.explain.attention import shortened
-from tema_lib.explain.counterfactual import Reader
+from tema_lib.explain.counterfactual import CounterfactualModel
 from tema_lib.explain.display.html import Pages
 from tema_lib.explain.occlusion import FIRST, Explanation, explain
 from tema_lib.notebook import ROOT, setup
@@ -31,10 +31,12 @@ def summary(explanation: Explanation) -> str:
     lines = [
         f"{'First recommendation' if FIRST in explanation.effects else 'Bought next'} in {record.domain}: {shortened(effects.target.title, 80)} (P = {math.exp(effects.log_probability):.3f})."
     ]
-    order = sorted(range(len(record.history)), key=lambda place: -abs(float(effects.shares[place])))
+    order = sorted(
+        range(len(record.history)), key=lambda position: -abs(float(effects.shares[position]))
+    )
     lines += [
-        f"  {effects.shares[place]:+.2f} ± {effects.shares_error[place]:.2f}  {shortened(record.history[place].title, 80)}"
-        for place in order[:5]
+        f"  {effects.shares[position]:+.2f} ± {effects.shares_error[position]:.2f}  {shortened(record.history[position].title, 80)}"
+        for position in order[:5]
     ]
     named = [(tag, effect.lost) for row in effects.tags for tag, effect in row] + [
         (f"{tag} (its own)", effect.lost) for tag, effect in effects.own_tags
@@ -92,7 +94,7 @@ def main() -> int:
     )
     setup(chosen.seed)
     try:
-        run = Pipeline(data, chosen.fast, chosen.seed, chosen.domains, chosen.tags)
+        run = Experiment(data, chosen.fast, chosen.seed, chosen.domains, chosen.tags)
         run.check()
         users = run.split.test.user_id
     except (ValueError, OSError) as error:
@@ -108,7 +110,7 @@ def main() -> int:
         )
         return 1
     reader, control = (
-        Reader(model, run.items, run.tags, run.text, tag_config=run.tag_config)
+        CounterfactualModel(model, run.items, run.tags, run.text, tag_config=run.tag_config)
         for model in (run.train("tema")[0], run.build("tema"))
     )
     try:

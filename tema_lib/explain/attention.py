@@ -16,8 +16,8 @@ from torch import Tensor
 from tema_lib.data.batches import Batch
 from tema_lib.data.dataset import Items
 from tema_lib.data.sequences import Sequences, padded
-from tema_lib.explain.counterfactual import Purchase, Reader
-from tema_lib.models.tema import THREADS, Tema
+from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
+from tema_lib.models.tema import BRANCHES, Tema
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class AttentionRecord:
     history: all events the model read, oldest first; days: for each, days before the newest (None where no times are known).
     target: what was bought next (None for a history made up by hand); domain: "A" or "B", where it was bought.
     events[thread]: the events of a thread; weights[thread]: float [layers, H, T, T] over them, row = the event that looks,
-    each row sums to 1 (a thread without events has T = 0); thread_weights[thread]: how much the last step listened to it (they sum to 1,
+    each row sums to 1 (a thread without events has T = 0); branch_weights[thread]: how much the last step listened to it (they sum to 1,
     or to 0 for an empty history); event_weights: float [len(history)], threads and heads of the last layer taken together (`event_attention`);
     top[domain]: (event, probability) of the first items of each shop, best first; target_rank and target_probability: where the target stands.
     """
@@ -49,24 +49,28 @@ class AttentionRecord:
     domain: str
     events: dict[str, tuple[Event, ...]]
     weights: dict[str, Tensor]
-    thread_weights: dict[str, float]
+    branch_weights: dict[str, float]
     event_weights: Tensor
     top: dict[str, tuple[tuple[Event, float], ...]]
     target_rank: float | None
     target_probability: float | None
 
-    def places(self, thread: str) -> list[int]:
+    def positions(self, branch: str) -> list[int]:
         """Where the events of a thread stand in the history."""
         return [
-            place for place, event in enumerate(self.history) if thread in ("merged", event.domain)
+            position
+            for position, event in enumerate(self.history)
+            if branch in ("merged", event.domain)
         ]
 
-    def spread(self, thread: str, layer: int, head: int | None, looking: int) -> Tensor:
+    def spread(self, branch: str, layer: int, head: int | None, looking: int) -> Tensor:
         """The weights that event `looking` of a thread gives (`head` None: mean of all), at the places of the whole history, [len(history)]."""
         row = torch.zeros(len(self.history))
-        if self.events[thread]:
-            weights = self.weights[thread][layer]
-            row[self.places(thread)] = (weights.mean(0) if head is None else weights[head])[looking]
+        if self.events[branch]:
+            weights = self.weights[branch][layer]
+            row[self.positions(branch)] = (weights.mean(0) if head is None else weights[head])[
+                looking
+            ]
         return row
 
 
@@ -81,15 +85,18 @@ def shortened(text: str, width: int) -> str:
     return f"{text[: width - 1]}…" if cut.strip() == "…" else cut
 
 
-def event_of(reader: Reader, purchase: Purchase | int) -> Event:
-    purchase = purchase if isinstance(purchase, Purchase) else Purchase(purchase)
+def event_of(reader: CounterfactualModel, interaction: Interaction | int) -> Event:
+    interaction = interaction if isinstance(interaction, Interaction) else Interaction(interaction)
     tags = (
-        tuple(reader.tags.vocabulary[tag] for tag in reader.tags_read(purchase))
+        tuple(reader.tags.vocabulary[tag] for tag in reader.tags_read(interaction))
         if reader.tags
         else ()
     )
     return Event(
-        purchase.item, title_of(reader.items, purchase.item), "AB"[reader.shop_of(purchase)], tags
+        interaction.item,
+        title_of(reader.items, interaction.item),
+        "AB"[reader.shop_of(interaction)],
+        tags,
     )
 
 
@@ -105,21 +112,23 @@ def case_batch(model: Tema, sequences: Sequences, rows: Sequence[int]) -> Batch:
 
 
 @torch.inference_mode()
-def newest_looks(model: Tema, batch: Batch) -> dict[str, Tensor]:
+def newest_attention(model: Tema, batch: Batch) -> dict[str, Tensor]:
     """What the newest event of each thread looks at, back in merged time: {thread: float [B, layers, H, T]}; rows of 0 for an empty thread."""
     record, every = model.attention(batch), torch.arange(len(batch.sequence))
-    looks = {}
-    for thread in model.config.threads:
+    attention = {}
+    for branch in model.config.branches:
         here = (
             batch.sequence > 0
-            if thread == "merged"
-            else model.domain_of_item[batch.sequence] == THREADS.index(thread)
+            if branch == "merged"
+            else model.domain_of_item[batch.sequence] == BRANCHES.index(branch)
         )
         newest = (here.sum(1) - 1).clamp(min=0)
-        row = record[thread]["weights"][every, :, :, newest]  # (B, layers, H, Ts)
-        place = (here.long().cumsum(1) - 1).clamp(min=0)[:, None, None].expand(*row.shape[:3], -1)
-        looks[thread] = row.gather(3, place) * here[:, None, None]
-    return looks
+        row = record[branch]["weights"][every, :, :, newest]  # (B, layers, H, Ts)
+        position = (
+            (here.long().cumsum(1) - 1).clamp(min=0)[:, None, None].expand(*row.shape[:3], -1)
+        )
+        attention[branch] = row.gather(3, position) * here[:, None, None]
+    return attention
 
 
 @torch.inference_mode()
@@ -134,41 +143,45 @@ def event_attention(model: Tema, batch: Batch) -> Tensor:
     across = model.attention(batch)["across"]["weights"][
         torch.arange(len(batch.last)), batch.last
     ]  # (B, threads)
-    looks = newest_looks(model, batch)
+    attention = newest_attention(model, batch)
     return sum(
-        across[:, number, None] * looks[thread][:, -1].mean(1)
-        for number, thread in enumerate(model.config.threads)
+        across[:, number, None] * attention[branch][:, -1].mean(1)
+        for number, branch in enumerate(model.config.branches)
     )
 
 
 def record_of(
-    reader: Reader,
-    history: Sequence[Purchase | int],
+    reader: CounterfactualModel,
+    history: Sequence[Interaction | int],
     domain: int,
     *,
     target: int | None = None,
     user: str = "",
     times: Sequence[int] | None = None,
-    bought: Sequence[int] | None = None,
+    seen: Sequence[int] | None = None,
     top: int = 5,
 ) -> AttentionRecord:
     """Record of a history; `domain` is where the next purchase happens.
 
-    What was `bought` (by default the items of the history) is not recommended; `times` are the events' seconds.
+    What was `seen` (by default the items of the history) is not recommended; `times` are the events' seconds.
     Raises ValueError for an id that is no item.
     """
-    bought = reader.bought(history) if bought is None else bought
-    history = reader.purchases(history)
-    events = tuple(event_of(reader, purchase) for purchase in history)
+    seen = reader.seen(history) if seen is None else seen
+    history = reader.interactions(history)
+    events = tuple(event_of(reader, interaction) for interaction in history)
     reading = reader.read([history])
-    in_thread, weights, share = {}, {}, reading.across[0, domain]
+    in_branch, weights, share = {}, {}, reading.across[0, domain]
     event_weights = torch.zeros(len(history))
-    for number, thread in enumerate(reader.model.config.threads):
-        places = [place for place, event in enumerate(events) if thread in ("merged", event.domain)]
-        in_thread[thread] = tuple(events[place] for place in places)
-        weights[thread] = reading.weights[thread][0, :, :, : len(places), : len(places)].clone()
-        if places:
-            event_weights[places] += share[number] * weights[thread][-1].mean(0)[-1]
+    for number, branch in enumerate(reader.model.config.branches):
+        positions = [
+            position for position, event in enumerate(events) if branch in ("merged", event.domain)
+        ]
+        in_branch[branch] = tuple(events[position] for position in positions)
+        weights[branch] = reading.weights[branch][
+            0, :, :, : len(positions), : len(positions)
+        ].clone()
+        if positions:
+            event_weights[positions] += share[number] * weights[branch][-1].mean(0)[-1]
     days = (
         None
         if times is None
@@ -176,15 +189,15 @@ def record_of(
     )
     best = {}
     for name, own in zip("AB", reader.of_domain):
-        free = own[~torch.isin(own, torch.tensor(bought, dtype=torch.long))]
+        free = own[~torch.isin(own, torch.tensor(seen, dtype=torch.long))]
         first = reading.log_probability[0, free].topk(min(top, len(free)))
         best[name] = tuple(
-            (event_of(reader, int(free[place])), float(value.exp()))
-            for value, place in zip(first.values, first.indices)
+            (event_of(reader, int(free[position])), float(value.exp()))
+            for value, position in zip(first.values, first.indices)
         )
-    place = chance = None
+    position = chance = None
     if target is not None:
-        place = float(reading.rank(target, reader.rivals(target, bought))[0])
+        position = float(reading.rank(target, reader.candidates(target, seen))[0])
         chance = float(reading.log_probability[0, target].exp())
     return AttentionRecord(
         user,
@@ -192,18 +205,18 @@ def record_of(
         days,
         None if target is None else event_of(reader, target),
         "AB"[domain],
-        in_thread,
+        in_branch,
         weights,
-        dict(zip(reader.model.config.threads, share.tolist())),
+        dict(zip(reader.model.config.branches, share.tolist())),
         event_weights,
         best,
-        place,
+        position,
         chance,
     )
 
 
 def attention_record(
-    reader: Reader,
+    reader: CounterfactualModel,
     sequences: Sequences,
     row: int,
     *,

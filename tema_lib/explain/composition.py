@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tema_lib.explain.attention import Event, event_of
-from tema_lib.explain.counterfactual import Purchase, Reader
-from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED
+from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
+from tema_lib.tags.item_tags import MAPPED, NEAREST, OWN
 
 ORIGIN = {
     OWN: "the model's own word",
-    SNAPPED: "its word, snapped to the list",
+    MAPPED: "its word, snapped to the list",
     NEAREST: "nearest by meaning, not in the reply",
 }
 
@@ -56,7 +56,7 @@ def turned(one: Tensor, other: Tensor) -> float:
 
 
 def neighbours(
-    reader: Reader, item: int, count: int = 5
+    reader: CounterfactualModel, item: int, count: int = 5
 ) -> dict[str, tuple[tuple[Event, float], ...]]:
     """The items nearest to `item` in each shop, by cosine, itself left out."""
     near = {}
@@ -64,15 +64,15 @@ def neighbours(
         others = own[own != item]
         best = (reader.outputs[others] @ reader.outputs[item]).topk(min(count, len(others)))
         near[name] = tuple(
-            (event_of(reader, int(others[place])), float(value))
-            for value, place in zip(best.values, best.indices)
+            (event_of(reader, int(others[position])), float(value))
+            for value, position in zip(best.values, best.indices)
         )
     return near
 
 
-def composition(reader: Reader, item: int, count: int = 5) -> Composition:
+def composition(reader: CounterfactualModel, item: int, count: int = 5) -> Composition:
     """Take one item apart.  Raises ValueError for an id that is no item."""
-    reader.purchases([item])
+    reader.interactions([item])
     whole = reader.inputs[item]
     without = (
         {view: reader.without(view) for view in reader.shares} if len(reader.shares) > 1 else {}
@@ -85,7 +85,7 @@ def composition(reader: Reader, item: int, count: int = 5) -> Composition:
     if reader.tags is not None and "tags" in reader.shares:
         own = reader.own_tags(item)
         cut = reader.fused(
-            [Purchase(item, tags=tuple(other for other in own if other != tag)) for tag in own]
+            [Interaction(item, tags=tuple(other for other in own if other != tag)) for tag in own]
         )
         tags = tuple(
             Ingredient(name, turned(whole, vector), weight=weight, origin=ORIGIN[source])

@@ -24,19 +24,19 @@ from tema_lib.tags.weigh import weigh
 
 
 @dataclass(frozen=True)
-class Purchase:
+class Interaction:
     """One event as the model shall read it; None = as the item has it.
 
     item: global id; shop: 0 (A) or 1 (B), the sequence in which the event counts; tags: numbers of the vocabulary, () for no tag at all.
     """
 
     item: int
-    shop: int | None = None
+    domain: int | None = None
     tags: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
-class Reading:
+class CounterfactualOutput:
     """What the model makes of B histories of at most T events.
 
     log_probability: float [B, N+1], log P(next item | history) among the items of that item's shop (-inf for padding).
@@ -48,13 +48,13 @@ class Reading:
     weights: dict[str, Tensor]
     across: Tensor
 
-    def rank(self, target: int, rivals: Tensor) -> Tensor:
-        """Rank of `target` among `rivals` (global ids, without the target), [B]: 1 is best, ties stand in the middle."""
-        own, others = self.log_probability[:, target, None], self.log_probability[:, rivals]
+    def rank(self, target: int, candidates: Tensor) -> Tensor:
+        """Rank of `target` among `candidates` (global ids, without the target), [B]: 1 is best, ties stand in the middle."""
+        own, others = self.log_probability[:, target, None], self.log_probability[:, candidates]
         return 1 + (others > own).sum(1) + 0.5 * (others == own).sum(1)
 
 
-class Reader:
+class CounterfactualModel:
     """A model in evaluation mode with its item vectors at hand.
 
     `tags` and `text`, those that the model was built from, are needed to edit tags: a changed list is weighed anew by `tags.writing.weigh`.
@@ -81,11 +81,11 @@ class Reader:
                 view: torch.stack([share[own].mean(0) for own in self.of_domain])
                 for view, share in self.shares.items()
             }
-            self.inputs, self.outputs = model.item_tables()
+            self.inputs, self.outputs = model.item_embeddings()
 
     # ------------------------------------------------------------------------------------------ other item vectors
 
-    def without(self, *views: str) -> Reader:
+    def without(self, *views: str) -> CounterfactualModel:
         """The same model, but the share of these views in every item vector is the average of the item's shop: they tell items apart no more.
 
         The average and not zero, because zero is a vector that no item ever had.  Raises ValueError for a view the model has not.
@@ -96,17 +96,17 @@ class Reader:
             )
         return self._changed(missing=self.missing | set(views))
 
-    def with_tags(self, item: int, tags: Sequence[int]) -> Reader:
+    def with_tags(self, item: int, tags: Sequence[int]) -> CounterfactualModel:
         """The same model in a world where `item` carries these tags.  Raises ValueError where the model has no tags."""
         with torch.inference_mode():
-            share = self._shares_of([Purchase(item, tags=tuple(tags))])["tags"]
+            share = self._shares_of([Interaction(item, tags=tuple(tags))])["tags"]
             table = self.shares["tags"].clone()
             table[item] = share[0]
         return self._changed(
             shares={**self.shares, "tags": table}, retagged={**self.retagged, item: tuple(tags)}
         )
 
-    def _changed(self, **changes) -> Reader:
+    def _changed(self, **changes) -> CounterfactualModel:
         other = copy.copy(self)
         vars(other).update(changes)
         with torch.inference_mode():
@@ -115,32 +115,32 @@ class Reader:
         return other
 
     @torch.inference_mode()
-    def fused(self, purchases: Sequence[Purchase]) -> Tensor:
+    def fused(self, interactions: Sequence[Interaction]) -> Tensor:
         """The vectors the model reads for these events, [R, D].  An item whose tags are all taken away gets the average share of tags of its shop.
 
         Raises ValueError for edited tags where the model has none.
         """
-        rows = torch.tensor([purchase.item for purchase in purchases], dtype=torch.long)
+        rows = torch.tensor([interaction.item for interaction in interactions], dtype=torch.long)
         vectors = self.inputs[rows].clone()
         edited = [
-            place
-            for place, purchase in enumerate(purchases)
-            if self.own_tags(purchase.item) != self.tags_read(purchase)
+            position
+            for position, interaction in enumerate(interactions)
+            if self.own_tags(interaction.item) != self.tags_read(interaction)
         ]
         if edited:
             vectors[edited] = self._fuse(
-                self._shares_of([purchases[place] for place in edited]), rows[edited]
+                self._shares_of([interactions[position] for position in edited]), rows[edited]
             )
         return vectors
 
-    def _shares_of(self, purchases: Sequence[Purchase]) -> dict[str, Tensor]:
+    def _shares_of(self, interactions: Sequence[Interaction]) -> dict[str, Tensor]:
         """Each view's share for events with edited tags, [R, D] each."""
         if self.tags is None or self.text is None or "tags" not in self.shares:
             raise ValueError(
                 "tags can be edited only in a model with tags: give its `tags` and `text` to the Reader."
             )
-        rows = torch.tensor([purchase.item for purchase in purchases], dtype=torch.long)
-        given = [list(self.tags_read(purchase)) for purchase in purchases]
+        rows = torch.tensor([interaction.item for interaction in interactions], dtype=torch.long)
+        given = [list(self.tags_read(interaction)) for interaction in interactions]
         ids = torch.zeros(len(given), max(1, *map(len, given)), dtype=torch.long)
         for line, row in enumerate(given):
             ids[line, : len(row)] = torch.tensor(row, dtype=torch.long)
@@ -176,69 +176,70 @@ class Reader:
             else tuple(tag for tag in self.tags.tag_ids[item].tolist() if tag)
         )
 
-    def tags_read(self, purchase: Purchase) -> tuple[int, ...]:
-        return self.own_tags(purchase.item) if purchase.tags is None else purchase.tags
+    def tags_read(self, interaction: Interaction) -> tuple[int, ...]:
+        return self.own_tags(interaction.item) if interaction.tags is None else interaction.tags
 
-    def shop_of(self, purchase: Purchase) -> int:
+    def shop_of(self, interaction: Interaction) -> int:
         return (
-            int(self.items.domain_of_item[purchase.item])
-            if purchase.shop is None
-            else purchase.shop
+            int(self.items.domain_of_item[interaction.item])
+            if interaction.domain is None
+            else interaction.domain
         )
 
-    def purchases(self, history: Sequence[Purchase | int]) -> tuple[Purchase, ...]:
+    def interactions(self, history: Sequence[Interaction | int]) -> tuple[Interaction, ...]:
         """The part of a history that the model reads, ids turned into purchases.  Raises ValueError for an id that is no item."""
         window = tuple(
-            event if isinstance(event, Purchase) else Purchase(int(event)) for event in history
+            event if isinstance(event, Interaction) else Interaction(int(event))
+            for event in history
         )[-self.max_length :]
         if bad := [event.item for event in window if not 1 <= event.item <= self.items.count]:
             raise ValueError(f"{bad[0]} is no item: global ids run from 1 to {self.items.count}.")
         return window
 
-    def bought(self, history: Sequence[Purchase | int]) -> list[int]:
+    def seen(self, history: Sequence[Interaction | int]) -> list[int]:
         """The items of a whole history, also of the part that is too old to be read: none of them is recommended again, as in `evaluation`."""
-        return [event.item if isinstance(event, Purchase) else int(event) for event in history]
+        return [event.item if isinstance(event, Interaction) else int(event) for event in history]
 
-    def rivals(self, target: int, bought: Sequence[int]) -> Tensor:
+    def candidates(self, target: int, seen: Sequence[int]) -> Tensor:
         """The items with which `target` competes: those of its shop that were not bought."""
         own = self.of_domain[int(self.items.domain_of_item[target])]
-        return own[~torch.isin(own, torch.tensor([target, *bought]))]
+        return own[~torch.isin(own, torch.tensor([target, *seen]))]
 
     # ------------------------------------------------------------------------------------------ reading
 
     @torch.inference_mode()
-    def read(self, histories: Sequence[Sequence[Purchase | int]]) -> Reading:
+    def read(self, histories: Sequence[Sequence[Interaction | int]]) -> CounterfactualOutput:
         """All histories in one batch, each cut to its newest `max_length` events."""
-        windows = [self.purchases(history) for history in histories]
-        rows: dict[Purchase, int] = {}
+        windows = [self.interactions(history) for history in histories]
+        rows: dict[Interaction, int] = {}
 
-        def as_it_is(purchase):
-            return self.shop_of(purchase) == self.items.domain_of_item[
-                purchase.item
-            ] and self.tags_read(purchase) == self.own_tags(purchase.item)
+        def as_it_is(interaction):
+            return self.shop_of(interaction) == self.items.domain_of_item[
+                interaction.item
+            ] and self.tags_read(interaction) == self.own_tags(interaction.item)
 
-        def place(purchase):
+        def position(interaction):
             return (
-                purchase.item
-                if as_it_is(purchase)
-                else rows.setdefault(purchase, self.items.count + 1 + len(rows))
+                interaction.item
+                if as_it_is(interaction)
+                else rows.setdefault(interaction, self.items.count + 1 + len(rows))
             )
 
         sequence = torch.zeros(len(windows), max([1, *map(len, windows)]), dtype=torch.long)
         for line, window in enumerate(windows):
             sequence[line, : len(window)] = torch.tensor(
-                [place(purchase) for purchase in window], dtype=torch.long
+                [position(interaction) for interaction in window], dtype=torch.long
             )
         table, domain_of_item = self.inputs, self.model.domain_of_item
         if rows:
             table = torch.cat([table, self.fused(list(rows))])
             domain_of_item = torch.cat(
-                [domain_of_item, torch.tensor([self.shop_of(purchase) for purchase in rows])]
+                [domain_of_item, torch.tensor([self.shop_of(interaction) for interaction in rows])]
             )
 
         every = torch.arange(len(sequence))
         batch = Batch(sequence, None, torch.zeros_like(every), every)
-        states, present, looked = self.model.threads(
+        states, present, looked = self.model.branches(
             batch, table, need_weights=True, domain_of_item=domain_of_item
         )
         states, present = states[every, batch.last][:, None], present[every, batch.last][:, None]
@@ -251,8 +252,8 @@ class Reader:
         across = torch.stack(
             [self.model.across(states[:, 0], present[:, 0], domain)[1] for domain in (0, 1)], 1
         )
-        return Reading(
+        return CounterfactualOutput(
             answer,
-            {thread: torch.stack(weights, 1) for thread, (_, weights) in looked.items()},
+            {branch: torch.stack(weights, 1) for branch, (_, weights) in looked.items()},
             across,
         )

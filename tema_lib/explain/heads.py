@@ -16,12 +16,12 @@ from torch import Tensor
 
 from tema_lib.data.batches import Batch
 from tema_lib.evaluation.intervals import interval
-from tema_lib.explain.attention import newest_looks
+from tema_lib.explain.attention import newest_attention
 from tema_lib.explain.occlusion import agreement
-from tema_lib.models.tema import THREADS, Tema
+from tema_lib.models.tema import BRANCHES, Tema
 from tema_lib.tags.item_tags import ItemTags
 
-PLANTED = {
+SYNTHETIC = {
     "A": "the target's occasion, events in A",
     "B": "the target's occasion, events in B",
     "merged": "the target's occasion, events in both shops",
@@ -33,7 +33,7 @@ def ages(here: np.ndarray) -> np.ndarray:
     return here[:, ::-1].cumsum(1)[:, ::-1] - 1
 
 
-def recency_alone(looks: np.ndarray, here: np.ndarray) -> np.ndarray:
+def recency_alone(attention: np.ndarray, here: np.ndarray) -> np.ndarray:
     """What remains of attention [B, T] when only an event's age may matter: the average look at each age, among the cases with equally many
     events in the thread.  Rows sum to 1, or to 0 for an empty thread.
 
@@ -43,7 +43,7 @@ def recency_alone(looks: np.ndarray, here: np.ndarray) -> np.ndarray:
     lengths, profile = here.sum(1), np.zeros(here.shape)
     for length in np.unique(lengths[lengths > 0]):
         cases = lengths == length
-        average = looks[cases][here[cases]].reshape(-1, length).mean(0)  # oldest to newest
+        average = attention[cases][here[cases]].reshape(-1, length).mean(0)  # oldest to newest
         some = np.zeros((cases.sum(), here.shape[1]))
         some[here[cases]] = np.tile(average, cases.sum())
         profile[cases] = some
@@ -51,7 +51,7 @@ def recency_alone(looks: np.ndarray, here: np.ndarray) -> np.ndarray:
 
 
 def share_on(
-    looks: np.ndarray, here: np.ndarray, right: np.ndarray
+    attention: np.ndarray, here: np.ndarray, right: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Attention on the `right` events, by recency alone, and by chance (all events of the thread alike), per case: [cases] each.
 
@@ -59,21 +59,25 @@ def share_on(
     """
     right = right & here
     open_question = right.any(1) & (right.sum(1) < here.sum(1))
-    shares = (looks, recency_alone(looks, here), here / np.maximum(here.sum(1, keepdims=True), 1))
+    shares = (
+        attention,
+        recency_alone(attention, here),
+        here / np.maximum(here.sum(1, keepdims=True), 1),
+    )
     return tuple((share * right).sum(1)[open_question] for share in shares)
 
 
 def heads_of(model: Tema, batch: Batch) -> Iterator[tuple[str, int, int, np.ndarray, np.ndarray]]:
     """(thread, layer, head, looks [B, T], here [B, T]) of every head: what the newest event of the thread looks at, in merged time."""
-    for thread, looks in newest_looks(model, batch).items():
+    for branch, attention in newest_attention(model, batch).items():
         here = (
             batch.sequence > 0
-            if thread == "merged"
-            else model.domain_of_item[batch.sequence] == THREADS.index(thread)
+            if branch == "merged"
+            else model.domain_of_item[batch.sequence] == BRANCHES.index(branch)
         )
-        for layer in range(looks.size(1)):
-            for head in range(looks.size(2)):
-                yield thread, layer + 1, head + 1, looks[:, layer, head].numpy(), here.numpy()
+        for layer in range(attention.size(1)):
+            for head in range(attention.size(2)):
+                yield branch, layer + 1, head + 1, attention[:, layer, head].numpy(), here.numpy()
 
 
 def mean_of(values: np.ndarray) -> float:
@@ -85,30 +89,30 @@ def head_table(model: Tema, batch: Batch, tags: ItemTags | None = None) -> pd.Da
     """One row a head: mean share of attention that crosses to the other shop, mean age of what is looked at (0 = the newest event
     itself), and share on earlier events that have a tag in common with the newest; each share also by recency alone.  nan where no case asks."""
     sequence = batch.sequence.numpy()
-    shop = model.domain_of_item[batch.sequence].numpy()
+    domain = model.domain_of_item[batch.sequence].numpy()
     rows = []
-    for thread, layer, head, looks, here in heads_of(model, batch):
+    for branch, layer, head, attention, here in heads_of(model, batch):
         some = here.any(1)
         newest = here.shape[1] - 1 - here[:, ::-1].argmax(1)
         own = sequence[np.arange(len(sequence)), newest]
         row = {
-            "thread": thread,
+            "branch": branch,
             "layer": layer,
             "head": head,
-            "events back": mean_of((looks * ages(here) * here).sum(1)[some]),
+            "events back": mean_of((attention * ages(here) * here).sum(1)[some]),
         }
         measures = (
-            {"other shop": shop != shop[np.arange(len(shop)), newest][:, None]}
-            if thread == "merged"
+            {"other shop": domain != domain[np.arange(len(domain)), newest][:, None]}
+            if branch == "merged"
             else {}
         )
         if tags is not None:
             measures["same tag"] = _share_a_tag(tags, sequence, own) & (ages(here) > 0)
         for name, right in measures.items():
-            found, recency, _ = share_on(looks, here, right)
+            found, recency, _ = share_on(attention, here, right)
             row |= {name: mean_of(found), f"{name}, recency alone": mean_of(recency)}
         rows.append(row)
-    return pd.DataFrame(rows).set_index(["thread", "layer", "head"])
+    return pd.DataFrame(rows).set_index(["branch", "layer", "head"])
 
 
 def _share_a_tag(tags: ItemTags, sequence: np.ndarray, newest: np.ndarray) -> np.ndarray:
@@ -122,7 +126,7 @@ def _share_a_tag(tags: ItemTags, sequence: np.ndarray, newest: np.ndarray) -> np
     )
 
 
-def planted_rule(
+def known_rule(
     model: Tema, batch: Batch, right: np.ndarray, effects: Sequence[Tensor]
 ) -> pd.DataFrame:
     """One row a head: what was planted, what the head found, and whether occlusion agrees.
@@ -133,9 +137,9 @@ def planted_rule(
     "agrees" where the interval lies above 0.
     """
     rows = []
-    for thread, layer, head, looks, here in heads_of(model, batch):
-        found, recency, chance = share_on(looks, here, right)
-        beyond = looks - recency_alone(looks, here)
+    for branch, layer, head, attention, here in heads_of(model, batch):
+        found, recency, chance = share_on(attention, here, right)
+        beyond = attention - recency_alone(attention, here)
         rho = np.array(
             [
                 agreement(beyond[case][here[case]], effect.numpy()[here[case][: len(effect)]])
@@ -145,10 +149,10 @@ def planted_rule(
         rho = rho[~np.isnan(rho)]
         above = found - recency
         row = {
-            "thread": thread,
+            "branch": branch,
             "layer": layer,
             "head": head,
-            "planted": PLANTED[thread],
+            "planted": SYNTHETIC[branch],
             "by chance": chance.mean(),
             "recency alone": recency.mean(),
             "attention": found.mean(),
@@ -158,11 +162,11 @@ def planted_rule(
         row["occlusion"], (row["occlusion low"], row["occlusion high"]) = rho.mean(), interval(rho)
         row["found"], row["agrees"] = row["low"] > 0, row["occlusion low"] > 0
         rows.append(row)
-    return pd.DataFrame(rows).set_index(["thread", "layer", "head"])
+    return pd.DataFrame(rows).set_index(["branch", "layer", "head"])
 
 
 def blinded(
-    model: Tema, thread: str | None = None, layer: int | None = None, head: int | None = None
+    model: Tema, branch: str | None = None, layer: int | None = None, head: int | None = None
 ) -> Tema:
     """A copy of the network that looks at everything alike: in the chosen heads (None: all of them), and across the threads if all three are None.
 
@@ -173,7 +177,7 @@ def blinded(
     with torch.no_grad():
         for name, encoder in blind.encoders.items():
             for number, block in enumerate(encoder.blocks, start=1):
-                if thread in (None, name) and layer in (None, number):
+                if branch in (None, name) and layer in (None, number):
                     chosen = (
                         slice(None) if head is None else slice((head - 1) * width, head * width)
                     )
@@ -184,6 +188,6 @@ def blinded(
                         parameter.view(3, model.config.hidden, *parameter.shape[1:])[:2, chosen] = (
                             0  # rows: queries, keys, values
                         )
-        if (thread, layer, head) == (None, None, None):
+        if (branch, layer, head) == (None, None, None):
             blind.across.query.zero_()
     return blind

@@ -19,15 +19,15 @@ from tema_lib.data.batches import Batch
 from tema_lib.data.dataset import Items
 from tema_lib.data.sequences import Sequences
 from tema_lib.explain.attention import AttentionRecord, Event, event_of, record_of
-from tema_lib.explain.counterfactual import Purchase, Reader
-from tema_lib.explain.shapley import fair_shares
+from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
+from tema_lib.explain.shapley import shapley_values
 from tema_lib.explain.what_if import removed, without_tag
-from tema_lib.models.base import Level0, evaluation_mode
+from tema_lib.models.base import Recommender, evaluation_mode
 
 
 @torch.inference_mode()
 def log_probabilities(
-    model: Level0,
+    model: Recommender,
     histories: Sequence[Sequence[int]],
     targets: Sequence[int] | int,
     items: Items,
@@ -43,11 +43,14 @@ def log_probabilities(
     sequence = torch.zeros(len(windows), max([1, *map(len, windows)]), dtype=torch.long)
     for line, window in enumerate(windows):
         sequence[line, : len(window)] = torch.tensor(window, dtype=torch.long)
-    answer, shop = torch.empty(len(windows)), torch.from_numpy(items.domain_of_item)[targets]
+    answer, target_domain = (
+        torch.empty(len(windows)),
+        torch.from_numpy(items.domain_of_item)[targets],
+    )
     with evaluation_mode(model):
-        for domain in shop.unique().tolist():
+        for domain in target_domain.unique().tolist():
             lines, candidates = (
-                torch.nonzero(shop == domain).flatten(),
+                torch.nonzero(target_domain == domain).flatten(),
                 torch.from_numpy(items.of_domain(domain)),
             )
             batch = Batch(sequence[lines], None, torch.full_like(lines, domain), lines)
@@ -61,14 +64,20 @@ def log_probabilities(
     return answer
 
 
-def window_of(model: Level0, history: Sequence[int], max_length: int | None = None) -> list[int]:
+def window_of(
+    model: Recommender, history: Sequence[int], max_length: int | None = None
+) -> list[int]:
     """The part of a history that a system reads."""
     longest = max_length or model.max_length
     return [int(item) for item in history][max(len(history) - longest, 0) :]
 
 
 def occlusion(
-    model: Level0, history: Sequence[int], target: int, items: Items, max_length: int | None = None
+    model: Recommender,
+    history: Sequence[int],
+    target: int,
+    items: Items,
+    max_length: int | None = None,
 ) -> Tensor:
     """log P(target | history) - log P(target | history without event j), for each event j that the model reads: [T].
 
@@ -78,7 +87,7 @@ def occlusion(
 
 
 def occlusions(
-    model: Level0,
+    model: Recommender,
     histories: Sequence[Sequence[int]],
     targets: Sequence[int],
     items: Items,
@@ -88,7 +97,10 @@ def occlusions(
     windows = [window_of(model, history, max_length) for history in histories]
     asked, wanted = [], []
     for window, target in zip(windows, targets):
-        asked += [window, *(window[:place] + window[place + 1 :] for place in range(len(window)))]
+        asked += [
+            window,
+            *(window[:position] + window[position + 1 :] for position in range(len(window))),
+        ]
         wanted += [int(target)] * (len(window) + 1)
     answers = log_probabilities(model, asked, wanted, items, max_length).split(
         [len(window) + 1 for window in windows]
@@ -123,8 +135,8 @@ class Effects:
     """Everything that can be taken away in one case, and what this does to one target.
 
     events: one effect per event of the history; tags: per event (tag, effect) for each of its tags, taken from this event only;
-    own_tags: the same for the target's own tags; views: id, text, image, tags, taken from all items alike (`Reader.without`);
-    shares, shares_error: [T] each, `fair_shares`.
+    own_tags: the same for the target's own tags; views: id, text, image, tags, taken from all items alike (`CounterfactualModel.without`);
+    shares, shares_error: [T] each, `shapley_values`.
     """
 
     target: Event
@@ -139,25 +151,32 @@ class Effects:
 
 
 def effects(
-    reader: Reader,
-    history: Sequence[Purchase | int],
+    reader: CounterfactualModel,
+    history: Sequence[Interaction | int],
     targets: Sequence[int],
-    bought: Sequence[int] | None = None,
+    seen: Sequence[int] | None = None,
     draws: int = 100,
 ) -> list[Effects]:
     """Take away each event, each tag of each event, each tag of the target and each view, one at a time; then the fair shares of the events."""
-    bought = reader.bought(history) if bought is None else bought
-    history = reader.purchases(history)
+    seen = reader.seen(history) if seen is None else seen
+    history = reader.interactions(history)
     tagged = reader.tags is not None and "tags" in reader.shares
 
-    def tags_of(purchase):
-        return reader.tags_read(purchase) if tagged else ()
+    def tags_of(interaction):
+        return reader.tags_read(interaction) if tagged else ()
 
-    cuts = [(place, tag) for place, purchase in enumerate(history) for tag in tags_of(purchase)]
+    cuts = [
+        (position, tag)
+        for position, interaction in enumerate(history)
+        for tag in tags_of(interaction)
+    ]
     edited = [
         history,
-        *(removed(history, place) for place in range(len(history))),
-        *(without_tag(reader, history, place, reader.tags.vocabulary[tag]) for place, tag in cuts),
+        *(removed(history, position) for position in range(len(history))),
+        *(
+            without_tag(reader, history, position, reader.tags.vocabulary[tag])
+            for position, tag in cuts
+        ),
     ]
     reading, blind = (
         reader.read(edited),
@@ -166,25 +185,26 @@ def effects(
             for view in (reader.shares if len(reader.shares) > 1 else ())
         },
     )
-    shares, errors = fair_shares(reader, history, targets, draws)
+    shares, errors = shapley_values(reader, history, targets, draws)
     found = []
     for line, target in enumerate(targets):
-        rivals = reader.rivals(target, bought)
+        candidates = reader.candidates(target, seen)
         whole = float(reading.log_probability[0, target])
 
         def of(answer):
             return [
                 Effect(whole - chance, rank)
                 for chance, rank in zip(
-                    answer.log_probability[:, target].tolist(), answer.rank(target, rivals).tolist()
+                    answer.log_probability[:, target].tolist(),
+                    answer.rank(target, candidates).tolist(),
                 )
             ]
 
         (_, rank), *single = of(reading)
         tags = [[] for _ in history]
-        for (place, tag), effect in zip(cuts, single[len(history) :]):
-            tags[place].append((reader.tags.vocabulary[tag], effect))
-        own = tags_of(Purchase(target))
+        for (position, tag), effect in zip(cuts, single[len(history) :]):
+            tags[position].append((reader.tags.vocabulary[tag], effect))
+        own = tags_of(Interaction(target))
         found.append(
             Effects(
                 event_of(reader, target),
@@ -233,20 +253,27 @@ class Explanation:
         return self.effects[of] if of in self.effects else next(iter(self.effects.values()))
 
     def agreement(
-        self, of: str, thread: str, layer: int = -1, head: int | None = None, control: bool = False
+        self, of: str, branch: str, layer: int = -1, head: int | None = None, control: bool = False
     ) -> tuple[float, float]:
         """Rank correlation of what the newest event of a thread looks at with what the removal of each event changes, and with the fair shares.
 
         `control`: the look of the random weights instead.  nan for fewer than three events.
         """
-        record, places = (self.control if control else self.record), self.record.places(thread)
-        look, effects = record.spread(thread, layer, head, -1)[places], self.about(of)
+        record, positions = (
+            (self.control if control else self.record),
+            self.record.positions(branch),
+        )
+        look, effects = record.spread(branch, layer, head, -1)[positions], self.about(of)
         lost = torch.tensor([effect.lost for effect in effects.events])
-        return agreement(look, lost[places]), agreement(look, effects.shares[places])
+        return agreement(look, lost[positions]), agreement(look, effects.shares[positions])
 
 
 def explanation_of(
-    reader: Reader, control: Reader, history: Sequence[Purchase | int], domain: int, **about
+    reader: CounterfactualModel,
+    control: CounterfactualModel,
+    history: Sequence[Interaction | int],
+    domain: int,
+    **about,
 ) -> Explanation:
     """Read a history and take everything away in turn; `about` goes to `record_of` (target, user, times, bought, top).
 
@@ -267,8 +294,8 @@ def explanation_of(
 
 
 def explain(
-    reader: Reader,
-    control: Reader,
+    reader: CounterfactualModel,
+    control: CounterfactualModel,
     sequences: Sequences,
     row: int,
     *,

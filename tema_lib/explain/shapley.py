@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tema_lib.explain.counterfactual import Purchase, Reader
+from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
 
 
-def fair_shares(
-    reader: Reader,
-    history: Sequence[Purchase | int],
+def shapley_values(
+    reader: CounterfactualModel,
+    history: Sequence[Interaction | int],
     targets: Sequence[int],
     draws: int = 100,
     seed: int = 0,
@@ -26,7 +26,7 @@ def fair_shares(
     if draws < 2:
         raise ValueError(f"{draws} orders give no standard error: draw at least two.")
     history, targets, generator = (
-        reader.purchases(history),
+        reader.interactions(history),
         list(targets),
         torch.Generator().manual_seed(seed),
     )
@@ -43,7 +43,7 @@ def fair_shares(
             for order in orders
         ]
     )
-    asked = [[history[place] for place in sorted(part)] for part in parts]
+    asked = [[history[position] for position in sorted(part)] for part in parts]
     known = torch.cat(
         [
             reader.read(asked[start : start + 512]).log_probability[:, targets]

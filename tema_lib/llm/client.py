@@ -49,12 +49,12 @@ def ask(
         groups.setdefault(prompt.rpartition("\n\n")[0], []).append(prompt)
     with tqdm(total=len(missing), desc=progress, unit="item", disable=not missing) as bar:
         for group in groups.values():
-            for places, texts in (
+            for positions, texts in (
                 llm.generate_batches(group)
                 if choices is None
                 else llm.choose_batches(group, *choices)
             ):
-                said = dict(zip((group[place] for place in places), texts))
+                said = dict(zip((group[position] for position in positions), texts))
                 now = _settings(llm, choices)
                 store.put(
                     [

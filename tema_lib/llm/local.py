@@ -70,8 +70,8 @@ class TagGuard(LogitsProcessor):
         """The tokens with which the tags of a reply begin."""
         return {
             token
-            for place, token in enumerate(reply)
-            if token not in self.commas and (place == 0 or reply[place - 1] in self.commas)
+            for position, token in enumerate(reply)
+            if token not in self.commas and (position == 0 or reply[position - 1] in self.commas)
         }
 
     def forbid(self, replies: Sequence[Sequence[int]], scores: Tensor) -> Tensor:
@@ -110,9 +110,9 @@ def common_prefix(rows: Sequence[Sequence[int]]) -> int:
     where the texts join, so that a common beginning of the *texts* must not be tokenised on its own.
     """
     shortest, longest = min(rows), max(rows)  # in lexicographic order these two differ first
-    room = min(map(len, rows)) - 1
+    item_range = min(map(len, rows)) - 1
     same = 0
-    while same < room and shortest[same] == longest[same]:
+    while same < item_range and shortest[same] == longest[same]:
         same += 1
     return same
 
@@ -121,15 +121,16 @@ class ReplyCache(Cache):
     """Keys and values of a batch of prompts that begin alike: the common beginning once, the rest in room set aside beforehand.
 
     A cache that grows copies everything at each token, and one that repeats the beginning for each row reads it anew for
-    each row. Here `prefix` [H, P, d] is shared by all rows, and `room` tokens a row are allocated once.
+    each row. Here `prefix` [H, P, d] is shared by all rows, and `item_range` tokens a row are allocated once.
     """
 
-    def __init__(self, prefix: Sequence[tuple[Tensor, Tensor]], rows: int, room: int):
+    def __init__(self, prefix: Sequence[tuple[Tensor, Tensor]], rows: int, item_range: int):
         super().__init__(layers=[])
         heads, _, width = prefix[0][0].shape
         self.prefix, self.filled = prefix, 0
-        self.room = [
-            tuple(side.new_empty(rows, heads, room, width) for side in layer) for layer in prefix
+        self.item_range = [
+            tuple(side.new_empty(rows, heads, item_range, width) for side in layer)
+            for layer in prefix
         ]
 
     def update(
@@ -137,16 +138,16 @@ class ReplyCache(Cache):
     ) -> tuple[Tensor, Tensor]:
         """Write the new keys and values [B, H, Q, d] of a layer; returns all of the rows' own so far, [B, H, T, d]."""
         end = self.filled + keys.shape[2]
-        for side, new in zip(self.room[layer_idx], (keys, values)):
+        for side, new in zip(self.item_range[layer_idx], (keys, values)):
             side[:, :, self.filled : end] = new
-        if layer_idx == len(self.room) - 1:
+        if layer_idx == len(self.item_range) - 1:
             self.filled = end
-        return tuple(side[:, :, :end] for side in self.room[layer_idx])
+        return tuple(side[:, :, :end] for side in self.item_range[layer_idx])
 
     def keep(self, rows: Tensor) -> None:
         """Forget all rows but these."""
-        for place, layer in enumerate(self.room):
-            self.room[place] = tuple(side[rows] for side in layer)
+        for position, layer in enumerate(self.item_range):
+            self.item_range[position] = tuple(side[rows] for side in layer)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return self.filled
@@ -234,9 +235,9 @@ class LocalModel:
     def generate(self, prompts: Sequence[str]) -> list[str]:
         """The replies to `prompts`, in their order, each without its final newline."""
         replies = [""] * len(prompts)
-        for places, texts in self.generate_batches(prompts):
-            for place, text in zip(places, texts):
-                replies[place] = text
+        for positions, texts in self.generate_batches(prompts):
+            for position, text in zip(positions, texts):
+                replies[position] = text
         return replies
 
     @torch.inference_mode()
@@ -272,11 +273,12 @@ class LocalModel:
         """
         if not self.shares_prefix:
             yield from (
-                ([place], [self.generate_plain(prompt)]) for place, prompt in enumerate(prompts)
+                ([position], [self.generate_plain(prompt)])
+                for position, prompt in enumerate(prompts)
             )
             return
-        for places, rows, prefix in self._batches(prompts):
-            yield places, [self._text(reply) for reply in self._reply(rows, prefix)]
+        for positions, rows, prefix in self._batches(prompts):
+            yield positions, [self._text(reply) for reply in self._reply(rows, prefix)]
 
     @torch.inference_mode()
     def choose_batches(
@@ -298,18 +300,18 @@ class LocalModel:
         if not self.shares_prefix:
             yield from (
                 (
-                    [place],
+                    [position],
                     odds(
                         self.model(torch.tensor([self.tokens(prompt)]), logits_to_keep=1).logits[
                             :, -1
                         ]
                     ),
                 )
-                for place, prompt in enumerate(prompts)
+                for position, prompt in enumerate(prompts)
             )
             return
-        for places, rows, prefix in self._batches(prompts):
-            yield places, odds(self._start(rows, prefix).scores)
+        for positions, rows, prefix in self._batches(prompts):
+            yield positions, odds(self._start(rows, prefix).scores)
 
     def _text(self, reply: Sequence[int]) -> str:
         return self.tokenizer.decode(reply, skip_special_tokens=True).split("\n")[0].strip()
@@ -334,12 +336,12 @@ class LocalModel:
             for layer in cache.layers
         ]
         order = sorted(
-            range(len(rows)), key=lambda place: len(rows[place])
+            range(len(rows)), key=lambda position: len(rows[position])
         )  # alike lengths: little padding
         for start in range(0, len(order), self.batch):
-            places = order[start : start + self.batch]
+            positions = order[start : start + self.batch]
             self.model.set_attn_implementation("shared_prefix")
-            yield places, [rows[place][shared:] for place in places], prefix
+            yield positions, [rows[position][shared:] for position in positions], prefix
 
     def _frame(self, prompt: str) -> list[list[int]]:
         """Two made-up prompts in the frame of this one ("... Title:"): what is shared shall not depend on which titles are asked together.

@@ -66,7 +66,7 @@ def plain(reply: str) -> str:
     text = "".join(one for one in text if one in "\n\t" or not _unseen(one))
     text = _LINK.sub(r"\1", _BLOCK.sub("\n", _INLINE.sub("", _FENCE.sub("\n", text))))
     if text.rstrip().endswith(CUT):
-        commas = [place.start() for place in re.finditer(_COMMA, text.rstrip())]
+        commas = [position.start() for position in re.finditer(_COMMA, text.rstrip())]
         text = text[: max(commas, default=0)]
     return text.strip()
 

@@ -200,7 +200,7 @@ class ServerModel:
                     time.sleep(0.02)  # not a waiting get(): on Windows Ctrl-C does not reach that
                 group = [finished.get() for _ in range(finished.qsize())]
                 if replies := [entry for entry in group if entry is not work]:
-                    yield [place for place, _ in replies], [text for _, text in replies]
+                    yield [position for position, _ in replies], [text for _, text in replies]
             work.result()  # raises what went wrong
         finally:
             loop.call_soon_threadsafe(work.cancel)
@@ -214,7 +214,7 @@ class ServerModel:
 
         A local model gives log-odds here; not every server shows the probabilities that this would take.
         """
-        for places, replies in self.generate_batches(prompts):
+        for positions, replies in self.generate_batches(prompts):
 
             def begins(reply, word):
                 return re.match(
@@ -222,7 +222,7 @@ class ServerModel:
                 )
 
             yield (
-                places,
+                positions,
                 [
                     None
                     if reply is None
@@ -240,8 +240,8 @@ class ServerModel:
         waiting = iter(enumerate(prompts))
 
         async def keep_asking(client):
-            for place, prompt in waiting:
-                done((place, await self._answer(client, prompt)))
+            for position, prompt in waiting:
+                done((position, await self._answer(client, prompt)))
 
         try:
             async with self._client(AsyncOpenAI) as client, asyncio.TaskGroup() as group:

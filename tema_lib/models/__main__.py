@@ -18,7 +18,7 @@ ITEMS, USERS, TAGS, WORD_PIECES = 600, 1200, 300, 900  # the planted world's, th
 
 
 class DefaultSize:
-    """What a `Pipeline` offers a system, random but of the right shape."""
+    """What a `Experiment` offers a system, random but of the right shape."""
 
     hidden, views = 64, VIEWS
     domain_of_item = torch.tensor([-1] + [0] * (ITEMS // 2) + [1] * (ITEMS // 2))

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
-from tema_lib.models.base import Level1, position_domains
+from tema_lib.models.base import SequenceRecommender, position_domains
 from tema_lib.models.layers import (
     AttentionBlock,
     Dropout,
@@ -113,7 +113,7 @@ class BottleneckLayer(nn.Module):
             return block.attention.query_key_value(block.attention_norm(y))
 
         query, key, value = map(
-            heads, self.by_shop(read, x, domains).chunk(3, -1)
+            heads, self.by_domain(read, x, domains).chunk(3, -1)
         )  # (B, H, T, Dh) each
         earlier = causal_mask(length, x.device)
 
@@ -133,7 +133,7 @@ class BottleneckLayer(nn.Module):
         z = z + self.dropout(self.token_output(told.transpose(1, 2).reshape(z.shape)))
 
         _, token_key, token_value = map(
-            heads, self.by_shop(read, z, domains).chunk(3, -1)
+            heads, self.by_domain(read, z, domains).chunk(3, -1)
         )  # (B, H, T, K, Dh) each
         may_look = earlier & (domains[:, :, None] == domains[:, None])
         to_events = (query @ key.transpose(-2, -1)).masked_fill(
@@ -145,18 +145,18 @@ class BottleneckLayer(nn.Module):
             weights[..., :length] @ value + (weights[..., None, length:] @ token_value)[..., 0, :]
         )
         x = x + self.dropout(
-            self.by_shop(
+            self.by_domain(
                 lambda block, y: block.attention.output(y),
                 mixed.transpose(1, 2).flatten(2),
                 domains,
             )
         )
         x = x + self.dropout(
-            self.by_shop(lambda block, y: block.network(block.network_norm(y)), x, domains)
+            self.by_domain(lambda block, y: block.network(block.network_norm(y)), x, domains)
         )
         return x, z, weights[..., length:].sum(-1)
 
-    def by_shop(self, function, x: Tensor, domains: Tensor) -> Tensor:
+    def by_domain(self, function, x: Tensor, domains: Tensor) -> Tensor:
         """function(block, rows) of the rows x[b, t], with the block of the event's shop; 0 at padding."""
         parts = [function(block, x[domains == domain]) for domain, block in enumerate(self.blocks)]
         out = parts[0].new_zeros(*domains.shape, *parts[0].shape[1:])
@@ -201,16 +201,16 @@ class BottleneckEncoder(nn.Module):
         for layer in self.layers:
             x, z, share = layer(x, z, domains)
             shares.append(share)
-        place = torch.arange(x.size(1), device=x.device)
+        index = torch.arange(x.size(1), device=x.device)
         latest = torch.stack(
-            [torch.where(domains == domain, place, -1).cummax(1).values for domain in (0, 1)]
+            [torch.where(domains == domain, index, -1).cummax(1).values for domain in (0, 1)]
         )  # (2, B, T)
         latest = torch.where(target_domains == 1, latest[1], latest[0])[..., None]
         own = x.gather(1, latest.clamp(min=0).expand_as(x)) * (latest >= 0)
         return self.norm(own + z.mean(2)), shares
 
 
-class AutoCDSR(Level1):
+class AutoCDSR(SequenceRecommender):
     """AutoCDSR as a Level 1 system; with `plus`, after AutoCDSR+."""
 
     def __init__(self, domain_of_item: Tensor, config: AutoCDSRConfig = AutoCDSRConfig()):
@@ -233,7 +233,7 @@ class AutoCDSR(Level1):
         )
         self.dropout = Dropout(config.dropout)
 
-    def item_tables(self) -> tuple[Tensor, Tensor]:
+    def item_embeddings(self) -> tuple[Tensor, Tensor]:
         return self.id, F.normalize(self.id, dim=-1)
 
     def read(self, batch: Batch, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -257,18 +257,18 @@ class AutoCDSR(Level1):
             across * real
         ).sum() / real.sum().clamp(min=1)
 
-    def states(self, batch: Batch, inputs: Tensor) -> Tensor:
+    def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
         return self.read(batch, inputs)[0]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        inputs, outputs = self.item_tables()
+        inputs, outputs = self.item_embeddings()
         states, across = self.read(batch, inputs)
         return {
             "next item": self.next_item(states, outputs, batch),
             "cross-domain attention": across,
         }
 
-    def combine(self, terms: dict[str, Tensor]) -> Tensor:
+    def total_loss(self, terms: dict[str, Tensor]) -> Tensor:
         """l_rec + ratio * l_attn: the ratio of the Pareto weights, found anew each step, or the fixed one.
 
         Stated (release): gradients on all parameters but the item table; the ratio, found for gradients of unit length, multiplies the

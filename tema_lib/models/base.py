@@ -1,9 +1,9 @@
 """What every system offers.
 
-Level 0   `loss(batch) -> {name: scalar}` and `score(batch, candidates) -> [B, C]`; optional `prepare(train)`, and `combine(terms)`
+Level 0   `loss(batch) -> {name: scalar}` and `score(batch, candidates) -> [B, C]`; optional `fit_statistics(train)`, and `total_loss(terms)`
           where the terms of the loss are not simply added.
-Level 1   gives both from two things: `item_tables()`, the vectors that sequences are read with and those that states are compared
-          with, made once a step and never for a batch of an evaluation, and `states(batch, inputs)`, one state for each position.
+Level 1   gives both from two things: `item_embeddings()`, the vectors that sequences are read with and those that states are compared
+          with, made once a step and never for a batch of an evaluation, and `encode(batch, inputs)`, one state for each position.
 
 `batch.targets` is hidden from `score`; the *domain* of the target is not, as in every published protocol.
 """
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import Sequences
-from tema_lib.models.losses import LOSSES, rooms_of
+from tema_lib.models.losses import LOSSES, domain_item_ranges
 
 
-class Level0(nn.Module):
+class Recommender(nn.Module):
     """A system that scores candidates; counting baselines stop here.
 
     `training_only`: beginnings of the names of parameters that a loss needs and no score reads, such as the head of a contrast.
@@ -34,14 +34,14 @@ class Level0(nn.Module):
         """How many events of a history it reads, the newest: what its config says; ours: 50 for a system without one."""
         return getattr(getattr(self, "config", None), "max_length", 50)
 
-    def prepare(self, train: Sequences) -> None:
+    def fit_statistics(self, train: Sequences) -> None:
         """See the training sequences once, before anything is learned.  Nothing else may be looked at."""
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Named loss terms; empty where nothing is trained."""
         return {}
 
-    def combine(self, terms: dict[str, Tensor]) -> Tensor:
+    def total_loss(self, terms: dict[str, Tensor]) -> Tensor:
         """One scalar to descend from the terms of `loss`: their sum, unless a system weighs them in its own way."""
         return sum(terms.values())
 
@@ -58,7 +58,7 @@ class Level0(nn.Module):
         return lambda batch: (self.score(part, candidates).clone() for part in batch.split(rows))
 
 
-class Level1(Level0):
+class SequenceRecommender(Recommender):
     """A system whose logits are products of sequence states and item vectors, H E^T (streams that add up are set side by side).
 
     `loss` names one of `losses.LOSSES`.  Raises ValueError for another name.
@@ -69,42 +69,44 @@ class Level1(Level0):
         if loss not in LOSSES:
             raise ValueError(f"the loss {loss!r} is unknown: choose from {', '.join(LOSSES)}.")
         self.register_buffer("domain_of_item", domain_of_item, persistent=False)
-        self.rooms, self.loss_of = rooms_of(domain_of_item), LOSSES[loss]
+        self.item_ranges, self.loss_of = domain_item_ranges(domain_of_item), LOSSES[loss]
 
-    def item_tables(self) -> tuple[Tensor, Tensor]:
+    def item_embeddings(self) -> tuple[Tensor, Tensor]:
         """(inputs, outputs): item vectors [N+1, D] that sequences are read with, and [N+1, E] that states are compared with."""
         raise NotImplementedError
 
-    def states(self, batch: Batch, inputs: Tensor) -> Tensor:
+    def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
         """H [B, T, E]; H[b, t] must not depend on anything after t except the *domain* of the target."""
         raise NotImplementedError
 
-    def joined(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def encode_with_items(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """States (B, T, E) and the vectors (N+1, E) to compare them with."""
-        inputs, outputs = self.item_tables()
-        return self.states(batch, inputs), outputs
+        inputs, outputs = self.item_embeddings()
+        return self.encode(batch, inputs), outputs
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        return {"next item": self.next_item(*self.joined(batch), batch)}
+        return {"next item": self.next_item(*self.encode_with_items(batch), batch)}
 
     def next_item(self, states: Tensor, table: Tensor, batch: Batch) -> Tensor:
         """The chosen loss at every real position, in the tables' own precision: a bfloat16 softmax would keep three digits."""
         real = batch.targets > 0  # valid positions first: no logits for padding
         with torch.autocast(table.device.type, enabled=False):
             return self.loss_of(
-                states[real].to(table.dtype), table, batch.targets[real], self.rooms
+                states[real].to(table.dtype), table, batch.targets[real], self.item_ranges
             )
 
-    def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
+    def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """The state at the last event, (B, E); a system that can leave out the other positions says so by its own version."""
-        states = self.states(batch, inputs)
+        states = self.encode(batch, inputs)
         return states[torch.arange(len(states), device=states.device), batch.last]
 
     @torch.no_grad()
     def scorer(self, candidates: Tensor, rows: int) -> Callable[[Batch], Iterator[Tensor]]:
-        if type(self).score is not Level1.score:  # a system that scores in its own way is asked
+        if (
+            type(self).score is not SequenceRecommender.score
+        ):  # a system that scores in its own way is asked
             return super().scorer(candidates, rows)
-        inputs, outputs = self.item_tables()
+        inputs, outputs = self.item_embeddings()
         columns = outputs[candidates].T.contiguous()  # laid out as the product reads them
         buffer = columns.new_empty(
             rows, len(candidates)
@@ -112,14 +114,14 @@ class Level1(Level0):
 
         @torch.no_grad()
         def scores(batch: Batch) -> Iterator[Tensor]:
-            for last in self.last_states(batch, inputs).split(rows):
+            for last in self.last_hidden_states(batch, inputs).split(rows):
                 yield torch.mm(last, columns, out=buffer[: len(last)])
 
         return scores
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
-        inputs, outputs = self.item_tables()
-        last, compared = self.last_states(batch, inputs), outputs[candidates]
+        inputs, outputs = self.item_embeddings()
+        last, compared = self.last_hidden_states(batch, inputs), outputs[candidates]
         return (
             last @ compared.T
             if candidates.dim() == 1

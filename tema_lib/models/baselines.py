@@ -9,17 +9,17 @@ from torch import Tensor
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import Sequences
-from tema_lib.models.base import Level0
+from tema_lib.models.base import Recommender
 
 
-class Popularity(Level0):
+class Popularity(Recommender):
     """Score = how often the item was bought in the training sequences."""
 
     def __init__(self, domain_of_item: Tensor):
         super().__init__()
         self.count = torch.zeros(len(domain_of_item))
 
-    def prepare(self, train: Sequences) -> None:
+    def fit_statistics(self, train: Sequences) -> None:
         self.count = torch.bincount(train.items, minlength=len(self.count)).float()
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class Popularity(Level0):
         return scores.expand(len(batch.sequence), -1) if candidates.dim() == 1 else scores
 
 
-class CoOccurrence(Level0):
+class CoOccurrence(Recommender):
     """Score = how often the candidate followed what the user bought, closer events counting more; popularity breaks ties.
 
     `history=False`: only the user's last event counts, and only what came directly next.
@@ -44,7 +44,7 @@ class CoOccurrence(Level0):
             reach if history else 1,
         )
 
-    def prepare(self, train: Sequences) -> None:
+    def fit_statistics(self, train: Sequences) -> None:
         items = train.items.numpy()
         owner = np.repeat(np.arange(len(train)), train.lengths.numpy())
         pairs = sparse.csr_matrix((self.size, self.size), dtype=np.float32)

@@ -190,20 +190,20 @@ class SequenceEncoder(nn.Module):
         return self.norm(x), collected if need_weights else []
 
 
-class ThreadAttention(nn.Module):
+class BranchAttention(nn.Module):
     """Attention *across* sequences: how much to listen to the threads A, B and merged when predicting for one domain.
 
     Source: "hierarchical", intra- then inter-sequence attention: stated; this form (one query per target domain, a linear map per
     domain and thread) is ours.  Shapes: states (..., 3, D), present (..., 3) bool -> mixed (..., D), weights (..., 3).
     """
 
-    def __init__(self, hidden: int, threads: int = 3, domains: int = 2):
+    def __init__(self, hidden: int, branches: int = 3, domains: int = 2):
         super().__init__()
         self.query = nn.Parameter(torch.zeros(domains, hidden))
         self.key = nn.Linear(hidden, hidden, bias=False)
         self.value = nn.Parameter(
-            torch.stack([torch.eye(hidden).repeat(threads, 1, 1)] * domains)
-            + 0.02 * torch.randn(domains, threads, hidden, hidden)
+            torch.stack([torch.eye(hidden).repeat(branches, 1, 1)] * domains)
+            + 0.02 * torch.randn(domains, branches, hidden, hidden)
         )
 
     def forward(self, states: Tensor, present: Tensor, domain: int) -> tuple[Tensor, Tensor]:

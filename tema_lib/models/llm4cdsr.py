@@ -16,7 +16,7 @@ target's shop in place of one drawn rival (`loss`); one mean over all targets in
 takes the vectors as the encoder reads them, sqrt(D) e (shorter ones leave it at the logarithm of the number of pairs, where it teaches
 nothing); no gradient through the soft targets; users without a profile stay out of L_user; padding is masked.
 What the released code does and the text does not tell is a switch: `causal=False`, `local_tables="frozen"`, and profiles from sequences
-that hold the validation item (`Pipeline.profiles_of`).
+that hold the validation item (`Experiment.profiles_of`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import Sequences, domain_view
-from tema_lib.models.base import Level1, position_domains
+from tema_lib.models.base import SequenceRecommender, position_domains
 from tema_lib.models.item_embedding import ItemInputs, reduce_features
 from tema_lib.models.layers import Dropout, SequenceEncoder, check_sizes
 
@@ -62,7 +62,7 @@ class LLM4CDSRConfig:
         check_sizes(self)
 
 
-def soft_contrast(x: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
+def soft_contrastive_loss(x: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
     """Rows of x and y [n, D] belong together pairwise; rows that are alike anyway may be confused.
 
         logits = x y^T / tau,   targets = softmax(tau (x x^T + y y^T) / 2),   mean of the cross-entropies over rows and over columns
@@ -76,7 +76,7 @@ def soft_contrast(x: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
     return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets.T)) / 2
 
 
-class LLM4CDSR(Level1):
+class LLM4CDSR(SequenceRecommender):
     """`profiles`: one row for each training sequence, in their order; None where `profile` is 0.
 
     Raises ValueError for data without text, for missing profiles and for an unknown option.
@@ -129,7 +129,7 @@ class LLM4CDSR(Level1):
                 width, config.heads, config.layers, config.max_length, config.dropout
             )
 
-        self.encoders = nn.ModuleDict({thread: encoder() for thread in ("A", "B", "merged")})
+        self.encoders = nn.ModuleDict({branch: encoder() for branch in ("A", "B", "merged")})
         self.dropout = Dropout(config.dropout)
         if config.profile:
             self.register_buffer("profiles", profiles.vectors, persistent=False)
@@ -137,13 +137,13 @@ class LLM4CDSR(Level1):
             raw = profiles.vectors.size(1)
             self.user_adapter = nn.Sequential(nn.Linear(raw, raw // 2), nn.Linear(raw // 2, width))
 
-    def prepare(self, train: Sequences) -> None:
+    def fit_statistics(self, train: Sequences) -> None:
         if self.config.profile and len(self.profiles) != len(train):
             raise ValueError(
                 f"{len(self.profiles)} profiles for {len(train)} training sequences: write them from the same split."
             )
 
-    def item_tables(self) -> tuple[Tensor, Tensor]:
+    def item_embeddings(self) -> tuple[Tensor, Tensor]:
         """Local and adapted vectors side by side, [N+1, 2 D]."""
         local, adapted = self.local, self.adapter(self.text)
         return torch.cat([local, adapted], -1), torch.cat(
@@ -153,45 +153,45 @@ class LLM4CDSR(Level1):
     def compared(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self.config.similarity == "cosine" else vectors
 
-    def threads(self, batch: Batch, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def branches(self, batch: Batch, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(h^d for the target's domain d, h^AB), each (B, T, D); h^d is 0 where the user has bought nothing in d yet."""
         local, adapted = (
             self.config.hidden**0.5 * table for table in inputs.chunk(2, -1)
         )  # scaled by the root of the width: released
         own = []
-        for domain, thread in enumerate("AB"):
+        for domain, branch in enumerate("AB"):
             view = domain_view(batch.sequence, self.domain_of_item, domain)
-            own.append(view.read(self.encode(thread, view.sequence, local)))
-        return torch.where(position_domains(batch)[..., None] == 0, *own), self.encode(
+            own.append(view.read(self.encode_branch(branch, view.sequence, local)))
+        return torch.where(position_domains(batch)[..., None] == 0, *own), self.encode_branch(
             "merged", batch.sequence, adapted
         )
 
-    def encode(self, thread: str, sequence: Tensor, table: Tensor) -> Tensor:
+    def encode_branch(self, branch: str, sequence: Tensor, table: Tensor) -> Tensor:
         visible = None
         if not self.config.causal:
             visible = sequence > 0
             visible[:, 0] = (
                 True  # an empty sequence may look at its padding; nobody reads that state
             )
-        return self.encoders[thread](self.dropout(F.embedding(sequence, table)), visible=visible)[0]
+        return self.encoders[branch](self.dropout(F.embedding(sequence, table)), visible=visible)[0]
 
-    def states(self, batch: Batch, inputs: Tensor) -> Tensor:
-        return self.joined_states(*self.threads(batch, inputs))
+    def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
+        return self.merged_states(*self.branches(batch, inputs))
 
-    def joined_states(self, own: Tensor, merged: Tensor) -> Tensor:
+    def merged_states(self, own: Tensor, merged: Tensor) -> Tensor:
         scale = self.config.temperature if self.config.similarity == "cosine" else 1.0
         return torch.cat([self.compared(own), self.compared(merged)], -1) / scale
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        inputs, outputs = self.item_tables()
-        own, merged = self.threads(batch, inputs)
-        terms = {"next item": self.next_item(self.joined_states(own, merged), outputs, batch)}
+        inputs, outputs = self.item_embeddings()
+        own, merged = self.branches(batch, inputs)
+        terms = {"next item": self.next_item(self.merged_states(own, merged), outputs, batch)}
         if self.config.contrast:
-            terms["adapter contrast"] = soft_contrast(*self.item_pairs(batch, inputs))
+            terms["adapter contrast"] = soft_contrastive_loss(*self.item_pairs(batch, inputs))
         if self.config.profile:
             known = self.profile_present[batch.rows]
             last = merged[torch.arange(len(merged), device=merged.device), batch.last]
-            terms["profile contrast"] = soft_contrast(
+            terms["profile contrast"] = soft_contrastive_loss(
                 self.user_adapter(self.profiles[batch.rows[known]]), last[known]
             )
         return terms
@@ -202,18 +202,18 @@ class LLM4CDSR(Level1):
         both = (domains == 0).any(1) & (domains == 1).any(1)
         drawn = []
         for domain in (0, 1):
-            place = (
+            position = (
                 torch.rand(domains.shape, device=domains.device)
                 .masked_fill(domains != domain, -1)
                 .argmax(1)
             )
-            drawn.append(batch.sequence.gather(1, place[:, None])[both, 0])
+            drawn.append(batch.sequence.gather(1, position[:, None])[both, 0])
         return tuple(
             self.config.hidden**0.5 * F.embedding(items, inputs[:, self.config.hidden :])
             for items in drawn
         )
 
-    def combine(self, terms: dict[str, Tensor]) -> Tensor:
+    def total_loss(self, terms: dict[str, Tensor]) -> Tensor:
         weights = {
             "adapter contrast": self.config.contrast,
             "profile contrast": self.config.profile,

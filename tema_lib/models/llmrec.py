@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.encoders.text import TitleTokens
-from tema_lib.models.base import Level1
+from tema_lib.models.base import SequenceRecommender
 from tema_lib.models.item_embedding import reduce_features
 from tema_lib.models.layers import SequenceEncoder, check_sizes
 
@@ -45,7 +45,7 @@ class LLMRecConfig:
         check_sizes(self)
 
 
-class LLMRec(Level1):
+class LLMRec(SequenceRecommender):
     """LLM-Rec as a Level 1 system.  No table has a row for each item: two items of the same title are the same to it.
 
     Vector of word piece w: W v_w + u_w, with v the encoder's frozen vector, reduced, and u a small learned one.  *Ours*: v says what a rare
@@ -93,7 +93,7 @@ class LLMRec(Level1):
         ) in self.encoder.blocks:  # a text of 600 word pieces: a step in a quarter of the time
             block.attention.dropout = 0.0
 
-    def item_tables(self) -> tuple[Tensor, Tensor]:
+    def item_embeddings(self) -> tuple[Tensor, Tensor]:
         """Vectors of the word pieces, [V+1, D], that histories are read with, and f of each item's title alone, [N+1, D], of length 1."""
         pieces = self.piece_map(self.piece_features) + self.piece
         last = ((self.titles > 0).sum(1) - 1).clamp(min=0)
@@ -105,18 +105,22 @@ class LLMRec(Level1):
         of each event, int64 [B, T].  Padded events end where the last real one does, or at 0 where there is none."""
         grid = self.titles[self.title_of_item[sequence]].flatten(1)  # (B, T L)
         real = grid > 0
-        place = real.cumsum(1) - 1  # of the latest word piece so far
-        width = max(int(place[:, -1].max()) + 1, 1)
+        position = real.cumsum(1) - 1  # of the latest word piece so far
+        width = max(int(position[:, -1].max()) + 1, 1)
         text = grid.new_zeros(len(grid), width + 1)
-        text.scatter_(1, torch.where(real, place, width), grid)  # the gaps go to the spare column
-        return text[:, :width].contiguous(), place.view(*sequence.shape, -1)[..., -1].clamp(min=0)
+        text.scatter_(
+            1, torch.where(real, position, width), grid
+        )  # the gaps go to the spare column
+        return text[:, :width].contiguous(), position.view(*sequence.shape, -1)[..., -1].clamp(
+            min=0
+        )
 
-    def states(self, batch: Batch, inputs: Tensor) -> Tensor:
+    def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
         text, ends = self.stream(batch.sequence)
         states, _ = self.encoder(F.embedding(text, inputs))
         return self.scaled(states.gather(1, ends[..., None].expand(-1, -1, states.size(-1))))
 
-    def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
+    def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         text, ends = self.stream(batch.sequence)
         return self.scaled(self.encoder(F.embedding(text, inputs), at=ends[:, -1])[0][:, 0])
 

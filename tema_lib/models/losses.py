@@ -5,7 +5,7 @@
     sampled softmax      the domain softmax, its denominator estimated from a few hundred shared draws
     binary               one drawn rival per target: log-loss on "was it bought?" (Kang and McAuley 2018)
 
-`rooms` is ((first id, size) of A, (first id, size) of B).  Each returns the mean over the n targets as a scalar.
+`item_ranges` is ((first id, size) of A, (first id, size) of B).  Each returns the mean over the n targets as a scalar.
 """
 
 from __future__ import annotations
@@ -24,22 +24,24 @@ SHARED_DRAWS = (
     512  # ours: rivals of the sampled softmax, shared by all targets of a domain in a batch
 )
 
-Rooms = tuple[tuple[int, int], ...]
+ItemRanges = tuple[tuple[int, int], ...]
 
 
-def rooms_of(domain_of_item: Tensor) -> Rooms:
+def domain_item_ranges(domain_of_item: Tensor) -> ItemRanges:
     """((first id, size) of domain A, of domain B).  Raises ValueError unless the ids of each domain follow one another."""
-    places = [torch.nonzero(domain_of_item == domain).flatten() for domain in (0, 1)]
-    if any(len(ids) and int(ids[-1] - ids[0]) != len(ids) - 1 for ids in places):
+    positions = [torch.nonzero(domain_of_item == domain).flatten() for domain in (0, 1)]
+    if any(len(ids) and int(ids[-1] - ids[0]) != len(ids) - 1 for ids in positions):
         raise ValueError(
             "the ids of one domain have to follow one another: number the items with `encode_ids`."
         )
-    return tuple((int(ids[0]) if len(ids) else 1, len(ids)) for ids in places)
+    return tuple((int(ids[0]) if len(ids) else 1, len(ids)) for ids in positions)
 
 
-def by_domain(target: Tensor, rooms: Rooms):
+def by_domain(target: Tensor, item_ranges: ItemRanges):
     """For each domain: which targets lie in it (bool [n]), its first id, its size."""
-    return [((target >= first) & (target < first + size), first, size) for first, size in rooms]
+    return [
+        ((target >= first) & (target < first + size), first, size) for first, size in item_ranges
+    ]
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
@@ -88,40 +90,46 @@ def cross_entropy(hidden: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
     return ChunkedCrossEntropy.apply(hidden, vectors, target)
 
 
-def domain_softmax(hidden: Tensor, table: Tensor, target: Tensor, rooms: Rooms) -> Tensor:
+def domain_softmax(
+    hidden: Tensor, table: Tensor, target: Tensor, item_ranges: ItemRanges
+) -> Tensor:
     total = hidden.new_zeros(())
-    for own, first, size in by_domain(target, rooms):
+    for own, first, size in by_domain(target, item_ranges):
         total = total + cross_entropy(hidden[own], table[first : first + size], target[own] - first)
     return total / len(target)
 
 
-def catalogue_softmax(hidden: Tensor, table: Tensor, target: Tensor, rooms: Rooms) -> Tensor:
+def catalogue_softmax(
+    hidden: Tensor, table: Tensor, target: Tensor, item_ranges: ItemRanges
+) -> Tensor:
     return cross_entropy(hidden, table[1:], target - 1) / len(target)
 
 
-def sampled_softmax(hidden: Tensor, table: Tensor, target: Tensor, rooms: Rooms) -> Tensor:
+def sampled_softmax(
+    hidden: Tensor, table: Tensor, target: Tensor, item_ranges: ItemRanges
+) -> Tensor:
     """With m uniform draws from a domain of size n, each draw stands for (n - 1) / m rivals: adding log((n - 1) / m) to its logit makes
     the denominator right on average (log-q correction).  A draw that is the target itself is struck out for that target."""
     total = hidden.new_zeros(())
-    for own, first, size in by_domain(target, rooms):
+    for own, first, size in by_domain(target, item_ranges):
         drawn = first + torch.randint(max(size, 1), (SHARED_DRAWS,), device=target.device)
         states, rightful = hidden[own], target[own]
         hit = rightful[:, None] == drawn
         stands_for = torch.log((size - 1) / (~hit).sum(1, keepdim=True).clamp(min=1))
-        rivals = (states @ F.embedding(drawn, table).T + stands_for).masked_fill(hit, -math.inf)
+        negatives = (states @ F.embedding(drawn, table).T + stands_for).masked_fill(hit, -math.inf)
         right = (states * F.embedding(rightful, table)).sum(-1, keepdim=True)
-        total = total + (torch.logsumexp(torch.cat([right, rivals], 1), 1) - right[:, 0]).sum()
+        total = total + (torch.logsumexp(torch.cat([right, negatives], 1), 1) - right[:, 0]).sum()
     return total / len(target)
 
 
-def binary(hidden: Tensor, table: Tensor, target: Tensor, rooms: Rooms) -> Tensor:
+def binary(hidden: Tensor, table: Tensor, target: Tensor, item_ranges: ItemRanges) -> Tensor:
     """The rival is drawn uniformly from the target's domain; now and then it is the target itself, as in the original."""
     first, size = torch.zeros_like(target), torch.zeros_like(target)
-    for own, start, count in by_domain(target, rooms):
+    for own, start, count in by_domain(target, item_ranges):
         first, size = first.masked_fill(own, start), size.masked_fill(own, count)
-    rival = first + (torch.rand(len(target), device=target.device) * size).long()
+    negative = first + (torch.rand(len(target), device=target.device) * size).long()
     vectors = F.embedding(
-        torch.stack([target, rival]), table
+        torch.stack([target, negative]), table
     )  # (2, n, D): one look-up, one gradient
     right, wrong = torch.einsum("nd,knd->kn", hidden, vectors)
     return (F.softplus(-right) + F.softplus(wrong)).mean()

@@ -24,14 +24,14 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import domain_view
-from tema_lib.models.base import Level0
+from tema_lib.models.base import Recommender
 from tema_lib.models.layers import (
     Dropout,
     SequenceEncoder,
     check_sizes,
     scaled_dot_product_attention,
 )
-from tema_lib.models.losses import rooms_of
+from tema_lib.models.losses import domain_item_ranges
 
 CELLS = {
     "cpu": 2**21,
@@ -171,14 +171,14 @@ class Groups(nn.Module):
         return self.network(weights[..., None] * vectors[:, 0]).mean(1) * own.any(1, keepdim=True)
 
 
-class MAN(Level0):
+class MAN(Recommender):
     """MAN as a Level 0 system: a loss and scores, no table of states and items that could stand for them."""
 
     def __init__(self, domain_of_item: Tensor, config: MANConfig = MANConfig()):
         super().__init__()
         self.config, hidden, (wide, narrow) = config, config.hidden, config.head_widths
         self.register_buffer("domain_of_item", domain_of_item, persistent=False)
-        self.rooms = rooms_of(domain_of_item)
+        self.item_ranges = domain_item_ranges(domain_of_item)
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), hidden))
         self.recency = nn.Parameter(torch.randn(3, config.max_length, hidden))  # in A, B, merged
         self.prototypes = nn.Parameter(0.02 * torch.randn(config.groups, hidden))
@@ -285,20 +285,20 @@ class MAN(Level0):
         lots = torch.zeros(real.shape, device=real.device).masked_scatter(
             real, 1 - torch.rand(int(real.sum()), device=real.device)
         )
-        lots, places = lots.topk(min(self.config.targets_per_sequence, real.size(1)))
-        row, place = torch.nonzero(lots)[:, 0], places[lots > 0]
-        target, domain = batch.targets[row, place], batch.target_domain[row, place]
-        first, size = torch.tensor(self.rooms, device=real.device)[domain].T[..., None]
+        lots, positions = lots.topk(min(self.config.targets_per_sequence, real.size(1)))
+        row, position = torch.nonzero(lots)[:, 0], positions[lots > 0]
+        target, domain = batch.targets[row, position], batch.target_domain[row, position]
+        first, size = torch.tensor(self.item_ranges, device=real.device)[domain].T[..., None]
         step = 1 + torch.randint(2**40, (len(row), self.config.negatives), device=real.device) % (
             size - 1
         ).clamp(min=1)
-        rivals = (
+        negatives = (
             first + (target[:, None] - first + step) % size
         )  # a step of 1 to size - 1 round the room
-        seen = torch.arange(int(place.max()) + 1, device=real.device) <= place[:, None]
+        seen = torch.arange(int(position.max()) + 1, device=real.device) <= position[:, None]
         return Batch(
             batch.sequence[row, : seen.size(1)] * seen, None, domain, batch.rows[row]
-        ), torch.cat([target[:, None], rivals], 1)
+        ), torch.cat([target[:, None], negatives], 1)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         prefixes, candidates = self.examples(batch)

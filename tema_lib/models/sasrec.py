@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import domain_view
-from tema_lib.models.base import Level1, position_domains
+from tema_lib.models.base import SequenceRecommender, position_domains
 from tema_lib.models.layers import Dropout, SequenceEncoder, check_sizes
 
 
@@ -38,7 +38,7 @@ class SASRecConfig:
         check_sizes(self)
 
 
-class SASRec(Level1):
+class SASRec(SequenceRecommender):
     def __init__(self, domain_of_item: Tensor, config: SASRecConfig = SASRecConfig()):
         super().__init__(domain_of_item, config.loss)
         if config.similarity not in ("cosine", "dot"):
@@ -53,12 +53,12 @@ class SASRec(Level1):
         )
         self.dropout = Dropout(config.dropout)
 
-    def item_tables(self) -> tuple[Tensor, Tensor]:
+    def item_embeddings(self) -> tuple[Tensor, Tensor]:
         return self.id, F.normalize(
             self.id, dim=-1
         ) if self.config.similarity == "cosine" else self.id
 
-    def states(self, batch: Batch, inputs: Tensor) -> Tensor:
+    def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
         if self.config.per_domain:
             own = []
             for domain, encoder in enumerate(self.encoders):
@@ -70,9 +70,9 @@ class SASRec(Level1):
             state, _ = self.encoders[0](self.dropout(F.embedding(batch.sequence, inputs)))
         return self.scaled(state)
 
-    def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
+    def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         if self.config.per_domain:
-            return super().last_states(batch, inputs)
+            return super().last_hidden_states(batch, inputs)
         return self.scaled(
             self.encoders[0](F.embedding(batch.sequence, inputs), at=batch.last)[0][:, 0]
         )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig
-from tema_lib.models.base import Level0
+from tema_lib.models.base import Recommender
 from tema_lib.models.baselines import CoOccurrence, Popularity
 from tema_lib.models.item_embedding import VIEWS
 from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig
@@ -26,26 +26,26 @@ from tema_lib.models.tema import Tema, TemaConfig
 
 @dataclass(frozen=True)
 class System:
-    """`build(run)` makes it for a `Pipeline`, which offers domain_of_item, hidden, views, inputs(...), titles and profiles.
+    """`build(run)` makes it for a `Experiment`, which offers domain_of_item, hidden, views, inputs(...), titles and profiles.
 
     `also`: other names of the very same model, which is trained once: {name: source}.
     """
 
-    build: Callable[..., Level0]
+    build: Callable[..., Recommender]
     source: str
     status: str
     also: dict[str, str] = field(default_factory=dict)
 
 
-def tema(views: tuple[str, ...] = VIEWS, **inputs) -> Callable[..., Level0]:
-    """TEMA's frame on those of the given views that the data can fill; `inputs` as for `Pipeline.inputs`."""
+def tema(views: tuple[str, ...] = VIEWS, **inputs) -> Callable[..., Recommender]:
+    """TEMA's frame on those of the given views that the data can fill; `inputs` as for `Experiment.inputs`."""
     return lambda run: Tema(
         run.inputs(**inputs),
         TemaConfig(views=tuple(view for view in views if view in run.views), hidden=run.hidden),
     )
 
 
-def llm4cdsr(**options) -> Callable[..., Level0]:
+def llm4cdsr(**options) -> Callable[..., Recommender]:
     """LLM4CDSR with `options` of its config; without L_user no profile is written."""
     return lambda run: LLM4CDSR(
         run.inputs(),

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import domain_view
-from tema_lib.models.base import Level1, evaluation_mode, position_domains
+from tema_lib.models.base import SequenceRecommender, evaluation_mode, position_domains
 from tema_lib.models.item_embedding import VIEWS, ItemInputs, ItemRepresentation
-from tema_lib.models.layers import Dropout, SequenceEncoder, ThreadAttention, check_sizes
+from tema_lib.models.layers import BranchAttention, Dropout, SequenceEncoder, check_sizes
 
-THREADS = ("A", "B", "merged")
+BRANCHES = ("A", "B", "merged")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class TemaConfig:
     """Every choice of the model.  The paper states none of the numbers; alternatives stand in the comments."""
 
     views: tuple[str, ...] = VIEWS  # stated: id, text, image, tags; ours: any subset
-    threads: tuple[str, ...] = (
-        THREADS  # inferred from the siblings: S^X, S^Y, S^{X+Y}; ours: any subset
+    branches: tuple[str, ...] = (
+        BRANCHES  # inferred from the siblings: S^X, S^Y, S^{X+Y}; ours: any subset
     )
     hidden: int = 64  # ours; siblings use 256
     heads: int = 2  # ours; 1 (C2DSR), 4 (a public reading of LLM-EMF)
@@ -46,14 +46,14 @@ class TemaConfig:
         check_sizes(self)
 
 
-class Tema(Level1):
+class Tema(SequenceRecommender):
     """TEMA-LLM as a Level 1 system."""
 
     def __init__(self, inputs: ItemInputs, config: TemaConfig = TemaConfig()):
         super().__init__(inputs.domain_of_item, config.loss)
-        if not config.threads or set(config.threads) - set(THREADS):
+        if not config.branches or set(config.branches) - set(BRANCHES):
             raise ValueError(
-                f"threads {config.threads} are unknown: choose from {', '.join(THREADS)}."
+                f"threads {config.branches} are unknown: choose from {', '.join(BRANCHES)}."
             )
         self.config = config
         self.items = ItemRepresentation(
@@ -66,16 +66,16 @@ class Tema(Level1):
         )
         self.encoders = nn.ModuleDict(
             {
-                thread: SequenceEncoder(
+                branch: SequenceEncoder(
                     config.hidden, config.heads, config.layers, config.max_length, config.dropout
                 )
-                for thread in config.threads
+                for branch in config.branches
             }
         )
-        self.across = ThreadAttention(config.hidden, len(config.threads))
+        self.across = BranchAttention(config.hidden, len(config.branches))
         self.dropout = Dropout(config.dropout)
 
-    def threads(
+    def branches(
         self,
         batch: Batch,
         table: Tensor,
@@ -88,22 +88,22 @@ class Tema(Level1):
         """
         domain_of_item = self.domain_of_item if domain_of_item is None else domain_of_item
         states, present, looked = [], [], {}
-        for thread in self.config.threads:
-            if thread == "merged":
+        for branch in self.config.branches:
+            if branch == "merged":
                 sequence, here = batch.sequence, batch.sequence > 0
-                state, weights = self.encoders[thread](
+                state, weights = self.encoders[branch](
                     self.dropout(F.embedding(sequence, table)), need_weights
                 )
                 states.append(state * here[..., None])
             else:
-                view = domain_view(batch.sequence, domain_of_item, THREADS.index(thread))
+                view = domain_view(batch.sequence, domain_of_item, BRANCHES.index(branch))
                 sequence, here = view.sequence, view.has_any
-                state, weights = self.encoders[thread](
+                state, weights = self.encoders[branch](
                     self.dropout(F.embedding(sequence, table)), need_weights
                 )
                 states.append(view.read(state))  # back to merged time
             present.append(here)
-            looked[thread] = (sequence, weights)
+            looked[branch] = (sequence, weights)
         return torch.stack(states, 2), torch.stack(present, 2), looked
 
     def mixed(self, states: Tensor, present: Tensor, domains: Tensor, real: Tensor) -> Tensor:
@@ -116,26 +116,26 @@ class Tema(Level1):
             )  # autocast gives another
         return F.normalize(state, dim=-1) / self.config.temperature
 
-    def item_tables(self) -> tuple[Tensor, Tensor]:
+    def item_embeddings(self) -> tuple[Tensor, Tensor]:
         table = self.items()
         return table, F.normalize(table, dim=-1)
 
-    def states(self, batch: Batch, inputs: Tensor) -> Tensor:
-        states, present, _ = self.threads(batch, inputs)
+    def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
+        states, present, _ = self.branches(batch, inputs)
         return self.mixed(states, present, position_domains(batch), batch.sequence > 0)
 
-    def last_states(self, batch: Batch, inputs: Tensor) -> Tensor:
+    def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         states, present = [], []
-        for thread in self.config.threads:
+        for branch in self.config.branches:
             own = (
                 batch.sequence
-                if thread == "merged"
+                if branch == "merged"
                 else domain_view(
-                    batch.sequence, self.domain_of_item, THREADS.index(thread)
+                    batch.sequence, self.domain_of_item, BRANCHES.index(branch)
                 ).sequence
             )
             length = (own > 0).sum(1)
-            state, _ = self.encoders[thread](F.embedding(own, inputs), at=(length - 1).clamp(min=0))
+            state, _ = self.encoders[branch](F.embedding(own, inputs), at=(length - 1).clamp(min=0))
             states.append(state)
             present.append(length[:, None] > 0)
         states, present = torch.stack(states, 2), torch.stack(present, 2)
@@ -148,13 +148,13 @@ class Tema(Level1):
         Per thread: `sequence` (B, Ts) and `weights` (B, layers, H, Ts, Ts); under "across": `weights` (B, T, threads) for the target's domain.
         """
         with evaluation_mode(self):
-            states, present, looked = self.threads(batch, self.items(), need_weights=True)
+            states, present, looked = self.branches(batch, self.items(), need_weights=True)
             domains = position_domains(batch)[..., None]
             across = torch.where(
                 domains == 0, *(self.across(states, present, domain)[1] for domain in (0, 1))
             )
             record = {
-                thread: {"sequence": sequence, "weights": torch.stack(weights, 1)}
-                for thread, (sequence, weights) in looked.items()
+                branch: {"sequence": sequence, "weights": torch.stack(weights, 1)}
+                for branch, (sequence, weights) in looked.items()
             }
             return record | {"across": {"weights": across}}

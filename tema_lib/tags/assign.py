@@ -9,8 +9,8 @@ from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.catalogue import Catalogue, has_text
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import draft, says
-from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED, ItemTags
-from tema_lib.tags.prompts import shot_tags
+from tema_lib.tags.item_tags import MAPPED, NEAREST, OWN, ItemTags
+from tema_lib.tags.prompts import example_tags
 from tema_lib.tags.refine import Refinement
 from tema_lib.tags.weigh import weigh
 
@@ -56,12 +56,12 @@ def assign(
         listed.drop(common)
     order = (-counts[1:]).argsort(stable=True) + 1  # frequent tags first; tags of no item go
     order = order[counts[order] > 0].tolist()
-    number = {tag: place for place, tag in enumerate(order, start=1)}
+    number = {tag: position for position, tag in enumerate(order, start=1)}
     tag_ids = torch.zeros(rows, config.tags_per_item, dtype=torch.long)
     source = torch.zeros(rows, config.tags_per_item, dtype=torch.int8)
     for item, row in enumerate(table):
-        for place, (tag, origin) in enumerate(row):
-            tag_ids[item, place], source[item, place] = number[tag], origin
+        for position, (tag, origin) in enumerate(row):
+            tag_ids[item, position], source[item, position] = number[tag], origin
     vectors = torch.cat(
         [torch.zeros(1, listed.vectors.shape[1]), listed.vectors[[tag - 1 for tag in order]]]
     )
@@ -100,31 +100,33 @@ class _Listed:
         self.catalogue, self.leader_of, self.config = catalogue, refinement.leader_of, config
         self.tags, self.vectors = refinement.tags, refinement.vectors
         self.open = torch.ones(len(self.tags), dtype=torch.bool)
-        self.place = {tag: place for place, tag in enumerate(self.tags, start=1)}
-        self.examples = [shot_tags(name, config.form) for name in config.domain_names]
-        self._snapped: dict[str, int] = {}
+        self.position = {tag: position for position, tag in enumerate(self.tags, start=1)}
+        self.examples = [example_tags(name, config.style) for name in config.domain_names]
+        self._mapped: dict[str, int] = {}
 
-    def drop(self, places: Sequence[int]) -> None:
-        self.open[[place - 1 for place in places]] = False
-        self._snapped.clear()
+    def drop(self, positions: Sequence[int]) -> None:
+        self.open[[position - 1 for position in positions]] = False
+        self._mapped.clear()
 
-    def snap(self, tag: str) -> int:
+    def map_to_nearest(self, tag: str) -> int:
         """The place of the tag of the list nearest in meaning, or 0 where none is near."""
-        if tag not in self._snapped:
+        if tag not in self._mapped:
             cosines = (self.vectors @ self.catalogue.vector_of[tag]).masked_fill(~self.open, -1.0)
             nearest = int(cosines.argmax()) if len(cosines) else 0
-            self._snapped[tag] = (
-                nearest + 1 if len(cosines) and cosines[nearest] >= self.config.snap else 0
+            self._mapped[tag] = (
+                nearest + 1
+                if len(cosines) and cosines[nearest] >= self.config.map_to_nearest
+                else 0
             )
-        return self._snapped[tag]
+        return self._mapped[tag]
 
     def own(self, proposed: Sequence[str]) -> list[tuple[int, int]]:
         """(place, origin) of an item's own tags: those on the list, then those snapped to it."""
-        exact = [self.place.get(self.leader_of.get(tag, tag), 0) for tag in proposed]
-        given = {place: OWN for place in exact if place and self.open[place - 1]}
-        for tag, place in zip(proposed, exact):
-            if place not in given and (near := self.snap(tag)):
-                given.setdefault(near, SNAPPED)
+        exact = [self.position.get(self.leader_of.get(tag, tag), 0) for tag in proposed]
+        given = {position: OWN for position in exact if position and self.open[position - 1]}
+        for tag, position in zip(proposed, exact):
+            if position not in given and (near := self.map_to_nearest(tag)):
+                given.setdefault(near, MAPPED)
         return list(given.items())
 
     def tags_for(self, item: int, proposed: Sequence[str]) -> list[tuple[int, int]]:
@@ -135,13 +137,17 @@ class _Listed:
                 self.catalogue.items.text(item),
                 self.examples[self.catalogue.items.domain_of_item[item]],
             )
-            for place in nearest_tags(self.catalogue.text_vectors, item, self.vectors, self.config):
+            for position in nearest_tags(
+                self.catalogue.text_vectors, item, self.vectors, self.config
+            ):
                 if len(given) == self.config.tags_per_item:
                     break
                 if (
-                    place not in given
-                    and self.open[place - 1]
-                    and (self.tags[place - 1] not in copies or says(text, self.tags[place - 1]))
+                    position not in given
+                    and self.open[position - 1]
+                    and (
+                        self.tags[position - 1] not in copies or says(text, self.tags[position - 1])
+                    )
                 ):
-                    given[place] = NEAREST
+                    given[position] = NEAREST
         return list(given.items())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tema_lib.data.dataset import UNNAMED
-from tema_lib.tags.prompts import FORMS
+from tema_lib.tags.prompts import STYLES
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class TagConfig:
     domain_names: tuple[str, str] = (
         UNNAMED  # how the prompt calls domains A and B; the data set knows (`RawData.domains`)
     )
-    form: str = "mixed"  # ours: what the tags speak of, the best of five in notebook 02
+    style: str = "mixed"  # ours: what the tags speak of, the best of five in notebook 02
     sample: int = 1000  # ours: items of each shop whose tags make the draft
     title_limit: int = 300  # ours: characters of title and of description that reach the prompt
     support: float = (
@@ -25,9 +25,9 @@ class TagConfig:
     )
     min_items: int = 2  # ours: a tag of one item joins nothing
     max_share: float = 0.15  # ours: a tag on more of the items tells nothing apart
-    breadth: float = 0.0  # ours: a tag is too broad above this log-odds; 0 = midway between known broad and known narrow tags
+    generality: float = 0.0  # ours: a tag is too broad above this log-odds; 0 = midway between known broad and known narrow tags
     tags_per_item: int = 5  # ours: K is unknown; alternatives 3, 8
-    snap: float = (
+    map_to_nearest: float = (
         0.6  # ours: cosine from which an own tag outside the list becomes the nearest one on it
     )
     assign: float = (
@@ -44,7 +44,7 @@ class TagConfig:
             raise ValueError(
                 f'weight "{self.weight}" is unknown; choose "relevance", "idf" or "uniform".'
             )
-        if self.tags_per_item < 1 or self.temperature <= 0 or self.snap <= 0:
+        if self.tags_per_item < 1 or self.temperature <= 0 or self.map_to_nearest <= 0:
             raise ValueError("tags_per_item must be at least 1, temperature and snap above 0.")
-        if self.form not in FORMS:
-            raise ValueError(f'form "{self.form}" is unknown; choose one of {", ".join(FORMS)}.')
+        if self.style not in STYLES:
+            raise ValueError(f'form "{self.style}" is unknown; choose one of {", ".join(STYLES)}.')

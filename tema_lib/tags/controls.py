@@ -86,7 +86,7 @@ def _title_words(tags: ItemTags, catalogue: Catalogue, config: TagConfig) -> Ite
         (word for word, count in counts.items() if config.min_items <= count <= most),
         key=lambda word: (-counts[word], word),
     )
-    number = {word: place for place, word in enumerate(kept, start=1)}
+    number = {word: position for position, word in enumerate(kept, start=1)}
     catalogue.learn(kept)
     vectors = torch.stack(
         [torch.zeros(tags.vectors.shape[1]), *(catalogue.vector_of[word] for word in kept)]

@@ -9,19 +9,19 @@ from tema_lib.llm.client import ask
 from tema_lib.llm.store import ReplyStore, reply_key
 from tema_lib.tags.catalogue import Catalogue, has_text
 from tema_lib.tags.config import TagConfig
-from tema_lib.tags.prompts import is_measure, parse_tags, shot_tags, write_prompt
+from tema_lib.tags.prompts import example_tags, is_measure, parse_tags, write_prompt
 
 # ---------------------------------------------------------------------------------------------- asking
 
 
 def prompt_for(items, item: int, config: TagConfig = TagConfig(), attempt: int = 1) -> str:
     """The prompt for one item (global id); its domain chooses shop and examples."""
-    shop = config.domain_names[items.domain_of_item[item]]
+    domain = config.domain_names[items.domain_of_item[item]]
     return write_prompt(
         items.title[item],
         items.description[item],
-        shop,
-        config.form,
+        domain,
+        config.style,
         attempt,
         config.title_limit,
         config.domain_names,
@@ -137,6 +137,6 @@ def refusal(catalogue: Catalogue, item: int, tag: str, config: TagConfig) -> str
         return "a measure"
     if says(catalogue.items.text(item), tag):
         return ""
-    if tag in shot_tags(config.domain_names[catalogue.items.domain_of_item[item]], config.form):
+    if tag in example_tags(config.domain_names[catalogue.items.domain_of_item[item]], config.style):
         return "copied from an example"
     return "" if catalogue.cosine(item, tag) >= config.support else "not supported by the text"

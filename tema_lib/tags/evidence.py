@@ -8,8 +8,8 @@ import torch
 from scipy.stats import rankdata
 
 from tema_lib.data.dataset import UNNAMED
-from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED, ItemTags
-from tema_lib.tags.prompts import shot_tags
+from tema_lib.tags.item_tags import MAPPED, NEAREST, OWN, ItemTags
+from tema_lib.tags.prompts import example_tags
 from tema_lib.tags.refine import lemma, opposites
 
 
@@ -24,15 +24,15 @@ def weight_table(tags: ItemTags) -> np.ndarray:
 def uses(tags: ItemTags) -> np.ndarray:
     """int [2, G+1]: how many items of each shop carry each tag."""
     table, domain = weight_table(tags) > 0, tags.domain_of_item.numpy()
-    return np.stack([table[domain == shop].sum(0) for shop in (0, 1)])
+    return np.stack([table[domain == each].sum(0) for each in (0, 1)])
 
 
 def coverage(
-    tags: ItemTags, shops: tuple[str, str] = UNNAMED, form: str | None = None
+    tags: ItemTags, domains: tuple[str, str] = UNNAMED, style: str | None = None
 ) -> dict[str, float]:
-    """Shares that say how complete the tags are and where they come from. With `form`, also the share that repeats an example of the prompt."""
+    """Shares that say how complete the tags are and where they come from. With `style`, also the share that repeats an example of the prompt."""
     source, given = tags.source[1:], tags.tag_ids[1:] > 0
-    own = (source == OWN) | (source == SNAPPED)
+    own = (source == OWN) | (source == MAPPED)
     total = max(int(given.sum()), 1)
     found = {
         "items with a tag": given.any(1).float().mean().item(),
@@ -41,7 +41,7 @@ def coverage(
         .mean()
         .item(),
         "tags that are the model's own words": (source == OWN).sum().item() / total,
-        "tags snapped to the list": (source == SNAPPED).sum().item() / total,
+        "tags snapped to the list": (source == MAPPED).sum().item() / total,
         "tags nearest by meaning": (source == NEAREST).sum().item() / total,
         "share of items of the most frequent tag": (weight_table(tags)[1:] > 0)
         .mean(0)
@@ -51,8 +51,8 @@ def coverage(
         if len(tags.vocabulary) > 1
         else 0.0,
     }
-    if form is not None:
-        copies = [shot_tags(shop, form) for shop in shops]
+    if style is not None:
+        copies = [example_tags(each, style) for each in domains]
         found["tags that repeat an example"] = (
             sum(
                 tags.vocabulary[tag] in copies[domain]
@@ -72,12 +72,12 @@ def closest_pairs(tags: ItemTags, count: int = 50) -> list[tuple[float, str, str
     cosine = (vectors @ vectors.T)[one, other]
     return [
         (
-            float(cosine[place]),
-            name[one[place]],
-            name[other[place]],
-            opposites(name[one[place]], name[other[place]]),
+            float(cosine[position]),
+            name[one[position]],
+            name[other[position]],
+            opposites(name[one[position]], name[other[position]]),
         )
-        for place in np.argsort(-cosine, kind="stable")[:count]
+        for position in np.argsort(-cosine, kind="stable")[:count]
     ]
 
 
@@ -147,7 +147,7 @@ def consecutive_pairs(sequences, domain_of_item: np.ndarray) -> tuple[np.ndarray
     return pairs, users
 
 
-def likeness(
+def similarity(
     table: np.ndarray, sequences, domain_of_item: np.ndarray, seed: int = 0
 ) -> dict[str, float]:
     """How much more alike consecutive purchases are than random pairs, in the space of table [N+1, G+1]: AUCs, .5 = not at all.
@@ -169,8 +169,8 @@ def likeness(
         return np.einsum("pg,pg->p", table[some[:, 0]], table[some[:, 1]])
 
     found = {
-        name: _auc(alike(pairs[kind == place]), alike(exchanged(pairs[kind == place])))
-        for place, name in enumerate(("A", "B", "across"))
+        name: _auc(alike(pairs[kind == position]), alike(exchanged(pairs[kind == position])))
+        for position, name in enumerate(("A", "B", "across"))
     }
     known, rest = (pairs[(kind == 2) & (users % 2 == half)] for half in (0, 1))
     seen = table[known[:, 0]].T @ table[known[:, 1]]

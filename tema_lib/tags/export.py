@@ -25,8 +25,8 @@ import torch
 from tema_lib.tags.catalogue import Encoder
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.evidence import coverage
-from tema_lib.tags.item_tags import NEAREST, OWN, SNAPPED, ItemTags
-from tema_lib.tags.prompts import INSTRUCTIONS, form_text, shots_for
+from tema_lib.tags.item_tags import MAPPED, NEAREST, OWN, ItemTags
+from tema_lib.tags.prompts import INSTRUCTIONS, examples_for, style_text
 from tema_lib.workspace import write_atomically
 
 COLUMNS = [
@@ -35,9 +35,14 @@ COLUMNS = [
 ]  # tag:weight:source, between commas; the numbers keep neighbours from spelling a title
 
 
-def prompt_version(form: str, names: Sequence[str]) -> str:
+def prompt_version(style: str, names: Sequence[str]) -> str:
     """Sixteen digits that change whenever a word of the prompt does, the names of the domains among them."""
-    said = [form, form_text(form, names), INSTRUCTIONS, {name: shots_for(name) for name in names}]
+    said = [
+        style,
+        style_text(style, names),
+        INSTRUCTIONS,
+        {name: examples_for(name) for name in names},
+    ]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
@@ -102,12 +107,12 @@ def export_tags(
         "tags": len(tags.vocabulary) - 1,
         "coverage": {
             name: round(share, 4)
-            for name, share in coverage(tags, config.domain_names, config.form).items()
+            for name, share in coverage(tags, config.domain_names, config.style).items()
         },
         "model": tags.model,
         "weights_sha256": tags.fingerprint,
         "decoding": json.loads(settings),
-        "prompt_version": prompt_version(config.form, config.domain_names),
+        "prompt_version": prompt_version(config.style, config.domain_names),
         "config": asdict(config),
         "date": datetime.date.today().isoformat(),
         "columns": COLUMNS,
@@ -138,7 +143,7 @@ def read_export(path: str | Path, items, encode: Encoder) -> ItemTags:
         )
     counts = Counter(tag for row in given for tag, _, _ in row)
     vocabulary = sorted(counts, key=lambda tag: (-counts[tag], tag))
-    number = {tag: place for place, tag in enumerate(vocabulary, start=1)}
+    number = {tag: position for position, tag in enumerate(vocabulary, start=1)}
     width = max(card["config"]["tags_per_item"], *map(len, given))
     tag_ids, weights = (
         torch.zeros(len(given) + 1, width, dtype=torch.long),
@@ -146,8 +151,8 @@ def read_export(path: str | Path, items, encode: Encoder) -> ItemTags:
     )
     source = torch.zeros(len(given) + 1, width, dtype=torch.int8)
     for item, row in enumerate(given, start=1):
-        for place, (tag, share, origin) in enumerate(row):
-            tag_ids[item, place], weights[item, place], source[item, place] = (
+        for position, (tag, share, origin) in enumerate(row):
+            tag_ids[item, position], weights[item, position], source[item, position] = (
                 number[tag],
                 share,
                 origin,
@@ -216,7 +221,7 @@ def _rows(path: Path, packed: bytes) -> tuple[list[str], list[list[tuple[str, fl
         except ValueError:
             row = None
         if row is None or not all(
-            tag and 0 < weight < math.inf and source in (OWN, SNAPPED, NEAREST)
+            tag and 0 < weight < math.inf and source in (OWN, MAPPED, NEAREST)
             for tag, weight, source in row
         ):
             raise ValueError(

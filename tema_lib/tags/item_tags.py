@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 
 from tema_lib.workspace import write_atomically
 
-OWN, SNAPPED, NEAREST = (
+OWN, MAPPED, NEAREST = (
     1,
     2,
     3,
@@ -24,7 +24,7 @@ class ItemTags:
     vocabulary: tuple[str, ...]  # G+1 texts; "" at 0 means no tag; frequent tags first
     tag_ids: torch.Tensor  # int64 [N+1, K]; 0 = none; an item's own tags come first
     weights: torch.Tensor  # float32 [N+1, K]; rows sum to 1, or to 0 where an item has no tag
-    source: torch.Tensor  # int8 [N+1, K]; 0 none, else OWN, SNAPPED or NEAREST
+    source: torch.Tensor  # int8 [N+1, K]; 0 none, else OWN, MAPPED or NEAREST
     vectors: (
         torch.Tensor
     )  # float32 [G+1, F]; meaning of each tag by the text encoder, unit length, zeros at 0

@@ -123,7 +123,7 @@ def _lines(text: str) -> list[tuple[bool, str]]:
     """
     rows = [line.strip() for line in text.split("\n")]
     is_rule = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|)+[\s:-]*").fullmatch
-    rule = next((place for place, row in enumerate(rows) if is_rule(row)), None)
+    rule = next((position for position, row in enumerate(rows) if is_rule(row)), None)
     if rule is not None and (table := [row.strip("|") for row in rows[rule + 1 :] if "|" in row]):
         cells = [[cell for cell in row.split("|") if re.search(r"[^\W\d_]", cell)] for row in table]
         if len(cells) >= 3:

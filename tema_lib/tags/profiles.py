@@ -129,7 +129,7 @@ def interests(
 def analyse_prompt(titles: Sequence[str], config: ProfileConfig = ProfileConfig()) -> str:
     """The question what the given titles have in common."""
     lines = [ANALYSE]
-    for bought, likes in (
+    for seen, likes in (
         *ANALYSES,
         (
             tuple(
@@ -139,7 +139,7 @@ def analyse_prompt(titles: Sequence[str], config: ProfileConfig = ProfileConfig(
             "",
         ),
     ):
-        lines += ["", f"Bought: {'; '.join(bought)}", f"In common: {likes}".rstrip()]
+        lines += ["", f"Bought: {'; '.join(seen)}", f"In common: {likes}".rstrip()]
     return "\n".join(lines)
 
 

@@ -14,18 +14,18 @@ from collections.abc import Sequence
 from tema_lib.data.dataset import UNNAMED
 from tema_lib.tags.parse import parse_tags as parse_tags
 
-# What the tags of a form speak of, as the instruction says it (`form_text` puts the names of the shops in).
-FORMS = {
+# What the tags of a form speak of, as the instruction says it (`style_text` puts the names of the shops in).
+STYLES = {
     "thing": "They say what it is: its kind, what it is made of, its flavor or style.",
     "use": "They say what people do with it: the task, the dish or the drink it serves.",
-    "occasion": "They say when it is used: the meal, the season, the event or the habit it belongs to.",
+    "topic": "They say when it is used: the meal, the season, the event or the habit it belongs to.",
     "basket": "They say what else the same customer puts in the basket, {shops}, and who that customer is.",
     "mixed": "They say what it is, what it is used for, when it is used, and what else is bought with it.",
 }
 
 # (title, description, tags of each form) of products that do not exist. They are rare things on purpose: a small model copies
-# example tags, `shot_tags` lets us drop the copies, and a dropped tag should not be one that many products deserve.
-SHOTS = {
+# example tags, `example_tags` lets us drop the copies, and a dropped tag should not be one that many products deserve.
+EXAMPLES = {
     "food": (
         (
             "Hollow Creek Popping Corn",
@@ -33,7 +33,7 @@ SHOTS = {
             {
                 "thing": "popcorn, corn kernels, whole grain, gluten free, snack",
                 "use": "popping, salted snack, caramel corn, bowl filling, stovetop",
-                "occasion": "movie night, slumber party, county fair, halloween, game evening",
+                "topic": "movie night, slumber party, county fair, halloween, game evening",
                 "basket": "popcorn machine, melted butter, big bowl, families, salt shaker",
             },
         ),
@@ -43,7 +43,7 @@ SHOTS = {
             {
                 "thing": "fruit curd, passion fruit, spread, tart, jar",
                 "use": "scone filling, pavlova topping, layer cake, spreading, toast",
-                "occasion": "afternoon tea, hostess gift, easter, garden party, dessert",
+                "topic": "afternoon tea, hostess gift, easter, garden party, dessert",
                 "basket": "scone cutter, cake stand, clotted cream, tea drinkers, piping bag",
             },
         ),
@@ -53,7 +53,7 @@ SHOTS = {
             {
                 "thing": "marshmallows, rose water, confectionery, pink, soft candy",
                 "use": "toasting, cocoa topping, garnish, nibbling, rocky road",
-                "occasion": "wedding favors, bonfire, valentine, bridal shower, winter evening",
+                "topic": "wedding favors, bonfire, valentine, bridal shower, winter evening",
                 "basket": "roasting forks, cocoa mugs, graham crackers, romantics, gift tins",
             },
         ),
@@ -63,7 +63,7 @@ SHOTS = {
             {
                 "thing": "canned soup, clam chowder, seafood, potatoes, creamy",
                 "use": "quick lunch, warming up, starter, bread bowl, heat and eat",
-                "occasion": "camping trip, rainy day, harbor festival, sick day, lent",
+                "topic": "camping trip, rainy day, harbor festival, sick day, lent",
                 "basket": "soup ladle, oyster crackers, can opener, campers, soup bowls",
             },
         ),
@@ -75,7 +75,7 @@ SHOTS = {
             {
                 "thing": "popover pan, steel cups, bakeware, nonstick, wire frame",
                 "use": "baking popovers, yorkshire pudding, egg batter, muffins, browning",
-                "occasion": "holiday brunch, roast dinner, christmas morning, family sunday, housewarming",
+                "topic": "holiday brunch, roast dinner, christmas morning, family sunday, housewarming",
                 "basket": "eggs, flour, gravy, home bakers, pastry brush",
             },
         ),
@@ -85,7 +85,7 @@ SHOTS = {
             {
                 "thing": "melon baller, scoop, maple handle, hand tool, fruit tool",
                 "use": "scooping, fruit salad, garnishing, potato balls, truffles",
-                "occasion": "pool party, bridal luncheon, summer buffet, fourth of july, cocktail hour",
+                "topic": "pool party, bridal luncheon, summer buffet, fourth of july, cocktail hour",
                 "basket": "watermelon, cantaloupe, mint leaves, caterers, punch bowl",
             },
         ),
@@ -95,7 +95,7 @@ SHOTS = {
             {
                 "thing": "lobster picks, shellfish tools, canvas roll, cracker, cutlery",
                 "use": "cracking shells, crab legs, table setting, picking meat, serving",
-                "occasion": "seaside dinner, crab feast, anniversary, clambake, gift set",
+                "topic": "seaside dinner, crab feast, anniversary, clambake, gift set",
                 "basket": "lobster, drawn butter, lemons, seafood lovers, bibs",
             },
         ),
@@ -105,7 +105,7 @@ SHOTS = {
             {
                 "thing": "fondue pot, enamel, burner, long forks, cookware",
                 "use": "melting cheese, dipping, chocolate sauce, keeping warm, sharing",
-                "occasion": "ski cabin, dinner party, new year, date night, winter weekend",
+                "topic": "ski cabin, dinner party, new year, date night, winter weekend",
                 "basket": "gruyere, baguette, white wine, skiers, kirsch",
             },
         ),
@@ -120,7 +120,7 @@ NEUTRAL = (
         {
             "thing": "adventure story, clockwork city, stolen map, mystery, illustrated",
             "use": "bedtime reading, book club, escaping, collecting, reading aloud",
-            "occasion": "winter holidays, train ride, rainy weekend, school break, long flight",
+            "topic": "winter holidays, train ride, rainy weekend, school break, long flight",
             "basket": "reading lamp, bookmarks, fantasy fans, sequel, blanket",
         },
     ),
@@ -130,7 +130,7 @@ NEUTRAL = (
         {
             "thing": "folding stool, canvas seat, ash wood, portable furniture, lightweight",
             "use": "sketching outdoors, fishing, extra seating, carrying, resting",
-            "occasion": "open air concert, field trip, picnic, festival season, garden fair",
+            "topic": "open air concert, field trip, picnic, festival season, garden fair",
             "basket": "sketchbook, sun hat, rucksack, painters, thermos",
         },
     ),
@@ -140,7 +140,7 @@ NEUTRAL = (
         {
             "thing": "snare drum, gut wires, percussion, leather sling, handmade",
             "use": "marching band, drumming practice, keeping time, street music, recording",
-            "occasion": "parade, carnival, band camp, town jubilee, rehearsal",
+            "topic": "parade, carnival, band camp, town jubilee, rehearsal",
             "basket": "drumsticks, sheet music, ear plugs, drummers, drum oil",
         },
     ),
@@ -150,7 +150,7 @@ NEUTRAL = (
         {
             "thing": "jigsaw puzzle, wooden pieces, sea life, starfish, family game",
             "use": "puzzling, quiet play, framing, learning shapes, unwinding",
-            "occasion": "snow day, birthday gift, advent, grandparents visit, sunday afternoon",
+            "topic": "snow day, birthday gift, advent, grandparents visit, sunday afternoon",
             "basket": "puzzle mat, picture frame, jigsaw lovers, puzzle glue, aquarium poster",
         },
     ),
@@ -205,24 +205,26 @@ def is_measure(tag: str) -> bool:
     return bool(_MEASURE.search(tag)) or not re.search(r"[^\W\d_]{2}", tag)
 
 
-def shots_for(name: str) -> tuple[tuple[str, str, dict[str, str]], ...]:
+def examples_for(name: str) -> tuple[tuple[str, str, dict[str, str]], ...]:
     """The examples for a domain of this name: its own, where we have written some, else neutral ones."""
-    return SHOTS.get(name.lower(), NEUTRAL)
+    return EXAMPLES.get(name.lower(), NEUTRAL)
 
 
-def tags_of_shot(tags: dict[str, str], form: str) -> list[str]:
+def tags_of_example(tags: dict[str, str], style: str) -> list[str]:
     """The tags with which an example answers a form; "mixed" takes two for the thing and one of each other."""
-    if form != "mixed":
-        return tags[form].split(", ")
+    if style != "mixed":
+        return tags[style].split(", ")
     return [
-        tags[facet].split(", ")[place]
-        for facet, place in (("thing", 0), ("thing", 1), ("use", 0), ("occasion", 0), ("basket", 0))
+        tags[facet].split(", ")[position]
+        for facet, position in (("thing", 0), ("thing", 1), ("use", 0), ("topic", 0), ("basket", 0))
     ]
 
 
-def shot_tags(shop: str, form: str) -> frozenset[str]:
+def example_tags(domain: str, style: str) -> frozenset[str]:
     """All tags a model could have copied from the examples of a shop."""
-    return frozenset(tag for _, _, tags in shots_for(shop) for tag in tags_of_shot(tags, form))
+    return frozenset(
+        tag for _, _, tags in examples_for(domain) for tag in tags_of_example(tags, style)
+    )
 
 
 def shop_of(name: str) -> str:
@@ -237,37 +239,39 @@ def shop_of(name: str) -> str:
     )
 
 
-def form_text(form: str, names: Sequence[str]) -> str:
+def style_text(style: str, names: Sequence[str]) -> str:
     """What the instruction says of a form, for domains of these names."""
     named = " and ".join(f"in the {shop_of(name)}" for name in names)
-    return FORMS[form].format(shops="in both shops" if set(names) <= set(UNNAMED) else named)
+    return STYLES[style].format(domains="in both shops" if set(names) <= set(UNNAMED) else named)
 
 
 def write_prompt(
     title: str,
     description: str,
-    shop: str,
-    form: str,
+    domain: str,
+    style: str,
     attempt: int = 1,
     limit: int = 300,
     names: Sequence[str] = UNNAMED,
 ) -> str:
     """The prompt for one product: instruction, four examples, the product, and "Tags:" for the model to go on from.
 
-    `shop` is the name of the product's domain ("food"), `names` are those of both, `form` is a key of FORMS, `attempt` 1 or 2
+    `domain` is the name of the product's domain ("food"), `names` are those of both, `style` is a key of FORMS, `attempt` 1 or 2
     chooses the wording.
     """
     title, description = without_measures(clean(title, limit)), clean(description, limit)
-    called = shop_of(shop)
+    called = shop_of(domain)
     article = "an" if called[:1].lower() in "aeiou" else "a"
     lines = [
-        INSTRUCTIONS[attempt - 1].format(shop=f"{article} {called}", form=form_text(form, names))
+        INSTRUCTIONS[attempt - 1].format(
+            domain=f"{article} {called}", style=style_text(style, names)
+        )
     ]
-    for example_title, example_description, tags in shots_for(shop):
+    for example_title, example_description, tags in examples_for(domain):
         lines += ["", f"Title: {example_title}"] + (
             [f"Description: {example_description}"] if description else []
         )
-        lines += [f"Tags: {', '.join(tags_of_shot(tags, form))}"]
+        lines += [f"Tags: {', '.join(tags_of_example(tags, style))}"]
     lines += (
         ["", f"Title: {title}"]
         + ([f"Description: {description}"] if description else [])

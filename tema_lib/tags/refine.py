@@ -3,7 +3,7 @@
 Each round merges tags that mean the same, drops the too broad and the too rare, and asks once more about items that the
 list leaves out, until the list stays as it is.
 Status: that the lists are self-refined is stated in the paper; the rounds are inferred. A small language model cannot rewrite
-a list: it may judge how broad a tag is (`breadth`), while synonyms are found by lemmas and by the text encoder. These choices are ours.
+a list: it may judge how broad a tag is (`generality`), while synonyms are found by lemmas and by the text encoder. These choices are ours.
 """
 
 import re
@@ -118,9 +118,9 @@ def merge(
     for tag in heads:
         cosines = table[: len(leaders)] @ vector_of[tag]
         near = [
-            leaders[place]
-            for place in cosines.argsort(descending=True).tolist()
-            if cosines[place] >= threshold
+            leaders[position]
+            for position in cosines.argsort(descending=True).tolist()
+            if cosines[position] >= threshold
         ]
         near = [leader for leader in near if not opposites(tag, leader)]
         if near:
@@ -154,7 +154,7 @@ NARROW = (
 ANYTHING, ONE = " anything", " one"
 
 
-def breadth_prompt(tag: str) -> str:
+def generality_prompt(tag: str) -> str:
     """Asks which products a tag fits; the answer is read as log-odds of " anything" against " one"."""
     lines = ["Which products does a tag fit?"]
     for broad, narrow in zip(BROAD[0], NARROW[0]):
@@ -162,12 +162,12 @@ def breadth_prompt(tag: str) -> str:
     return "\n".join([*lines, "", f"Tag: {tag}", "Fits:"])
 
 
-def breadth(tags: Sequence[str], judge: Callable[[list[str]], list[float]]) -> dict[str, float]:
+def generality(tags: Sequence[str], judge: Callable[[list[str]], list[float]]) -> dict[str, float]:
     """How broad the model finds each tag: its log-odds less the midpoint of known broad and known narrow tags; above 0 = broad.
 
     judge: prompts -> log-odds of ANYTHING against ONE. The midpoint takes out the model's love of one of the words.
     """
-    odds = judge([breadth_prompt(tag) for tag in (*BROAD[1], *NARROW[1], *tags)])
+    odds = judge([generality_prompt(tag) for tag in (*BROAD[1], *NARROW[1], *tags)])
     known = len(BROAD[1])
     middle = (sum(odds[:known]) + sum(odds[known : 2 * known])) / (2 * known)
     return {tag: value - middle for tag, value in zip(tags, odds[2 * known :])}
@@ -184,7 +184,7 @@ def settle(
     threshold: float,
     min_items: int,
     max_share: float,
-    breadth_limit: float,
+    generality_limit: float,
 ) -> tuple[list[str], dict[str, str], dict[str, Change]]:
     """One round on what was proposed (item -> tags): (list by falling frequency, tag -> leader, what happened to each tag that is not on it)."""
     counts = Counter(tag for tags in proposed.values() for tag in set(tags))
@@ -207,7 +207,7 @@ def settle(
         else:
             kept.append(tag)
     judged = broad(kept) if kept else {}
-    for tag in [tag for tag in kept if judged[tag] > breadth_limit]:
+    for tag in [tag for tag in kept if judged[tag] > generality_limit]:
         fate[tag] = Change(
             tag, "dropped", f"too broad, says the model: log-odds {judged[tag]:+.1f}"
         )
@@ -227,7 +227,7 @@ def refine(
         return [float(reply or 0) for reply in replies]  # no answer: neither broad nor narrow
 
     def broad(tags):
-        return breadth(
+        return generality(
             tags,
             lambda prompts: judged(
                 ask(prompts, llm, store, "how broad", (ANYTHING, ONE), usable=float)
@@ -243,7 +243,7 @@ def refine(
             threshold=config.merge,
             min_items=config.min_items,
             max_share=config.max_share,
-            breadth_limit=config.breadth,
+            generality_limit=config.generality,
         )
         before = rounds[-1].tags if rounds else ()
         added = [

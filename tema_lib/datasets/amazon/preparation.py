@@ -52,8 +52,8 @@ class Limits:
 # ---------------------------------------------------------------------------------------------- stages 2 and 3: join, first purchase, k-core
 
 
-def join_shops(connection, limits: Limits) -> int:
-    """Tables events_a and events_b -> `purchases` (user_id, item_id, domain, moment): first purchases of users who may stay.
+def join_domains(connection, limits: Limits) -> int:
+    """Tables events_a and events_b -> `interactions` (user_id, item_id, domain, moment): first purchases of users who may stay.
 
     An item that both shops list goes to the shop with more of its events (a tie: A), since an item has one domain.  Returns how many there were.
     """
@@ -66,11 +66,11 @@ def join_shops(connection, limits: Limits) -> int:
         ("coalesce(home, '{}')", "LEFT JOIN homes USING (item_id)") if shared else ("'{}'", "")
     )
 
-    def place(letter):
+    def position(letter):
         return f"SELECT user_id, item_id, moment, {home.format(letter.upper())} AS domain FROM events_{letter} {join}"
 
     connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW both_shops AS {place('a')} UNION ALL {place('b')}"
+        f"CREATE OR REPLACE TEMP VIEW both_shops AS {position('a')} UNION ALL {position('b')}"
     )
     # A user with too few lines in a shop can never stay: leaving these out first keeps the costly steps small.
     enough = limits.users_per_domain
@@ -84,7 +84,7 @@ def join_shops(connection, limits: Limits) -> int:
 
 
 def filter_core(connection, limits: Limits) -> list[int]:
-    """Drop rare items and short users from `purchases` until nothing changes; the same as `interactions.k_core`.  Returns events after each round.
+    """Drop rare items and short users from `interactions` until nothing changes; the same as `interactions.k_core`.  Returns events after each round.
 
     Ids become numbers first: counting numbers is several times quicker than counting texts.
     """
@@ -233,7 +233,7 @@ def _stage(path: Path, connection, say, make: Callable[[Path], dict]) -> dict:
 
 
 def _join_and_filter(connection, limits: Limits, kept: Path) -> dict:
-    shared = join_shops(connection, limits)
+    shared = join_domains(connection, limits)
     rounds = filter_core(connection, limits)
     connection.execute(f"""COPY (SELECT user_id, item_id, domain, moment
         FROM numbered JOIN users USING (u) JOIN goods USING (i)) TO {sql_text(kept)} (FORMAT parquet)""")
@@ -246,7 +246,7 @@ def _item_table(
     connection, sources: dict[str, Source], limits: Limits, report: dict, say
 ) -> pd.DataFrame:
     """The items that stay, A before B, by id: what the metadata says of them, empty where it says nothing."""
-    bought = {
+    seen = {
         domain: {
             row[0]
             for row in connection.execute(
@@ -257,12 +257,12 @@ def _item_table(
     }
     tables = []
     for domain, other in (DOMAINS, DOMAINS[::-1]):
-        names, known = bought[domain], pd.DataFrame(columns=list(ITEM_FIELDS))
+        names, known = seen[domain], pd.DataFrame(columns=list(ITEM_FIELDS))
         if sources[domain].metadata:
             known, notes = read_metadata(
                 sources[domain].metadata, sources[domain].year, names if limits.items else None
             )
-            known = known[~known["item_id"].isin(bought[other])]
+            known = known[~known["item_id"].isin(seen[other])]
             if notes.bad:
                 report["skipped"].append(notes.sentence(sources[domain].metadata))
             say(

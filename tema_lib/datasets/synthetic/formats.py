@@ -73,7 +73,7 @@ def write_official(
     pictures: the address below which the items' pictures will lie.  Read back, the files hold everything that `world` says: ids, domains,
     seconds, titles, descriptions, and pictures where a server has them.  Only the order of equal times is not told by these files.
     """
-    folder, dice, names = Path(folder), random.Random(seed), FILES[release(year)]
+    folder, rng, names = Path(folder), random.Random(seed), FILES[release(year)]
     events, items = world.interactions, world.items
     for domain, category in zip("AB", PAIRS["food-kitchen"]):
         review_lines, rating_rows = [], []
@@ -84,7 +84,7 @@ def write_official(
                 json.dumps(_review(row.user_id, row.item_id, row.timestamp, number, year))
             )
             rating_rows.append((row.user_id, row.item_id, row.timestamp))
-            if dice.random() < 0.02:  # the same person writes about the same product again, later
+            if rng.random() < 0.02:  # the same person writes about the same product again, later
                 review_lines.append(
                     json.dumps(
                         _review(
@@ -94,9 +94,10 @@ def write_official(
                 )
                 rating_rows.append((row.user_id, row.item_id, row.timestamp + 200 * DAY))
         review_lines.insert(len(review_lines) // 2, review_lines[0][:40])  # a line that was cut off
-        shop = items[items["domain"] == domain]
+        own_items = items[items["domain"] == domain]
         lines = [
-            _metadata(row, number, year, pictures) for number, row in enumerate(shop.itertuples())
+            _metadata(row, number, year, pictures)
+            for number, row in enumerate(own_items.itertuples())
         ]
         if year == 2018:
             lines += lines[:5]  # that release lists some items twice
@@ -215,8 +216,8 @@ def write_published(world: RawData, folder: Path | str, form: str, seed: int = 0
             ["user_id", "timestamp"], kind="stable"
         ).groupby("user_id", sort=True)
     ]
-    shops = {domain: world.items[world.items["domain"] == domain] for domain in "AB"}
-    writers[form](Path(folder), people, shops, random.Random(seed))
+    domain_items = {domain: world.items[world.items["domain"] == domain] for domain in "AB"}
+    writers[form](Path(folder), people, domain_items, random.Random(seed))
 
 
 def part_of(number: int) -> str:
@@ -224,17 +225,20 @@ def part_of(number: int) -> str:
     return {8: "valid", 9: "test"}.get(number % 10, "train")
 
 
-def _global_ids(shops) -> dict[str, int]:
+def _global_ids(domain_items) -> dict[str, int]:
     return {
-        item: number for number, item in enumerate([*shops["A"]["item_id"], *shops["B"]["item_id"]])
+        item: number
+        for number, item in enumerate(
+            [*domain_items["A"]["item_id"], *domain_items["B"]["item_id"]]
+        )
     }
 
 
-def _write_llmcdsr(folder, people, shops, dice) -> None:
-    number_of = _global_ids(shops)
+def _write_llmcdsr(folder, people, domain_items, rng) -> None:
+    number_of = _global_ids(domain_items)
     parts = {name: [] for name in ("train_A", "train_B", "train_overlap", "valid", "test")}
-    for place, (_, events) in enumerate(people):
-        part, domains = part_of(place), {domain for _, domain, _ in events}
+    for position, (_, events) in enumerate(people):
+        part, domains = part_of(position), {domain for _, domain, _ in events}
         lines = parts[
             part
             if part != "train"
@@ -247,24 +251,29 @@ def _write_llmcdsr(folder, people, shops, dice) -> None:
         )
     for name, lines in parts.items():
         write_whole(folder / f"{name}.txt", "".join(lines).encode())
-    write_whole(folder / "num.txt", "".join(f"{len(shop)}\n" for shop in shops.values()).encode())
+    write_whole(
+        folder / "num.txt",
+        "".join(f"{len(own_items)}\n" for own_items in domain_items.values()).encode(),
+    )
     write_whole(
         folder / "instance_num.txt",
         "".join(
             f"{len(parts[name])}\n" for name in ("train_A", "train_B", "train_overlap")
         ).encode(),
     )
-    for domain, shop in shops.items():
+    for domain, own_items in domain_items.items():
         write_whole(
             folder / f"item_set_{domain}.pkl",
-            pickled({item: number for number, item in enumerate(shop["item_id"])}),
+            pickled({item: number for number, item in enumerate(own_items["item_id"])}),
         )
         write_whole(
             folder / f"text_{domain}.pkl",
             pickled(
                 {
                     item: _escaped(title, number)
-                    for number, (item, title) in enumerate(zip(shop["item_id"], shop["title"]))
+                    for number, (item, title) in enumerate(
+                        zip(own_items["item_id"], own_items["title"])
+                    )
                 }
             ),
         )
@@ -288,39 +297,41 @@ def pickled(texts: dict) -> bytes:
     return b"\x80\x02}(" + body + b"u."
 
 
-def _write_c2dsr(folder, people, shops, dice) -> None:
-    number_of = _global_ids(shops)
-    for name, shop in zip(("Alist.txt", "Blist.txt"), shops.values()):
+def _write_c2dsr(folder, people, domain_items, rng) -> None:
+    number_of = _global_ids(domain_items)
+    for name, own_items in zip(("Alist.txt", "Blist.txt"), domain_items.values()):
         write_whole(
             folder / name,
             "".join(
-                f"{dice.randrange(10**5)}\t{item}\t{number}\n"
-                for number, item in enumerate(shop["item_id"])
+                f"{rng.randrange(10**5)}\t{item}\t{number}\n"
+                for number, item in enumerate(own_items["item_id"])
             ).encode(),
         )
     write_whole(
         folder / "userlist.txt",
-        "".join(f"{user}\t{place}\n" for place, (user, _) in enumerate(people)).encode(),
+        "".join(f"{user}\t{position}\n" for position, (user, _) in enumerate(people)).encode(),
     )
     parts = {"train": [], "valid": [], "test": []}
-    for place, (_, events) in enumerate(people):
+    for position, (_, events) in enumerate(people):
         tokens = [
             f"{number_of[item]}|{seconds}|{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds + 8 * 3600))}|"
             for item, _, seconds in events
         ]
-        if dice.random() < 0.6:  # more than half of the published lines are not in time order
-            dice.shuffle(tokens)
-        parts[part_of(place)].append(
-            "\t".join([str(place), str(dice.randrange(1, 30)), *tokens]) + "\n"
+        if rng.random() < 0.6:  # more than half of the published lines are not in time order
+            rng.shuffle(tokens)
+        parts[part_of(position)].append(
+            "\t".join([str(position), str(rng.randrange(1, 30)), *tokens]) + "\n"
         )
     for name, lines in parts.items():
         write_whole(folder / f"{name}data_new.txt", "".join(lines).encode())
 
 
-def _write_abxi(folder, people, shops, dice) -> None:
-    number_of = {item: number + 1 for item, number in _global_ids(shops).items()}
+def _write_abxi(folder, people, domain_items, rng) -> None:
+    number_of = {item: number + 1 for item, number in _global_ids(domain_items).items()}
     domain = {
-        item: number for number, shop in enumerate(shops.values()) for item in shop["item_id"]
+        item: number
+        for number, own_items in enumerate(domain_items.values())
+        for item in own_items["item_id"]
     }
     write_whole(
         folder / "map_item_50.txt",
@@ -328,11 +339,11 @@ def _write_abxi(folder, people, shops, dice) -> None:
     )
     write_whole(
         folder / "map_user_50.txt",
-        json.dumps({user: place for place, (user, _) in enumerate(people)}).encode(),
+        json.dumps({user: position for position, (user, _) in enumerate(people)}).encode(),
     )
     lines = [
-        f"{place} {' '.join(f'{number_of[item]}|{seconds}' for item, _, seconds in events)}\n"
-        for place, (_, events) in enumerate(people)
+        f"{position} {' '.join(f'{number_of[item]}|{seconds}' for item, _, seconds in events)}\n"
+        for position, (_, events) in enumerate(people)
     ]
     write_whole(folder / "afk_50_preprocessed.txt", "".join(lines).encode())
 

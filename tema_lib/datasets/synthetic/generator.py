@@ -2,11 +2,11 @@
 
 A latent *occasion* (sushi night, birthday cake, ...) makes a user buy in both shops: food (A) and kitchen things (B). Neither
 ids nor any single word show it; the meaning of the text and the picture do. Run `python -m tema_lib.datasets.synthetic.generator` to write the
-folder `data/planted` again: tables byte for byte, pictures pixel for pixel. Status of every choice here: ours.
+folder `data/synthetic` again: tables byte for byte, pictures pixel for pixel. Status of every choice here: ours.
 
-    write_world(folder, seed=0)        items.tsv, interactions.tsv, dataset.json, pictures/, truth/, README.md
+    write_dataset(folder, seed=0)        items.tsv, interactions.tsv, dataset.json, pictures/, truth/, README.md
     read_truth(folder)                 -> (items, users), two tables
-    neighbour_precision(vectors, occasion, k=10), crosses_shops(sequence, truth_items)
+    neighbour_precision(vectors, occasion, k=10), is_cross_domain(sequence, truth_items)
 """
 
 import csv
@@ -20,7 +20,7 @@ from random import Random
 from tema_lib.datasets.synthetic.drawings import draw_picture
 from tema_lib.datasets.synthetic.truth import (  # noqa: F401 - offered here too
     bag_of_words,
-    crosses_shops,
+    is_cross_domain,
     neighbour_precision,
     read_truth,
 )
@@ -30,25 +30,27 @@ from tema_lib.datasets.synthetic.vocabulary import (
     MODIFIERS,
     PRAISE,
     SIZES,
-    TERSE,
+    UNINFORMATIVE,
     Kind,
-    read_occasions,
+    read_topics,
 )
 
-OCCASIONS = read_occasions()
+TOPICS = read_topics()
 
 
 DAY = 86_400
 
 
 @dataclass(frozen=True)
-class PlantedConfig:
+class SyntheticConfig:
     """How large the world is and how strongly its rule holds."""
 
-    items_per_shop: int = 300
+    items_per_domain: int = 300
     users: int = 1_200
     # Shares of items with a gap; the three groups never overlap, so each item can still be understood.
-    terse: float = 0.15  # a title like "Model 4", no description: only the picture tells the kind
+    uninformative: float = (
+        0.15  # a title like "Model 4", no description: only the picture tells the kind
+    )
     undescribed: float = 0.15  # a telling title, a picture, no description
     unpictured: float = 0.10  # a telling title, a description, no picture
     decorated: float = 0.25  # telling titles with brand, size and the like; the others are bare
@@ -62,7 +64,7 @@ class PlantedConfig:
     shortest: int = 8
     longest: int = 20
     mean_extra: float = 3.5  # mean number of events above the shortest
-    occasions_per_user: int = 4  # a user returns to these
+    topics_per_user: int = 4  # a user returns to these
     noise: float = 0.10  # an event that belongs to nothing
     switch: float = 0.16  # the occasion ends and another begins
     cross: float = 0.55  # the same occasion goes on in the other shop; otherwise in the same shop
@@ -76,11 +78,11 @@ class PlantedConfig:
 
 
 @dataclass
-class PlantedItem:
+class SyntheticItem:
     """One item with the truth about it; `stage` is the place of its kind in the loose order of its occasion."""
 
     domain: str
-    occasion: int
+    topic: int
     stage: int
     kind: Kind
     phrase: str
@@ -90,7 +92,7 @@ class PlantedItem:
     item_id: str = ""
     title: str = ""
     description: str = ""
-    terse: bool = False
+    uninformative: bool = False
     undescribed: bool = False
     unpictured: bool = False
     arrival: bool = False
@@ -102,52 +104,52 @@ class PlantedItem:
 
 
 @dataclass
-class PlantedUser:
+class SyntheticUser:
     """One user: events as (item, time), the occasion of each event, and why it happened (start, stay, cross, noise)."""
 
     user_id: str
     events: list = field(default_factory=list)
-    occasions: list = field(default_factory=list)
+    topics: list = field(default_factory=list)
     reasons: list = field(default_factory=list)
 
 
 # ---- items ------------------------------------------------------------------------------------------------------------
 
 
-def make_items(config: PlantedConfig, seed: int) -> list[PlantedItem]:
+def make_items(config: SyntheticConfig, seed: int) -> list[SyntheticItem]:
     """All items of both shops, sorted by id; the ids are dealt after shuffling, so their order says nothing."""
     items = []
     for domain in "AB":
         random = Random(f"{seed} items {domain}")
-        shop = _stock_shop(domain, config, random)
-        _mark_gaps(shop, config, random)
-        _weigh_items(shop, config, random)
-        random.shuffle(shop)
-        for number, item in enumerate(shop, start=1):
+        stock = _stock_domain(domain, config, random)
+        _choose_missing(stock, config, random)
+        _weigh_items(stock, config, random)
+        random.shuffle(stock)
+        for number, item in enumerate(stock, start=1):
             item.item_id = f"{domain}{number:03d}"
-        write_text(shop, config, random)
-        items += shop
+        write_text(stock, config, random)
+        items += stock
     return items
 
 
-def _stock_shop(domain: str, config: PlantedConfig, random: Random) -> list[PlantedItem]:
+def _stock_domain(domain: str, config: SyntheticConfig, random: Random) -> list[SyntheticItem]:
     """Every kind about equally often; a phrase comes again only when all phrases of its kind are used up."""
     shelves = [
         (o, stage, kind, _deck(kind.phrases, random))
-        for o, occasion in enumerate(OCCASIONS)
-        for stage, kind in enumerate(occasion.kinds[domain])
+        for o, topic in enumerate(TOPICS)
+        for stage, kind in enumerate(topic.kinds[domain])
     ]
-    places = _deck(shelves, random)
+    positions = _deck(shelves, random)
     brands, modifiers, sizes = (
         _deck(words[domain], random) for words in (BRANDS, MODIFIERS, SIZES)
     )
-    shop = []
-    for _ in range(config.items_per_shop):
-        occasion, stage, kind, phrases = next(places)
-        shop.append(
-            PlantedItem(
+    stock = []
+    for _ in range(config.items_per_domain):
+        topic, stage, kind, phrases = next(positions)
+        stock.append(
+            SyntheticItem(
                 domain,
-                occasion,
+                topic,
                 stage,
                 kind,
                 next(phrases),
@@ -156,22 +158,22 @@ def _stock_shop(domain: str, config: PlantedConfig, random: Random) -> list[Plan
                 next(sizes),
             )
         )
-    return shop
+    return stock
 
 
-def _mark_gaps(shop: list[PlantedItem], config: PlantedConfig, random: Random) -> None:
-    order = random.sample(shop, len(shop))
+def _choose_missing(stock: list[SyntheticItem], config: SyntheticConfig, random: Random) -> None:
+    order = random.sample(stock, len(stock))
     for name in ("terse", "undescribed", "unpictured"):
-        for _ in range(round(getattr(config, name) * len(shop))):
+        for _ in range(round(getattr(config, name) * len(stock))):
             setattr(order.pop(), name, True)
-    for item in random.sample(shop, round(config.arrivals * len(shop))):
+    for item in random.sample(stock, round(config.arrivals * len(stock))):
         item.arrival = True
 
 
-def _weigh_items(shop: list[PlantedItem], config: PlantedConfig, random: Random) -> None:
+def _weigh_items(stock: list[SyntheticItem], config: SyntheticConfig, random: Random) -> None:
     """A long tail inside each occasion, so that popularity does not tell the occasion."""
-    for occasion in range(len(OCCASIONS)):
-        members = [item for item in shop if item.occasion == occasion]
+    for topic in range(len(TOPICS)):
+        members = [item for item in stock if item.topic == topic]
         random.shuffle(members)
         for rank, item in enumerate(members, start=1):
             item.weight = rank**-config.tail
@@ -188,22 +190,22 @@ def _deck(cards, random: Random):
 # ---- text and pictures ------------------------------------------------------------------------------------------------
 
 
-def write_text(shop: list[PlantedItem], config: PlantedConfig, random: Random) -> None:
+def write_text(stock: list[SyntheticItem], config: SyntheticConfig, random: Random) -> None:
     """Title and description of each item: a telling phrase, one or two related words, the rest is what any shop says."""
-    domain = shop[0].domain
-    terse, hints = _deck(TERSE, random), _deck(HINTS, random)
+    domain = stock[0].domain
+    uninformative, hints = _deck(UNINFORMATIVE, random), _deck(HINTS, random)
     praise = [_deck(pieces, random) for pieces in PRAISE[domain]]
-    related = [_deck(occasion.related[domain], random) for occasion in OCCASIONS]
-    for item in shop:
-        if item.terse:
-            item.title = next(terse).format(
+    related = [_deck(topic.related[domain], random) for topic in TOPICS]
+    for item in stock:
+        if item.uninformative:
+            item.title = next(uninformative).format(
                 n=random.randint(2, 98),
                 l=random.choice("BCDFGHKLMPRTVXZ"),
                 m=item.modifier,
                 s=item.size,
             )
             continue
-        words = related[item.occasion]
+        words = related[item.topic]
         item.title = _telling_title(item, words, config, random)
         if not item.undescribed:
             sentences = [next(hints).format(x=next(words), y=next(words))]
@@ -213,7 +215,7 @@ def write_text(shop: list[PlantedItem], config: PlantedConfig, random: Random) -
             item.description = " ".join(_capital(sentence) for sentence in sentences)
 
 
-def _telling_title(item: PlantedItem, words, config: PlantedConfig, random: Random) -> str:
+def _telling_title(item: SyntheticItem, words, config: SyntheticConfig, random: Random) -> str:
     """The phrase of the kind, bare or decorated; a title that must stand alone adds a related word."""
     phrase = f"{item.phrase} for {next(words)}" if item.undescribed else item.phrase
     if random.random() >= config.decorated:
@@ -237,7 +239,7 @@ def _capital(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def write_pictures(folder: Path, items: list[PlantedItem], seed: int) -> None:
+def write_pictures(folder: Path, items: list[SyntheticItem], seed: int) -> None:
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     for item in items:
         if item.image:
@@ -255,29 +257,33 @@ def write_pictures(folder: Path, items: list[PlantedItem], seed: int) -> None:
 # ---- users ------------------------------------------------------------------------------------------------------------
 
 
-def make_users(items: list[PlantedItem], config: PlantedConfig, seed: int) -> list[PlantedUser]:
+def make_users(
+    items: list[SyntheticItem], config: SyntheticConfig, seed: int
+) -> list[SyntheticUser]:
     random = Random(f"{seed} users")
     shelves = {
-        (o, d): [i for i in items if i.occasion == o and i.domain == d]
-        for o in range(len(OCCASIONS))
+        (o, d): [i for i in items if i.topic == o and i.domain == d]
+        for o in range(len(TOPICS))
         for d in "AB"
     }
     return [
-        _live(PlantedUser(f"u{number:04d}"), shelves, config, random)
+        _live(SyntheticUser(f"u{number:04d}"), shelves, config, random)
         for number in range(1, config.users + 1)
     ]
 
 
-def _live(user: PlantedUser, shelves: dict, config: PlantedConfig, random: Random) -> PlantedUser:
+def _live(
+    user: SyntheticUser, shelves: dict, config: SyntheticConfig, random: Random
+) -> SyntheticUser:
     """Write one user's events: an occasion goes on (in the other shop, or in this one), ends, or is disturbed by noise."""
-    tastes = random.sample(range(len(OCCASIONS)), config.occasions_per_user)
-    occasion, domain, stage, reason = random.choice(tastes), random.choice("AB"), 0, "start"
+    tastes = random.sample(range(len(TOPICS)), config.topics_per_user)
+    topic, domain, stage, reason = random.choice(tastes), random.choice("AB"), 0, "start"
     for time in _times(config, random):
         if user.events:
             if random.random() < config.noise:  # the occasion itself waits
                 _buy(
                     user,
-                    random.randrange(len(OCCASIONS)),
+                    random.randrange(len(TOPICS)),
                     random.choice("AB"),
                     random.randrange(4),
                     "noise",
@@ -288,8 +294,8 @@ def _live(user: PlantedUser, shelves: dict, config: PlantedConfig, random: Rando
                 )
                 continue
             if random.random() < config.switch:
-                others = [o for o in tastes if o != occasion]
-                occasion, domain, stage, reason = (
+                others = [o for o in tastes if o != topic]
+                topic, domain, stage, reason = (
                     random.choice(others),
                     random.choice("AB"),
                     0,
@@ -301,11 +307,11 @@ def _live(user: PlantedUser, shelves: dict, config: PlantedConfig, random: Rando
                 domain, reason = "AB".replace(domain, ""), "cross"
             else:
                 stage, reason = (stage + (random.random() < config.next_kind)) % 4, "stay"
-        _buy(user, occasion, domain, stage, reason, time, shelves, config, random)
+        _buy(user, topic, domain, stage, reason, time, shelves, config, random)
     return user
 
 
-def _times(config: PlantedConfig, random: Random) -> list[int]:
+def _times(config: SyntheticConfig, random: Random) -> list[int]:
     """Strictly increasing seconds; most users are still active shortly before the calendar ends."""
     extra = int(-math.log(1 - random.random()) * config.mean_extra + 0.5)
     count = min(config.shortest + extra, config.longest)
@@ -316,27 +322,29 @@ def _times(config: PlantedConfig, random: Random) -> list[int]:
     return times[::-1]
 
 
-def _buy(user, occasion, domain, stage, reason, time, shelves, config, random) -> None:
+def _buy(user, topic, domain, stage, reason, time, shelves, config, random) -> None:
     """Choose one item that is on sale and that the user does not own: popular items and the expected kind are likelier."""
     owned = {item.item_id for item, _ in user.events}
     arrivals_on_sale = time >= config.calendar_end - config.arrival_days * DAY
     wanted = arrivals_on_sale and random.random() < config.arrival_pick
     shelf = [
         item
-        for item in shelves[occasion, domain]
+        for item in shelves[topic, domain]
         if item.item_id not in owned and item.arrival <= arrivals_on_sale
     ]
     fitting = [item for item in shelf if item.arrival == wanted] or shelf
     weights = [item.weight * (config.kind_pull if item.stage == stage else 1.0) for item in fitting]
     user.events.append((random.choices(fitting, weights)[0], time))
-    user.occasions.append(occasion)
+    user.topics.append(topic)
     user.reasons.append(reason)
 
 
 # ---- the folder -------------------------------------------------------------------------------------------------------
 
 
-def write_world(folder: Path | str, seed: int = 0, config: PlantedConfig = PlantedConfig()) -> None:
+def write_dataset(
+    folder: Path | str, seed: int = 0, config: SyntheticConfig = SyntheticConfig()
+) -> None:
     """Write the whole world to `folder`; what stands there under the same names is replaced."""
     folder = Path(folder)
     items = make_items(config, seed)
@@ -359,13 +367,13 @@ def write_world(folder: Path | str, seed: int = 0, config: PlantedConfig = Plant
             (
                 i.item_id,
                 i.domain,
-                OCCASIONS[i.occasion].name,
+                TOPICS[i.topic].name,
                 i.kind.name,
                 i.stage,
                 i.brand,
                 i.modifier,
                 i.size,
-                *map(int, (i.terse, i.undescribed, i.unpictured, i.arrival)),
+                *map(int, (i.uninformative, i.undescribed, i.unpictured, i.arrival)),
             )
             for i in items
         ],
@@ -374,14 +382,14 @@ def write_world(folder: Path | str, seed: int = 0, config: PlantedConfig = Plant
         folder / "truth/users.tsv",
         "user_id occasions reasons",
         [
-            (u.user_id, ";".join(OCCASIONS[o].name for o in u.occasions), ";".join(u.reasons))
+            (u.user_id, ";".join(TOPICS[o].name for o in u.topics), ";".join(u.reasons))
             for u in users
         ],
     )
     _write_table(
         folder / "truth/tags.tsv",
         "item_id tag",
-        [(i.item_id, tag) for i in items for tag in (OCCASIONS[i.occasion].name, i.kind.name)],
+        [(i.item_id, tag) for i in items for tag in (TOPICS[i.topic].name, i.kind.name)],
     )
     _write(folder / "dataset.json", b'{"domains": ["food", "kitchen"]}\n')
     _write(folder / "README.md", _readme(items, users, seed, config).encode())
@@ -412,7 +420,7 @@ def _readme(items, users, seed, config) -> str:
 Synthetic. No person bought anything here and no product exists: `python -m tema_lib.datasets.synthetic.generator` wrote this folder
 (seed {seed}) by the rule in `tema_lib/datasets/synthetic/generator.py`, from the words in `planted_words.py` and the shapes in `planted_pictures.py`.
 
-{len(items)} items in two shops (A food, B kitchen), {len(users)} users, {events:,} events, {len(OCCASIONS)} latent occasions.
+{len(items)} items in two shops (A food, B kitchen), {len(users)} users, {events:,} events, {len(TOPICS)} latent occasions.
 
 | file | columns |
 |---|---|
@@ -424,11 +432,11 @@ Synthetic. No person bought anything here and no product exists: `python -m tema
 | `truth/tags.tsv` | item_id, tag: the right tags |
 
 The rule: an occasion bought in one shop goes on in the other with probability {config.cross} (unless it ends, {config.switch}, or noise
-comes between, {config.noise}); within a shop the kinds of an occasion follow a loose order. {config.terse:.0%} of the items have a terse title and no
+comes between, {config.noise}); within a shop the kinds of an occasion follow a loose order. {config.uninformative:.0%} of the items have a terse title and no
 description, {config.undescribed:.0%} only lack the description, {config.unpictured:.0%} the picture. {config.arrivals:.0%} are new arrivals of the last {config.arrival_days:.0f} days.
 The truth is for checking. No model may read it.
 """
 
 
 if __name__ == "__main__":
-    write_world(Path(__file__).resolve().parents[2] / "data" / "planted")
+    write_dataset(Path(__file__).resolve().parents[2] / "data" / "planted")

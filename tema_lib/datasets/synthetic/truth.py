@@ -26,21 +26,21 @@ def read_truth(folder: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     return tables[0], tables[1]
 
 
-def neighbour_precision(vectors: np.ndarray, occasion, k: int = 10) -> float:
+def neighbour_precision(vectors: np.ndarray, topic, k: int = 10) -> float:
     """Share of the k nearest other items (cosine, whole catalogue) that have the same occasion; vectors [N, F], occasion [N].
 
     The truth itself would score 1.0. ValueError where the two lengths differ or there are no k other items.
     """
-    vectors, occasion = np.asarray(vectors, dtype=np.float64), np.asarray(occasion)
-    if len(vectors) != len(occasion) or len(vectors) <= k:
+    vectors, topic = np.asarray(vectors, dtype=np.float64), np.asarray(topic)
+    if len(vectors) != len(topic) or len(vectors) <= k:
         raise ValueError(
-            f"{len(vectors)} vectors, {len(occasion)} occasions, k = {k}: give one occasion per vector and more than k vectors"
+            f"{len(vectors)} vectors, {len(topic)} occasions, k = {k}: give one occasion per vector and more than k vectors"
         )
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     closeness = unit @ unit.T
     np.fill_diagonal(closeness, -np.inf)
     nearest = np.argsort(-closeness, axis=1, kind="stable")[:, :k]
-    return float((occasion[nearest] == occasion[:, None]).mean())
+    return float((topic[nearest] == topic[:, None]).mean())
 
 
 def bag_of_words(texts) -> np.ndarray:
@@ -55,9 +55,9 @@ def bag_of_words(texts) -> np.ndarray:
     return matrix
 
 
-def crosses_shops(sequence, truth_items: pd.DataFrame) -> bool:
+def is_cross_domain(sequence, truth_items: pd.DataFrame) -> bool:
     """True where the last item id of `sequence` lies in the other shop than the one before it and shares its occasion."""
     if len(sequence) < 2:
         return False
     known = truth_items.set_index("item_id").loc[list(sequence[-2:])]
-    return known.domain.nunique() == 2 and known.occasion.nunique() == 1
+    return known.domain.nunique() == 2 and known.topic.nunique() == 1

@@ -22,7 +22,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Occasion:
+class Topic:
     """What happens in a kitchen: kinds and related words, by domain ("A" food, "B" kitchen)."""
 
     name: str
@@ -210,24 +210,24 @@ B | taco holders | rack red yellow | taco stand; shell-shaping fryer clamp; faji
 """
 
 
-def read_occasions(table: str = TABLE) -> tuple[Occasion, ...]:
+def read_topics(table: str = TABLE) -> tuple[Topic, ...]:
     """Read the word table. A line that is not in its form is a ValueError naming the line."""
-    occasions: list[Occasion] = []
+    topics: list[Topic] = []
     for number, line in enumerate(table.strip().splitlines(), start=1):
         cells = [cell.strip() for cell in line.split("|")]
         if line.startswith("# "):
-            occasions.append(Occasion(line[2:].strip(), {"A": (), "B": ()}, {}))
+            topics.append(Topic(line[2:].strip(), {"A": (), "B": ()}, {}))
         elif len(cells) == 2 and cells[0] in ("+A", "+B"):
-            occasions[-1].related[cells[0][1]] = _split(cells[1])
+            topics[-1].related[cells[0][1]] = _split(cells[1])
         elif len(cells) == 4 and cells[0] in ("A", "B") and len(cells[2].split()) == 3:
             kind = Kind(cells[1], *cells[2].split(), phrases=_split(cells[3]))
-            occasions[-1].kinds[cells[0]] += (kind,)
+            topics[-1].kinds[cells[0]] += (kind,)
         else:
             raise ValueError(
                 f"planted_words.TABLE, line {number}: expected '# occasion', 'A | kind | shape colour accent | "
                 f"phrases' or '+A | words', found {line!r}; correct that line"
             )
-    return tuple(occasions)
+    return tuple(topics)
 
 
 def _split(cell: str) -> tuple[str, ...]:
@@ -441,7 +441,7 @@ PRAISE = {
 }
 
 
-TERSE = (
+UNINFORMATIVE = (
     "Model {n}",
     "No. {n} {m}",
     "Series {l}, {s}",

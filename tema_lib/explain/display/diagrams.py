@@ -29,7 +29,7 @@ def flow(
     kind colours a box: "A", "B", "merged" for what belongs to a sequence, "model" for what a pretrained model said, "" for the rest.
     Boxes in `idea` have a thick edge: what this system has and its neighbours have not.  Dashed arrows (words ending in "loss") act in training only.
     """
-    columns, rows = ([place[axis] for place in boxes.values()] for axis in (0, 1))
+    columns, rows = ([position[axis] for position in boxes.values()] for axis in (0, 1))
     fig, ax = plt.subplots(
         figsize=(2.15 * (max(columns) - min(columns) + 1), 0.78 * (max(rows) - min(rows) + 1)),
         layout="constrained",

@@ -60,7 +60,7 @@ def _colour_labels(axis_labels, events: Sequence[Event]) -> None:
 
 def attention_heatmap(
     record: AttentionRecord,
-    thread: str = "merged",
+    branch: str = "merged",
     head: int | None = None,
     layer: int = -1,
     last: int = 12,
@@ -69,10 +69,10 @@ def attention_heatmap(
 
     Raises ValueError for a thread without events.
     """
-    events = record.events[thread][-last:]
+    events = record.events[branch][-last:]
     if not events:
-        raise ValueError(f"this history has no events in thread {thread}: choose another thread.")
-    weights = record.weights[thread][layer]
+        raise ValueError(f"this history has no events in thread {branch}: choose another thread.")
+    weights = record.weights[branch][layer]
     weights = (weights.mean(0) if head is None else weights[head])[-last:, -last:].numpy()
     future = np.triu(np.ones_like(weights, dtype=bool), 1)
     names = [label(event) for event in events]
@@ -96,21 +96,21 @@ def attention_heatmap(
 
 def head_grid(record: AttentionRecord, last: int = 12) -> Figure:
     """Last layer, all heads of all threads side by side: a small heat map each."""
-    threads = [thread for thread in record.events if record.events[thread]]
-    if not threads:
+    branches = [branch for branch in record.events if record.events[branch]]
+    if not branches:
         raise ValueError("this history is empty: there is nothing to look at.")
-    heads = max(record.weights[thread].size(1) for thread in threads)
+    heads = max(record.weights[branch].size(1) for branch in branches)
     fig, axes = plt.subplots(
         heads,
-        len(threads),
-        figsize=(2.8 * len(threads), 2.5 * heads),
+        len(branches),
+        figsize=(2.8 * len(branches), 2.5 * heads),
         squeeze=False,
         layout="constrained",
     )
-    for column, thread in enumerate(threads):
+    for column, branch in enumerate(branches):
         for head in range(heads):
             weights, ax = (
-                record.weights[thread][-1, head, -last:, -last:].numpy(),
+                record.weights[branch][-1, head, -last:, -last:].numpy(),
                 axes[head, column],
             )
             sns.heatmap(
@@ -125,7 +125,7 @@ def head_grid(record: AttentionRecord, last: int = 12) -> Figure:
                 xticklabels=False,
                 yticklabels=False,
             )
-            ax.set(title=f"thread {thread}, head {head + 1}", facecolor="#f4f4f4")
+            ax.set(title=f"thread {branch}, head {head + 1}", facecolor="#f4f4f4")
     (
         fig.supxlabel("looked at, oldest to newest", fontsize="medium"),
         fig.supylabel("looking, newest at the bottom", fontsize="medium"),
@@ -133,22 +133,22 @@ def head_grid(record: AttentionRecord, last: int = 12) -> Figure:
     return fig
 
 
-def thread_bars(records: Mapping[str, AttentionRecord]) -> Figure:
+def branch_bars(records: Mapping[str, AttentionRecord]) -> Figure:
     """How much the last step listens to each thread: a stacked bar for each named record."""
     fig, ax = plt.subplots(figsize=(8.6, 1.3 + 0.45 * len(records)), layout="constrained")
     start = np.zeros(len(records))
-    threads = list(
-        dict.fromkeys(thread for record in records.values() for thread in record.thread_weights)
+    branches = list(
+        dict.fromkeys(branch for record in records.values() for branch in record.branch_weights)
     )
-    for thread in threads:
-        width = np.array([record.thread_weights.get(thread, 0.0) for record in records.values()])
+    for branch in branches:
+        width = np.array([record.branch_weights.get(branch, 0.0) for record in records.values()])
         ax.barh(
-            list(records), width, left=start, color=COLOURS[thread], label=thread, edgecolor="white"
+            list(records), width, left=start, color=COLOURS[branch], label=branch, edgecolor="white"
         )
         start += width
     ax.invert_yaxis()
     ax.set(xlim=(0, 1), xlabel="share of the attention across threads")
-    ax.legend(title="thread", ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    ax.legend(title="branch", ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     sns.despine(ax=ax, left=True)
     return fig
 
@@ -157,11 +157,11 @@ def thumbnails(
     ax: Axes,
     items: Items,
     events: Sequence[Event],
-    places: Sequence[tuple[float, float]],
+    positions: Sequence[tuple[float, float]],
     zoom: float = 0.26,
 ) -> None:
     """Small pictures at (x, y) places of the axes; the letter of the shop where an item has none that can be read."""
-    for event, (x, y) in zip(events, places):
+    for event, (x, y) in zip(events, positions):
         try:
             small = read_picture(items.image[event.item] or "")
             small.thumbnail((96, 96))
@@ -205,15 +205,15 @@ def time_line(explanation: Explanation, items: Items, of: str = FIRST, last: int
         rails,
         items,
         events,
-        [("AB".index(event.domain), place) for event, place in zip(events, height)],
+        [("AB".index(event.domain), position) for event, position in zip(events, height)],
     )
-    for event, place in zip(events, height):
+    for event, position in zip(events, height):
         titles.text(
-            0, place - 0.16, label(event, 46), fontweight="bold", fontsize="small", va="center"
+            0, position - 0.16, label(event, 46), fontweight="bold", fontsize="small", va="center"
         )
         titles.text(
             0,
-            place + 0.22,
+            position + 0.22,
             written(" · ".join(event.tags), 54),
             fontsize="x-small",
             color="#555555",
@@ -277,7 +277,7 @@ def recommendations(record: AttentionRecord, items: Items) -> Figure:
         ax.set(title=f"recommended in {domain}", xlabel="probability")
         ax.invert_yaxis()
         ax.tick_params(axis="y", pad=26)
-        thumbnails(ax, items, [event for event, _ in best], [(0, place) for place in height])
+        thumbnails(ax, items, [event for event, _ in best], [(0, position) for position in height])
         for box in [artist for artist in ax.artists if isinstance(artist, AnnotationBbox)]:
             box.xybox, box.boxcoords = (-14, 0), "offset points"
     sns.despine(fig=fig)
@@ -314,10 +314,12 @@ def item_maps(
     names = [] if groups is None else sorted(set(groups))
     colours = dict(zip(names, sns.color_palette("husl", len(names))))
     for ax, (title, points) in zip(axes[0], maps.items()):
-        for shop, marker in ((0, "o"), (1, "x")):
-            own = domain == shop
+        for index, marker in ((0, "o"), (1, "x")):
+            own = domain == index
             colour = (
-                COLOURS["AB"[shop]] if groups is None else [colours[group] for group in groups[own]]
+                COLOURS["AB"[index]]
+                if groups is None
+                else [colours[group] for group in groups[own]]
             )
             ax.scatter(
                 *points[own].T,
@@ -326,7 +328,7 @@ def item_maps(
                 s=22,
                 linewidths=1.1 if marker == "x" else 0,
                 alpha=0.85,
-                label="AB"[shop],
+                label="AB"[index],
             )
         for (
             name
@@ -362,12 +364,12 @@ def intervals(
     kinds = list(dict.fromkeys(kind for row in rows.values() for kind in row))
     fig, ax = plt.subplots(figsize=(8.6, 1.4 + 0.42 * len(rows)), layout="constrained")
     for number, kind in enumerate(kinds):
-        places = [place for place, row in enumerate(rows.values()) if kind in row]
+        positions = [position for position, row in enumerate(rows.values()) if kind in row]
         values, low, high = np.array([row[kind] for row in rows.values() if kind in row]).T
         colour = COLOURS.get(kind, OTHERS[number % len(OTHERS)])
         ax.errorbar(
             values,
-            np.array(places) + 0.22 * (number - (len(kinds) - 1) / 2),
+            np.array(positions) + 0.22 * (number - (len(kinds) - 1) / 2),
             xerr=[values - low, high - values],
             fmt="o",
             markersize=5,

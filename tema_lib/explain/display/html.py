@@ -77,15 +77,15 @@ def thumbnail(path: Path | None, size: int = 2 * PICTURE) -> str:
 
 
 class Pages:
-    """Writes HTML about items; `pictures` [N+1] are their files (`Items.image`), `shops` what A and B are called."""
+    """Writes HTML about items; `pictures` [N+1] are their files (`Items.image`), `domains` what A and B are called."""
 
-    def __init__(self, pictures: Sequence[Path | None], shops: tuple[str, str] = ("A", "B")):
-        self.pictures, self.shops = pictures, dict(zip("AB", shops))
+    def __init__(self, pictures: Sequence[Path | None], domains: tuple[str, str] = ("A", "B")):
+        self.pictures, self.domains = pictures, dict(zip("AB", domains))
 
     # ------------------------------------------------------------------------------------------ small parts
 
-    def shop(self, domain: str) -> str:
-        name = self.shops[domain]
+    def domain(self, domain: str) -> str:
+        name = self.domains[domain]
         return text(name) if name in (domain, *UNNAMED) else f"{domain} ({text(name)})"
 
     def title(self, event: Event) -> str:
@@ -113,8 +113,8 @@ class Pages:
         """A bar to the right (speaks for) or to the left (speaks against), with the number."""
         half = width / 2
         long = half * min(abs(value) / scale, 1)
-        place = f"left:{half if value >= 0 else half - long:.0f}px;width:{long:.0f}px;background:{FOR if value >= 0 else AGAINST}"
-        return f'<span class="track" style="width:{width}px"><span style="{place}"></span></span> {value:+.2f}'
+        position = f"left:{half if value >= 0 else half - long:.0f}px;width:{long:.0f}px;background:{FOR if value >= 0 else AGAINST}"
+        return f'<span class="track" style="width:{width}px"><span style="{position}"></span></span> {value:+.2f}'
 
     def lost(self, effect: Effect, scale: float, rank: float) -> str:
         """The same for a removal, with the rank that the target would have."""
@@ -149,7 +149,7 @@ class Pages:
     def case(
         self,
         explanation: Explanation,
-        thread: str = "merged",
+        branch: str = "merged",
         layer: int = -1,
         head: int | None = None,
         looking: int = -1,
@@ -162,8 +162,8 @@ class Pages:
         """
         record, effects = explanation.record, explanation.about(of)
         of = next(kind for kind, found in explanation.effects.items() if found is effects)
-        weights, places = record.spread(thread, layer, head, looking), record.places(thread)
-        asks = places[looking] if places else None
+        weights, positions = record.spread(branch, layer, head, looking), record.positions(branch)
+        asks = positions[looking] if positions else None
         widest = max(
             [0.25, *weights.tolist()]
         )  # the bars' full width; the numbers stand beside them
@@ -171,50 +171,50 @@ class Pages:
         shares, errors = effects.shares.tolist(), effects.shares_error.tolist()
         largest = max([abs(share) for share in shares] + [0.1])
         lines = []
-        for place, event in enumerate(record.history):
+        for position, event in enumerate(record.history):
             when = (
                 ""
                 if record.days is None
-                else f"{record.days[place]:.0f} days"
-                if record.days[place] >= 0.5
+                else f"{record.days[position]:.0f} days"
+                if record.days[position] >= 0.5
                 else "newest day"
             )
             name = (
-                f'<button class="ask" type="button" data-place="{place}">{self.title(event)}</button>'
+                f'<button class="ask" type="button" data-place="{position}">{self.title(event)}</button>'
                 if page
                 else f"<b>{self.title(event)}</b>"
             )
-            note = ' <span class="asks">looks</span>' if place == asks else ""
+            note = ' <span class="asks">looks</span>' if position == asks else ""
             look = self._look(
-                float(weights[place]),
+                float(weights[position]),
                 widest,
                 event.domain,
-                None if asks is None else place <= asks and place in places,
+                None if asks is None else position <= asks and position in positions,
             )
             lines.append(
-                f'<tr data-place="{place}" class="{"looking" if place == asks else ""}"><td class="number quiet">{when}</td>{self.rails(event)}'
-                f'<td class="what">{name}{note}<br>{self.tags(event, effects.tags[place], scale)}</td><td class="look number">{look}</td>'
-                f'<td class="bars">{self.lost(effects.events[place], scale, effects.rank)}</td>'
-                f'<td class="bars">{self.signed(shares[place], largest)} ± {errors[place]:.2f}</td></tr>'
+                f'<tr data-place="{position}" class="{"looking" if position == asks else ""}"><td class="number quiet">{when}</td>{self.rails(event)}'
+                f'<td class="what">{name}{note}<br>{self.tags(event, effects.tags[position], scale)}</td><td class="look number">{look}</td>'
+                f'<td class="bars">{self.lost(effects.events[position], scale, effects.rank)}</td>'
+                f'<td class="bars">{self.signed(shares[position], largest)} ± {errors[position]:.2f}</td></tr>'
             )
-        empty = "" if places else f"<p>No events in sequence {text(thread)}.</p>"
+        empty = "" if positions else f"<p>No events in sequence {text(branch)}.</p>"
         wanted = f"the {of}, <b>{self.title(effects.target)}</b>"
         table = (
             f'<table><thead><tr><th class="number">before the<br>newest</th><th>A</th><th>B</th><th>bought, with its tags</th>'
-            f'<th class="number">attention<br>{text(thread)}</th><th>lost without it<br>alone</th><th>fair share, ± its<br>standard error</th></tr></thead><tbody>{"".join(lines)}</tbody></table>'
+            f'<th class="number">attention<br>{text(branch)}</th><th>lost without it<br>alone</th><th>fair share, ± its<br>standard error</th></tr></thead><tbody>{"".join(lines)}</tbody></table>'
             if lines
             else "<p>This history is empty.</p>"
         )
-        threads = ", ".join(
-            f"{name} {weight:.2f}" for name, weight in record.thread_weights.items()
+        branches = ", ".join(
+            f"{name} {weight:.2f}" for name, weight in record.branch_weights.items()
         )
         return (
             f'<div class="explained" data-of="{text(of)}">{empty}{table}'
             f'<p class="quiet">Explained: {wanted}, P = {math.exp(effects.log_probability):.3f}, rank {effects.rank:g}. Green and +: speaks for it. Vermilion and −: speaks against it. '
             f"Losses and shares are in log P of it. "
             f"Removal alone hides what other events say too; a fair share averages over many orders of putting the history together. Tags show what is lost without them where it is much. "
-            f"The answer listens to the sequences by {threads}.</p>"
-            f"{self.trust(explanation, of, thread, layer, head, places, looking)}{self.ingredients(effects, of)}</div>"
+            f"The answer listens to the sequences by {branches}.</p>"
+            f"{self.trust(explanation, of, branch, layer, head, positions, looking)}{self.ingredients(effects, of)}</div>"
         )
 
     def _look(self, weight: float, widest: float, domain: str, seen: bool | None) -> str:
@@ -228,24 +228,24 @@ class Pages:
         self,
         explanation: Explanation,
         of: str,
-        thread: str,
+        branch: str,
         layer: int,
         head: int | None,
-        places: Sequence[int],
+        positions: Sequence[int],
         looking: int,
     ) -> str:
         """Does attention order the events as their removal does?  Beside it the same question to random weights, and what chance alone would do."""
-        if looking not in (-1, len(places) - 1):
+        if looking not in (-1, len(positions) - 1):
             return '<p class="trust">Only what the newest event looks at reaches the answer directly; choose it to compare attention with removal.</p>'
         (lost, share), (random_lost, random_share) = (
-            explanation.agreement(of, thread, layer, head, control=control)
+            explanation.agreement(of, branch, layer, head, control=control)
             for control in (False, True)
         )
-        if len(places) < 6 or any(map(math.isnan, (lost, share, random_lost, random_share))):
+        if len(positions) < 6 or any(map(math.isnan, (lost, share, random_lost, random_share))):
             return '<p class="trust">Too few events in this sequence to tell whether attention agrees with anything.</p>'
         return (
-            f'<p class="trust"><b>Is the picture true?</b> Rank correlation of attention over {len(places)} events: with removal <b>{lost:+.2f}</b> (random weights {random_lost:+.2f}), '
-            f"with fair shares <b>{share:+.2f}</b> (random weights {random_share:+.2f}). By chance alone it lies within ±{1.96 / math.sqrt(len(places) - 1):.2f} in 19 of 20 such histories.</p>"
+            f'<p class="trust"><b>Is the picture true?</b> Rank correlation of attention over {len(positions)} events: with removal <b>{lost:+.2f}</b> (random weights {random_lost:+.2f}), '
+            f"with fair shares <b>{share:+.2f}</b> (random weights {random_share:+.2f}). By chance alone it lies within ±{1.96 / math.sqrt(len(positions) - 1):.2f} in 19 of 20 such histories.</p>"
         )
 
     def ingredients(self, effects: Effects, of: str) -> str:
@@ -267,19 +267,19 @@ class Pages:
         for domain, best in record.top.items():
             scale = max([chance for _, chance in best] + [1e-9])
             lines = "".join(
-                f'<tr class="{"truth" if record.target and event.item == record.target.item else ""}"><td class="number">{place}</td><td>{self.picture(event)}</td>'
+                f'<tr class="{"truth" if record.target and event.item == record.target.item else ""}"><td class="number">{position}</td><td>{self.picture(event)}</td>'
                 f"<td>{self.title(event)}{' ✓ bought next' if record.target and event.item == record.target.item else ''}</td>"
                 f'<td class="number">{self.bar(chance / scale, COLOURS[domain], 60)} {chance:.3f}</td></tr>'
-                for place, (event, chance) in enumerate(best, start=1)
+                for position, (event, chance) in enumerate(best, start=1)
             )
             columns.append(
-                f'<div><h3>Recommended in {self.shop(domain)}</h3><table><thead><tr><th></th><th></th><th>item</th><th class="number">probability</th></tr></thead>'
+                f'<div><h3>Recommended in {self.domain(domain)}</h3><table><thead><tr><th></th><th></th><th>item</th><th class="number">probability</th></tr></thead>'
                 f"<tbody>{lines}</tbody></table></div>"
             )
         truth = ""
         if record.target is not None:
             truth = (
-                f"<p>Bought next, in {self.shop(record.target.domain)}: {self.picture(record.target)} <b>{self.title(record.target)}</b>, "
+                f"<p>Bought next, in {self.domain(record.target.domain)}: {self.picture(record.target)} <b>{self.title(record.target)}</b>, "
                 f"rank {record.target_rank:g}, probability {record.target_probability:.4f}.</p>"
             )
         return f'{truth}<div class="side">{"".join(columns)}</div>'
@@ -306,7 +306,7 @@ class Pages:
         )
         replies = "".join(f"<pre>{text(reply)}</pre>" for reply in found.replies)
         parts = [
-            f'<h2>{self.picture(found.item)} {self.title(found.item)}</h2><p class="quiet">{self.shop(found.item.domain)}. {text(shortened(found.description, 10 * LONGEST)) or "No description."}</p>'
+            f'<h2>{self.picture(found.item)} {self.title(found.item)}</h2><p class="quiet">{self.domain(found.item.domain)}. {text(shortened(found.description, 10 * LONGEST)) or "No description."}</p>'
         ]
         if views:
             parts.append(
@@ -332,7 +332,7 @@ class Pages:
                     for event, cosine in rows
                 )
                 columns.append(
-                    f"<div><h3>Nearest in {self.shop(domain)}, {name}</h3><table><tbody>{lines}</tbody></table></div>"
+                    f"<div><h3>Nearest in {self.domain(domain)}, {name}</h3><table><tbody>{lines}</tbody></table></div>"
                 )
         return f'<style>{STYLE}</style><div class="tema">{"".join(parts)}<div class="side">{"".join(columns)}</div></div>'
 
@@ -361,25 +361,26 @@ class Pages:
         columns = []
         for domain, best in after.top.items():
             old = {
-                event.item: place for place, (event, _) in enumerate(before.top[domain], start=1)
+                event.item: position
+                for position, (event, _) in enumerate(before.top[domain], start=1)
             }
 
-            def move(event, place):
+            def move(event, position):
                 return (
                     "new"
                     if event.item not in old
                     else ""
-                    if old[event.item] == place
-                    else f"{'▲' if old[event.item] > place else '▼'} from {old[event.item]}"
+                    if old[event.item] == position
+                    else f"{'▲' if old[event.item] > position else '▼'} from {old[event.item]}"
                 )
 
             rows = "".join(
-                f'<tr><td class="number">{place}</td><td>{self.picture(event)}</td><td>{self.title(event)}</td><td class="number">{chance:.3f}</td>'
-                f'<td class="quiet bars">{move(event, place)}</td></tr>'
-                for place, (event, chance) in enumerate(best, start=1)
+                f'<tr><td class="number">{position}</td><td>{self.picture(event)}</td><td>{self.title(event)}</td><td class="number">{chance:.3f}</td>'
+                f'<td class="quiet bars">{move(event, position)}</td></tr>'
+                for position, (event, chance) in enumerate(best, start=1)
             )
             columns.append(
-                f"<div><h3>Now recommended in {self.shop(domain)}</h3><table><tbody>{rows}</tbody></table></div>"
+                f"<div><h3>Now recommended in {self.domain(domain)}</h3><table><tbody>{rows}</tbody></table></div>"
             )
         truth = ""
         if after.target is not None:
@@ -400,8 +401,8 @@ class Pages:
         record = explanation.record
         kinds = list(explanation.effects)
         control = "".join(
-            f'<button type="button" data-thread="{thread}">{thread}</button>'
-            for thread in record.events
+            f'<button type="button" data-thread="{branch}">{branch}</button>'
+            for branch in record.events
         )
         weights = next(iter(record.weights.values()))
         layers = "".join(
@@ -414,8 +415,8 @@ class Pages:
         shown = "".join(
             f'<option value="{text(kind)}">{text(kind)}</option>' for kind in kinds[::-1]
         )
-        thread = "merged" if "merged" in record.events else list(record.events)[-1]
-        cases = "".join(self.case(explanation, thread, of=kind, page=True) for kind in kinds[::-1])
+        branch = "merged" if "merged" in record.events else list(record.events)[-1]
+        cases = "".join(self.case(explanation, branch, of=kind, page=True) for kind in kinds[::-1])
         title = f"User {text(record.user)}: where the model looked, and what decided"
         return (
             f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
@@ -425,17 +426,17 @@ class Pages:
             f'<label>layer <select id="layer">{layers}</select></label><label>head <select id="head">{heads}</select></label>'
             f'<label>explain <select id="of">{shown}</select></label>'
             f'<span class="quiet">Press a title: what does this event look at?</span></div><div aria-live="polite">{cases}</div></main>'
-            f'<script type="application/json" id="data">{self._data(explanation, thread)}</script><script>{SCRIPT}</script></body></html>\n'
+            f'<script type="application/json" id="data">{self._data(explanation, branch)}</script><script>{SCRIPT}</script></body></html>\n'
         )
 
-    def _data(self, explanation: Explanation, thread: str) -> str:
+    def _data(self, explanation: Explanation, branch: str) -> str:
         """What the script needs, as JSON in which no end of a script can stand."""
         record, digits = explanation.record, 3
         data = {
-            "thread": thread,
+            "branch": branch,
             "domain": [event.domain for event in record.history],
             "colours": COLOURS,
-            "threads": {},
+            "branches": {},
         }
         for name, weights in record.weights.items():
             every = [[layer.mean(0), *layer] for layer in weights]  # head 0 = mean of all
@@ -446,12 +447,18 @@ class Pages:
                 ]
                 for layer in every
             ]
-            places = record.places(name)
+            positions = record.positions(name)
             said = {
                 kind: [
                     [
                         self.trust(
-                            explanation, kind, name, layer, head - 1 if head else None, places, -1
+                            explanation,
+                            kind,
+                            name,
+                            layer,
+                            head - 1 if head else None,
+                            positions,
+                            -1,
                         )
                         for head in range(len(every[0]))
                     ]
@@ -459,7 +466,7 @@ class Pages:
                 ]
                 for kind in explanation.effects
             }
-            data["threads"][name] = {"places": places, "weights": tables, "trust": said}
+            data["branches"][name] = {"places": positions, "weights": tables, "trust": said}
         return (
             json.dumps(data, separators=(",", ":"))
             .replace("<", "\\u003c")

@@ -15,7 +15,7 @@ from tema_lib.data.sequences import Sequences
 from tema_lib.explain import what_if
 from tema_lib.explain.attention import Event, event_of, record_of, shortened, title_of
 from tema_lib.explain.composition import composition, turned
-from tema_lib.explain.counterfactual import Reader
+from tema_lib.explain.counterfactual import CounterfactualModel
 from tema_lib.explain.display.html import Pages
 from tema_lib.explain.occlusion import FIRST, NEXT, Explanation, explain
 
@@ -31,20 +31,20 @@ CHOOSE = "choose …"  # the entry that stands for no choice; None will not do, 
 Times = Callable[[str], Sequence[int]]
 
 
-def user_label(sequences: Sequences, row: int, reader: Reader, pages: Pages) -> str:
+def user_label(sequences: Sequences, row: int, reader: CounterfactualModel, pages: Pages) -> str:
     """Who a test case is, in words: how much was bought where, and where the next purchase happens."""
     *history, target = reader.items.domain_of_item[sequences[row].numpy()].tolist()
-    bought = " and ".join(
-        f"{history.count(domain)} in {pages.shops[name]}" for domain, name in enumerate("AB")
+    seen = " and ".join(
+        f"{history.count(domain)} in {pages.domains[name]}" for domain, name in enumerate("AB")
     )
-    return f"{shortened(sequences.user_id[row], LETTERS)}: bought {bought}, next in {pages.shops['AB'[target]]}"
+    return f"{shortened(sequences.user_id[row], LETTERS)}: bought {seen}, next in {pages.domains['AB'[target]]}"
 
 
-def event_label(place: int, event: Event) -> str:
-    return f"{place + 1} {event.domain}  {shortened(event.title, LETTERS)}"
+def event_label(position: int, event: Event) -> str:
+    return f"{position + 1} {event.domain}  {shortened(event.title, LETTERS)}"
 
 
-def item_labels(reader: Reader) -> dict[str, int]:
+def item_labels(reader: CounterfactualModel) -> dict[str, int]:
     """A different label for each item: its title, cut, with the item's own id where titles repeat or are missing."""
     labels: dict[str, int] = {}
     for item in range(1, reader.items.count + 1):
@@ -55,10 +55,10 @@ def item_labels(reader: Reader) -> dict[str, int]:
     return labels
 
 
-def offer(control: ipywidgets.Dropdown, options: Sequence, place: int = 0) -> None:
+def offer(control: ipywidgets.Dropdown, options: Sequence, position: int = 0) -> None:
     """Give a drop-down list new entries and choose one.  The browser shows a choice only when it changes, hence the step over none."""
     control.options, control.index = options, None
-    control.index = place if options else None
+    control.index = position if options else None
 
 
 class Explorer(ipywidgets.VBox):
@@ -88,8 +88,8 @@ class AttentionExplorer(Explorer):
 
     def __init__(
         self,
-        reader: Reader,
-        control: Reader,
+        reader: CounterfactualModel,
+        control: CounterfactualModel,
         sequences: Sequences,
         rows: Sequence[int],
         pages: Pages,
@@ -110,8 +110,8 @@ class AttentionExplorer(Explorer):
             **WIDE,
         )
         self.of = ipywidgets.Dropdown(options=[FIRST, NEXT], description="explain", **WIDE)
-        self.thread = ipywidgets.ToggleButtons(
-            options=list(config.threads)[::-1], style={"button_width": "auto"}
+        self.branch = ipywidgets.ToggleButtons(
+            options=list(config.branches)[::-1], style={"button_width": "auto"}
         )
         self.layer = ipywidgets.Dropdown(
             options=[(str(layer + 1), layer) for layer in range(config.layers)],
@@ -131,12 +131,12 @@ class AttentionExplorer(Explorer):
         super().__init__(
             "tema-attention",
             (self.user, self.of),
-            (ipywidgets.Label("sequence"), self.thread, self.layer, self.head),
+            (ipywidgets.Label("sequence"), self.branch, self.layer, self.head),
             (self.event,),
         )
         for control_ in (self.of, self.layer, self.head, self.event):
             control_.observe(self.show, "value")
-        for control_ in (self.user, self.thread):
+        for control_ in (self.user, self.branch):
             control_.observe(self.choose, "value")
         self.choose()
 
@@ -150,13 +150,13 @@ class AttentionExplorer(Explorer):
 
     def choose(self, _=None) -> None:
         """Another user or sequence has other events; the newest is chosen."""
-        events = self.explanation.record.events[self.thread.value]
+        events = self.explanation.record.events[self.branch.value]
         self.event.unobserve(self.show, "value")
         offer(
             self.event,
             [
-                (event_label(place, event), place)
-                for place, event in reversed(list(enumerate(events)))
+                (event_label(position, event), position)
+                for position, event in reversed(list(enumerate(events)))
             ],
         )
         self.event.observe(self.show, "value")
@@ -169,7 +169,7 @@ class AttentionExplorer(Explorer):
         )
         return self.pages.explorer(
             self.explanation,
-            thread=self.thread.value,
+            branch=self.branch.value,
             layer=self.layer.value,
             head=head,
             looking=looking,
@@ -180,7 +180,7 @@ class AttentionExplorer(Explorer):
 class ItemExplorer(Explorer):
     """What one item's vector is made of, what the language model wrote about it, and its neighbours."""
 
-    def __init__(self, reader: Reader, pages: Pages, item: int = 1):
+    def __init__(self, reader: CounterfactualModel, pages: Pages, item: int = 1):
         self.reader, self.pages, self.labels = reader, pages, item_labels(reader)
         names = {item_: label for label, item_ in self.labels.items()}
         self.item = ipywidgets.Combobox(
@@ -207,7 +207,9 @@ class ItemExplorer(Explorer):
 class WhatIfExplorer(Explorer):
     """Edit a history and see ranking, attention and fused vectors follow.  What was really bought is never recommended, whatever the edits."""
 
-    def __init__(self, reader: Reader, sequences: Sequences, rows: Sequence[int], pages: Pages):
+    def __init__(
+        self, reader: CounterfactualModel, sequences: Sequences, rows: Sequence[int], pages: Pages
+    ):
         self.reader, self.sequences, self.pages, self.labels = (
             reader,
             sequences,
@@ -229,7 +231,7 @@ class WhatIfExplorer(Explorer):
             button("earlier", "one place back in time"),
             button("later", "one place on"),
         )
-        self.shop, self.undo, self.reset = (
+        self.domain, self.undo, self.reset = (
             button("other shop", "count it in the other sequence"),
             button("undo", "the last edit"),
             button("start anew", "all edits"),
@@ -269,7 +271,7 @@ class WhatIfExplorer(Explorer):
                                 self.remove,
                                 self.earlier,
                                 self.later,
-                                self.shop,
+                                self.domain,
                                 self.undo,
                                 self.reset,
                             ]
@@ -286,29 +288,29 @@ class WhatIfExplorer(Explorer):
         self.undo.on_click(lambda _: self.back())
 
         def move(step):
-            return lambda history, place: (
-                what_if.moved(history, place, place + step),
-                f"{self.title(place)} {'later' if step > 0 else 'earlier'}",
-                place + step,
+            return lambda history, position: (
+                what_if.moved(history, position, position + step),
+                f"{self.title(position)} {'later' if step > 0 else 'earlier'}",
+                position + step,
             )
 
         for control, edit in (
             (
                 self.remove,
-                lambda history, place: (
-                    what_if.removed(history, place),
-                    f"without {self.title(place)}",
-                    min(place, len(history) - 2),
+                lambda history, position: (
+                    what_if.removed(history, position),
+                    f"without {self.title(position)}",
+                    min(position, len(history) - 2),
                 ),
             ),
             (self.earlier, move(-1)),
             (self.later, move(1)),
             (
-                self.shop,
-                lambda history, place: (
-                    what_if.other_shop(reader, history, place),
-                    f"{self.title(place)} counts in the other shop",
-                    place,
+                self.domain,
+                lambda history, position: (
+                    what_if.other_domain(reader, history, position),
+                    f"{self.title(position)} counts in the other shop",
+                    position,
                 ),
             ),
         ):
@@ -321,10 +323,10 @@ class WhatIfExplorer(Explorer):
             lambda change: (
                 chosen(change)
                 and self.change(
-                    lambda history, place: (
-                        what_if.swapped(history, place, self.labels[change["new"]]),
-                        f"{change['new']} in place of {self.title(place)}",
-                        place,
+                    lambda history, position: (
+                        what_if.swapped(history, position, self.labels[change["new"]]),
+                        f"{change['new']} in place of {self.title(position)}",
+                        position,
                     )
                 )
             ),
@@ -334,10 +336,10 @@ class WhatIfExplorer(Explorer):
             lambda change: (
                 chosen(change)
                 and self.change(
-                    lambda history, place: (
-                        what_if.with_tag(reader, history, place, change["new"]),
-                        f"{self.title(place)} also tagged {change['new']}",
-                        place,
+                    lambda history, position: (
+                        what_if.with_tag(reader, history, position, change["new"]),
+                        f"{self.title(position)} also tagged {change['new']}",
+                        position,
                     )
                 )
             ),
@@ -347,10 +349,10 @@ class WhatIfExplorer(Explorer):
             lambda change: (
                 chosen(change)
                 and self.change(
-                    lambda history, place: (
-                        what_if.without_tag(reader, history, place, change["new"]),
-                        f"{self.title(place)} not tagged {change['new']}",
-                        place,
+                    lambda history, position: (
+                        what_if.without_tag(reader, history, position, change["new"]),
+                        f"{self.title(position)} not tagged {change['new']}",
+                        position,
                     )
                 )
             ),
@@ -362,22 +364,22 @@ class WhatIfExplorer(Explorer):
     def history(self) -> what_if.History:
         return self.past[-1][0]
 
-    def title(self, place: int) -> str:
-        return f"“{shortened(event_of(self.reader, self.history[place]).title, LETTERS)}”"
+    def title(self, position: int) -> str:
+        return f"“{shortened(event_of(self.reader, self.history[position]).title, LETTERS)}”"
 
     def record(self, history: what_if.History):
-        *bought, target = self.sequences[self.user.value].tolist()
+        *seen, target = self.sequences[self.user.value].tolist()
         return record_of(
             self.reader,
             history,
             int(self.reader.items.domain_of_item[target]),
             target=target,
-            bought=bought,
+            seen=seen,
         )
 
     def start(self, _=None) -> None:
         """The history as it was."""
-        self.past = [(self.reader.purchases(self.sequences[self.user.value][:-1].tolist()), "")]
+        self.past = [(self.reader.interactions(self.sequences[self.user.value][:-1].tolist()), "")]
         self.before = self.record(self.history)
         self.follow(len(self.history) - 1)
 
@@ -391,21 +393,21 @@ class WhatIfExplorer(Explorer):
         if self.event.value is None:
             return
         try:
-            history, said, place = edit(self.history, self.event.value)
+            history, said, position = edit(self.history, self.event.value)
         except ValueError as error:
             self.picture.value = self.draw(str(error))
             return
         self.past.append((history, said))
-        self.follow(place)
+        self.follow(position)
 
-    def follow(self, place: int) -> None:
+    def follow(self, position: int) -> None:
         """Offer the events of the edited history, choose one, and answer."""
         self.event.unobserve(self.clear, "value")
-        events = [event_of(self.reader, purchase) for purchase in self.history]
+        events = [event_of(self.reader, interaction) for interaction in self.history]
         offer(
             self.event,
             [(event_label(number, event), number) for number, event in enumerate(events)],
-            place,
+            position,
         )
         self.event.observe(self.clear, "value")
         self.clear()
@@ -422,10 +424,13 @@ class WhatIfExplorer(Explorer):
         self.swap.value = self.add.value = ""
 
     def draw(self, refused: str = "") -> str:
-        edited = [purchase for purchase in self.history if purchase.tags is not None]
+        edited = [interaction for interaction in self.history if interaction.tags is not None]
         turns = [
-            (event_of(self.reader, purchase), turned(self.reader.inputs[purchase.item], vector))
-            for purchase, vector in zip(edited, self.reader.fused(edited))
+            (
+                event_of(self.reader, interaction),
+                turned(self.reader.inputs[interaction.item], vector),
+            )
+            for interaction, vector in zip(edited, self.reader.fused(edited))
         ]
         return self.pages.what_if(
             self.before,
