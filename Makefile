@@ -1,7 +1,7 @@
 # Thin on purpose: what a target does stands in tools/. The README has the same commands for conda and Windows.
 PYTHON ?= python3
 BIN    := .venv/bin
-DATA   ?= planted
+DATA   ?= synthetic
 SEED   ?= 0
 YEAR   ?= 2014
 # What the user gives reaches the programs through the environment, letter by letter: written into a recipe, a dollar
@@ -20,7 +20,7 @@ help:  ## this list
 	@echo "TEMA-LLM, reproduced. Commands:"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-19s %s\n", $$1, $$2 }'
 	@echo "Variables:"
-	@echo '  DATA=folder    a folder with interactions.tsv and items.tsv (default: the planted world)'
+	@echo '  DATA=folder    a folder with interactions.tsv and items.tsv (default: the synthetic data set)'
 	@echo '  SYSTEMS="..."  train only these systems, by name, separated by spaces'
 	@echo '  FAST=1         short training; only a few items go through the live language model'
 	@echo '  SEED=n         seed of everything random (default 0)'

@@ -90,7 +90,7 @@ def map_to_nearest(committed, fresh):
 
 
 def compare_approximately(compare, fresh, committed, skip_compare=None):
-    """nbval's own comparison, after the numbers within tolerance were snapped to the committed ones."""
+    """nbval's own comparison, after the numbers within tolerance were mapped to the committed ones."""
     for old, new in zip(committed, fresh):
         if old.output_type == new.output_type == "stream":
             new["text"] = map_to_nearest(old["text"], new["text"])

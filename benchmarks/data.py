@@ -1,4 +1,4 @@
-"""Preparation side by side with the usual pandas way, in one run: a million generated review lines of two shops to 5-core sequences.
+"""Preparation side by side with the usual pandas way, in one run: a million generated review lines of two domains to 5-core sequences.
 
     python benchmarks/data.py                          # writes results/bench_data.json
     python benchmarks/data.py --large 10000000         # also ten million: lines prepared, rows of own tables read; the peak memory of each
@@ -122,7 +122,7 @@ def with_keys(folder, out, codes=False):
 
 
 def core_of(tables, out, codes=False):
-    """Both shops' tables -> first purchases, 5-core, interactions.tsv."""
+    """Both domains' tables -> first interactions, 5-core, interactions.tsv."""
     import pandas as pd
 
     table = (
@@ -179,7 +179,7 @@ def one_way(way, folder):
             resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         ]
         cpu = sum(use.ru_utime + use.ru_stime for use in spent)
-        # Inside one time stamp the two ways may differ; the purchases may not. ru_maxrss is KiB on Linux, bytes on macOS.
+        # Inside one time stamp the two ways may differ; the interactions may not. ru_maxrss is KiB on Linux, bytes on macOS.
         rows = sorted((out / "interactions.tsv").read_text().splitlines()[1:])
         peak = max(use.ru_maxrss for use in spent) / (2**20 if sys.platform == "darwin" else 2**10)
         print(
@@ -309,7 +309,7 @@ def main():
             flush=True,
         )
         if len({one["sha256"] for one in rounds[-1].values()}) > 1:
-            sys.exit("The ways give different purchases: nothing was written.")
+            sys.exit("The ways give different interactions: nothing was written.")
     large = measure("ours", folder / str(chosen.large)) if chosen.large else {}
     for pair in rounds:
         for result in pair.values():

@@ -1,6 +1,6 @@
 """Has our SASRec the quality of a known library's?  Ours against RecTools' SASRecModel: same data, same shape, same evaluator.
 
-    python benchmarks/parity.py --data planted FOLDER/fk_mini [--seeds 0 1 2]
+    python benchmarks/parity.py --data synthetic FOLDER/fk_mini [--seeds 0 1 2]
 
 Both learn from the training events of the leave-one-out split, one merged sequence a user, exact softmax over the whole catalogue.
 On both sides the learning rate (with the first seed) and the epoch are chosen by validation MRR, and `tema_lib.evaluation.ranking` ranks the
@@ -184,7 +184,7 @@ def one_run(run, system, rate, seed):
 
 
 def compare(one, other):
-    """Paired difference of NDCG@10, `one` minus `other`, seeds averaged per case: overall and per shop."""
+    """Paired difference of NDCG@10, `one` minus `other`, seeds averaged per case: overall and per domain."""
     import numpy as np
 
     def mean(several):
@@ -265,7 +265,7 @@ def on(data, systems, seeds):
 
 
 def ndcg(several):
-    """Mean over the cases and seeds: overall and per shop."""
+    """Mean over the cases and seeds: overall and per domain."""
 
     def mean(domains):
         return round(
@@ -286,7 +286,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", nargs="+", default=["planted"])
+    parser.add_argument("--data", nargs="+", default=["synthetic"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--systems",

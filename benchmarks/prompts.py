@@ -1,6 +1,6 @@
-"""Five forms of the prompt on the same evidence: what should a tag speak of, so that it says much and joins the shops?
+"""Five forms of the prompt on the same evidence: what should a tag speak of, so that it says much and joins the domains?
 
-    python benchmarks/prompts.py --data planted FOLDER/fk_mini --llm smollm2-135m-instruct FOLDER/of/a/larger/model
+    python benchmarks/prompts.py --data synthetic FOLDER/fk_mini --llm smollm2-135m-instruct FOLDER/of/a/larger/model
 
 Every item is read once in every form by every model (bfloat16, replies kept under build/, a stopped run goes on). Beside them
 stand the controls: shuffled tags, title words, the list without the model's word on the item. Writes results/bench_prompts.json.
@@ -47,7 +47,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", nargs="+", default=["planted"], help="'planted' or folders")
+    parser.add_argument("--data", nargs="+", default=["synthetic"], help="'synthetic' or folders")
     parser.add_argument(
         "--llm",
         nargs="+",

@@ -1,6 +1,6 @@
 """What does a system cost?  Parameters, and CPU seconds of one thread for an epoch of learning and for ranking all test cases.
 
-    python benchmarks/systems.py --data planted FOLDER/fk_mini
+    python benchmarks/systems.py --data synthetic FOLDER/fk_mini
 
 Under `make run`'s own configuration; the mean of the given number of epochs, each with its ranking of the validation cases, as the
 training loop has it.  CPU time, so that a busy machine does not count.  What the systems read (features, tags, profiles) is taken from
@@ -26,7 +26,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", nargs="+", default=["planted"])
+    parser.add_argument("--data", nargs="+", default=["synthetic"])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_systems.json")
     chosen = parser.parse_args()

@@ -3,7 +3,7 @@
     python benchmarks/tagging.py [--items 256] [--rounds 2]
     make bench-tagging
 
-256 titles of `fk_mini` (TEMA_REAL_DATA names the folder that holds it), of the planted world where that is absent. The plain
+256 titles of `fk_mini` (TEMA_REAL_DATA names the folder that holds it), of the synthetic data set where that is absent. The plain
 path is the library's own generate(), item by item, with the same constraints and the same early stop; the fast path shares the
 beginning of the prompt and answers in batches. Both in float32, one thread, alternating in chunks, in CPU time: a busy machine
 slows both. Writes results/bench_tagging.json (kind `benchmark`).
@@ -48,7 +48,9 @@ def main():
 
     setup()
     real = Path(os.environ.get("TEMA_REAL_DATA", "")) / "fk_mini"
-    run = Experiment(str(real) if os.environ.get("TEMA_REAL_DATA") and real.is_dir() else "planted")
+    run = Experiment(
+        str(real) if os.environ.get("TEMA_REAL_DATA") and real.is_dir() else "synthetic"
+    )
     half = chosen.items // 2
     chosen_items = [int(item) for domain in (0, 1) for item in run.items.of_domain(domain)[:half]]
     llm, config = LocalModel(), run.tag_config

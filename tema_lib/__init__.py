@@ -1,4 +1,4 @@
-"""TEMA-LLM, reproduced: from raw purchases and an LLM's tags to a ranked list, one stage a wing.
+"""TEMA-LLM, reproduced: from raw interactions and an LLM's tags to a ranked list, one stage a wing.
 
 The folder listing is the lecture plan: `data` (notebook 01), `tags` (02), `features` (03), `models` (03, 04),
 `training` (04), `explain` (05), `evaluation` (06).  Imports point along the pipeline only.

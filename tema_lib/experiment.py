@@ -37,7 +37,7 @@ from tema_lib.evaluation.ranking import Ranks, evaluate
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, open_replies
 from tema_lib.models.base import Recommender
-from tema_lib.models.item_embedding import VIEWS, ItemInputs
+from tema_lib.models.item_embedding import MODALITIES, ItemInputs
 from tema_lib.models.systems import SYSTEMS, system_named
 from tema_lib.notebook import ROOT, artifacts, timed
 from tema_lib.tags.catalogue import Catalogue
@@ -58,16 +58,16 @@ from tema_lib.tags.profiles import (
 from tema_lib.tags.write import write_tags
 from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
 
-SYNTHETIC = ROOT / "data" / "planted"
+SYNTHETIC = ROOT / "data" / "synthetic"
 
 
 EXPORTS = ROOT / "data" / "tags"
 
 
-LIVE_ITEMS = 24  # fast runs: items of each shop that the language model reads live
+LIVE_ITEMS = 24  # fast runs: items of each domain that the language model reads live
 
 
-LIVE_USERS = 24  # on the planted world: users whom it profiles live, full or fast; for the others its replies are shipped
+LIVE_USERS = 24  # on the synthetic data set: users whom it profiles live, full or fast; for the others its replies are shipped
 
 
 LONG_TAIL = 2  # an item seen at most this often in training is rare: a slice of its own
@@ -76,14 +76,14 @@ LONG_TAIL = 2  # an item seen at most this often in training is rare: a slice of
 class Experiment:
     """From a data folder to ranks.
 
-    data: "planted" or a folder; domains: what A and B are called ("movies,books"), else the data set says; fast: short training, and on the planted world shipped replies for all but 24 items a shop;
+    data: "synthetic" or a folder; domains: what A and B are called ("movies,books"), else the data set says; fast: short training, and on the synthetic data set shipped replies for all but 24 items a domain;
     seed: initial weights, batch order, controls; tags: "live", or which exported tags are read instead ("export", "export:MODEL",
     or a path, see `choose_export`).  Raises `DataError` for a folder that cannot be read, ValueError for another word.
     """
 
     def __init__(
         self,
-        data: str = "planted",
+        data: str = "synthetic",
         fast: bool = True,
         seed: int = 0,
         domains: str = "",
@@ -92,7 +92,7 @@ class Experiment:
         check_choice(tags)
         self.data, self.fast, self.seed, self.tags_from = data, fast, seed, tags
         self.named = domain_names(domains.split(",")) if domains else None
-        self.synthetic = data == "planted"
+        self.synthetic = data == "synthetic"
         self.folder = SYNTHETIC if self.synthetic else Path(data)
         self.hidden = (
             64 if fast or self.synthetic else 128
@@ -128,9 +128,9 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """ "planted", or the folder's name and the beginning of its tables' hash: two folders of one name never share a file."""
+        """ "synthetic", or the folder's name and the beginning of its tables' hash: two folders of one name never share a file."""
         kept = "-repeats" if self.raw.repeats == "keep" else ""  # the same tables, other sequences
-        return "planted" if self.synthetic else f"{self.raw.name}-{self.raw.sha256[:8]}{kept}"
+        return "synthetic" if self.synthetic else f"{self.raw.name}-{self.raw.sha256[:8]}{kept}"
 
     @property
     def domains(self) -> tuple[str, str]:
@@ -171,7 +171,7 @@ class Experiment:
 
     @cached_property
     def truth(self):
-        """(items, users) of the planted world: which occasion each item serves; None on data without truth."""
+        """(items, users) of the synthetic data set: which topic each item serves; None on data without truth."""
         return synthetic.read_truth(SYNTHETIC) if self.synthetic else None
 
     # ------------------------------------------------------------------------------------------ features (notebook 03)
@@ -212,7 +212,7 @@ class Experiment:
 
     @cached_property
     def tags(self) -> ItemTags:
-        """An export's tags, or those of the language model: in a fast run of the planted world most come from its shipped replies."""
+        """An export's tags, or those of the language model: in a fast run of the synthetic data set most come from its shipped replies."""
         with timed(self.seconds, "tags"):
             if self.export:
                 return read_export(
@@ -236,7 +236,7 @@ class Experiment:
         }
 
     def replies(self, llm: LocalModel) -> ReplyStore:
-        """The store of all replies; a fast run of the planted world finds the shipped ones in it."""
+        """The store of all replies; a fast run of the synthetic data set finds the shipped ones in it."""
         store = open_replies()
         if self.fast and self.synthetic:
             self._replay(store, llm)
@@ -297,7 +297,7 @@ class Experiment:
     def profiles_of(
         self, sequences: Sequences, config: ProfileConfig = ProfileConfig()
     ) -> Profiles:
-        """The language model's profile of each sequence; on the planted world most come from its shipped replies."""
+        """The language model's profile of each sequence; on the synthetic data set most come from its shipped replies."""
         with timed(self.seconds, "profiles"), torch.random.fork_rng(devices=[]):
             llm, cluster = (
                 LocalModel(decoding=PHRASES),
@@ -354,9 +354,13 @@ class Experiment:
     # ------------------------------------------------------------------------------------------ models (notebooks 03, 04)
 
     @cached_property
-    def views(self) -> tuple[str, ...]:
-        """The views these data can fill: no pictures, no image view."""
-        return VIEWS if self.image is not None else tuple(view for view in VIEWS if view != "image")
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities these data can fill: no pictures, no image modality."""
+        return (
+            MODALITIES
+            if self.image is not None
+            else tuple(modality for modality in MODALITIES if modality != "image")
+        )
 
     def inputs(
         self, tags: str = "", shuffle: tuple[str, ...] = (), text: str = "plain"
@@ -387,8 +391,8 @@ class Experiment:
             own = torch.from_numpy(self.items.of_domain(domain))
             position[own] = own[torch.randperm(len(own), generator=generator)]
 
-        def rows(view, tensor):
-            return tensor[position] if view in shuffle else tensor
+        def rows(modality, tensor):
+            return tensor[position] if modality in shuffle else tensor
 
         return ItemInputs(
             self.domain_of_item,
@@ -457,17 +461,17 @@ class Experiment:
         return self._ranks[system]
 
     def slices(self, ranks: Ranks) -> dict[str, Ranks]:
-        """Parts of the test cases that matter: rare targets; on the planted world those whose occasion crosses the shops."""
+        """Parts of the test cases that matter: long-tail targets; on the synthetic data set those whose topic crosses the domains."""
         seen = torch.bincount(self.split.train.items, minlength=self.items.count + 1).numpy()
         parts = {
             f"target seen at most {LONG_TAIL} times": ranks.select(seen[ranks.target] <= LONG_TAIL)
         }
         if self.truth is not None:
-            parts["occasion crosses shops"] = ranks.select(self.cross_domain(ranks))
+            parts["topic crosses domains"] = ranks.select(self.cross_domain(ranks))
         return parts
 
     def cross_domain(self, ranks: Ranks):
-        """bool per case: the event before the target lies in the other shop and serves the same occasion."""
+        """bool per case: the event before the target lies in the other domain and serves the same topic."""
         truth_items, _ = self.truth
         topic = dict(zip(truth_items["item_id"], truth_items["topic"]))
         previous = self.split.test.items[self.split.test.offsets[1:] - 2].numpy()[ranks.row]

@@ -85,7 +85,7 @@ def timed(seconds: dict[str, float], name: str):
 
 
 def recurring_user(run) -> int:
-    """The row in `run.split.test` of the user whom all notebooks follow: the first with at least four changes of shop in the last eight events."""
+    """The row in `run.split.test` of the user whom all notebooks follow: the first with at least four changes of domain in the last eight events."""
     for row in range(len(run.split.test)):
         domain = run.items.domain_of_item[run.split.test[row][-8:].numpy()]
         if (domain[1:] != domain[:-1]).sum() >= 4:

@@ -1,4 +1,4 @@
-"""The official files: each trap on a few lines written for it, and the planted world written out in every release and read back."""
+"""The official files: each pitfall on a few lines written for it, and the synthetic data set written out in every release and read back."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ from tema_lib.datasets.amazon.reviews import read_ratings, read_reviews
 from tema_lib.datasets.load import read_data
 from tema_lib.datasets.synthetic.formats import write_official
 
-WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "planted")
+WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "synthetic")
 
 
 def lines(path, *rows, end="\n"):
@@ -317,7 +317,12 @@ def test_2018_metadata_repeat_items_and_hold_page_source(tmp_path):
             "imageURLHighRes": ["http://e.org/l.jpg", "http://e.org/2.jpg"],
         },
         {"asin": "B1", "title": "A second line"},
-        {"asin": "B2", "title": '<span id="x">Shop</span>', "price": "", "rank": "1,234 in Home ("},
+        {
+            "asin": "B2",
+            "title": '<span id="x">Domain</span>',
+            "price": "",
+            "rank": "1,234 in Home (",
+        },
         {
             "asin": "B3",
             "title": "var t = new Date().getTime();",
@@ -386,7 +391,7 @@ def test_prices_ranks_and_texts():
         for value in ("", None, "$9.99 - $12.00", True, float("inf"), -1, ["$3"])
     )
     assert read_rank({"Kitchen": 7, "Home": 3}) == 3
-    assert read_rank("1,234 in Shop (") == 1234
+    assert read_rank("1,234 in Domain (") == 1234
     assert np.isnan(read_rank(None))
     assert np.isnan(read_rank([]))
     assert read_text(["a ", 5, "b\n"]) == "a b"
@@ -434,7 +439,7 @@ def test_addresses_of_the_documented_pairs():
             addresses(*wrong)
 
 
-# ------------------------------------------------------------------------------------------------------- the planted world, there and back
+# ------------------------------------------------------------------------------------------------------- the synthetic data set, there and back
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,7 @@ def test_a_target_is_met_by_its_own_shops_latest_event():
     [
         ({"weighting": "heavy"}, "weighting is 'heavy': choose pareto or fixed"),
         ({"penalty": -1.0}, "penalty is -1.0: below 0"),
-        ({"plus": True, "tokens": 0}, "tokens is 0: the shops need at least one"),
+        ({"plus": True, "tokens": 0}, "tokens is 0: the domains need at least one"),
         ({"heads": 3}, "not divisible by 3 heads"),
         ({"plus": True, "heads": 3}, "not divisible by 3 heads"),
         ({"loss": "guess"}, "the loss 'guess' is unknown"),

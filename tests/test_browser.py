@@ -277,7 +277,7 @@ def test_what_if_answers_every_edit(opened):
     edits = (
         ("remove", lambda: explorer.press("remove"), "without"),
         ("earlier", lambda: explorer.press("earlier"), "earlier"),
-        ("other shop", lambda: explorer.press("other shop"), "counts in the other shop"),
+        ("other domain", lambda: explorer.press("other domain"), "counts in the other domain"),
         (
             "swap",
             lambda: explorer.type_in("swap for", "Powdered milk"),
@@ -329,7 +329,7 @@ def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened,
     assert "Explained: the true next item" in seen[-1]
     assert (
         page.locator("button[aria-pressed=true]").inner_text() == "merged"
-    )  # the fifth purchase is not in B
+    )  # the fifth interaction is not in B
     assert page.locator("img").count()
     assert not page.locator("img:not([alt]), img[alt='']").count()
     assert not complaints

@@ -218,12 +218,12 @@ def test_a_damaged_checkpoint_is_named_kept_and_trained_anew(damage, run, tmp_pa
 def test_a_pickle_that_would_run_something_is_not_run(tmp_path):
     class Trap:
         def __reduce__(self):
-            return (open, (str(tmp_path / "trap"), "w"))
+            return (open, (str(tmp_path / "pitfall"), "w"))
 
     torch.save({"identity": {}, "model": Trap()}, tmp_path / "bad.pt")
     with pytest.raises(OtherCheckpoint):
         read_checkpoint(tmp_path / "bad.pt")
-    assert not (tmp_path / "trap").exists()
+    assert not (tmp_path / "pitfall").exists()
 
 
 def test_weights_from_a_gpu_are_used_on_a_laptop(run, tmp_path):

@@ -38,7 +38,7 @@ class Fixed(Recommender):
 
 
 def world(a=12, b=9, users=30, seed=0):
-    """Users with 2 to 8 events in two shops; repeats happen, so a target may have been bought before."""
+    """Users with 2 to 8 events in two domains; repeats happen, so a target may have been bought before."""
     rng = np.random.default_rng(seed)
     rows = [rng.integers(1, a + b + 1, size=rng.integers(2, 9)).tolist() for _ in range(users)]
     return sequences_of(*rows), torch.tensor([-1] + [0] * a + [1] * b), rng
@@ -108,7 +108,7 @@ def test_a_score_that_is_no_number_raises(bad):
 
 
 def test_the_other_shop_and_what_was_bought_do_not_compete():
-    """Item 1 was bought and items 4, 5 lie in the other shop: all three score higher, none counts."""
+    """Item 1 was bought and items 4, 5 lie in the other domain: all three score higher, none counts."""
     ranks = evaluate(
         Fixed([[0, 9, 1, 2, 9, 9]]), sequences_of([1, 4, 3]), torch.tensor([-1, 0, 0, 0, 1, 1])
     )

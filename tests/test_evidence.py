@@ -46,7 +46,7 @@ class Items:
 
 
 def small():
-    """Six items, three of each shop; tags by hand."""
+    """Six items, three of each domain; tags by hand."""
     tag_ids = torch.tensor(
         [[0, 0, 0], [1, 2, 3], [1, 0, 0], [2, 3, 0], [1, 4, 5], [4, 5, 6], [0, 0, 0]]
     )
@@ -84,10 +84,10 @@ def test_coverage_counts_what_it_says():
     assert found["items with a tag"] == pytest.approx(5 / 6)
     assert found["items with three tags, one of them own"] == pytest.approx(2 / 6)
     assert found["tags that are the model's own words"] == pytest.approx(3 / 12)
-    assert found["tags snapped to the list"] == pytest.approx(2 / 12)
+    assert found["tags mapped to the list"] == pytest.approx(2 / 12)
     assert found["tags nearest by meaning"] == pytest.approx(7 / 12)
     assert found["share of items of the most frequent tag"] == pytest.approx(3 / 6)
-    assert found["tags of the list that both shops use"] == pytest.approx(1 / 6)  # coffee
+    assert found["tags of the list that both domains use"] == pytest.approx(1 / 6)  # coffee
     assert found["tags that repeat an example"] == pytest.approx(
         2 / 12
     )  # movie night, on two items of A
@@ -97,7 +97,7 @@ def test_coverage_counts_what_it_says():
     )
     assert (
         evidence.coverage(brunch, ("food", "kitchen"), "topic")["tags that repeat an example"] == 0
-    )  # each stands in the other shop's examples
+    )  # each stands in the other domain's examples
     assert "tags that repeat an example" not in evidence.coverage(small())
     assert evidence.uses(small()).tolist() == [[0, 2, 2, 2, 0, 0, 0], [0, 1, 0, 0, 2, 2, 1]]
 
@@ -187,9 +187,9 @@ def test_likeness_is_that_of_consecutive_purchases():
     equal, affine = np.zeros((41, 9), dtype=np.float32), np.zeros((41, 9), dtype=np.float32)
     for item in range(1, 41):
         equal[item, 1 + group[item]] = 1
-        affine[item, 1 + group[item] + 4 * domain[item]] = 1  # the shops share no tag
+        affine[item, 1 + group[item] + 4 * domain[item]] = 1  # the domains share no tag
     users = []
-    for _ in range(300):  # five purchases of one group each, in either shop
+    for _ in range(300):  # five interactions of one group each, in either domain
         wanted = chance.integers(4)
         users.append(
             torch.tensor([chance.choice(np.flatnonzero(group == wanted)) for _ in range(5)])

@@ -110,7 +110,7 @@ def test_an_empty_history_has_no_weights(world):
 
 
 def test_records_agree_with_the_models_own_attention(world):
-    """The events' weights by hand: last rows, mean over heads of the last layer, times the threads' shares."""
+    """The events' weights by hand: last rows, mean over heads of the last layer, times the branches' shares."""
     batch = case_batch(world.model, world.sequences, [0, 1, 2, 3])
     looked, attention, together = (
         world.model.attention(batch),
@@ -277,15 +277,15 @@ def test_effects_equal_brute_force(world):
         other = compared.clone()
         other[target] = F.normalize(vector_by_hand(world, target, less(target, name)), dim=0)
         checked.append(same(effect, brute(compared=other)))
-    assert set(found.views) == {"id", "text", "tags"}
+    assert set(found.modalities) == {"id", "text", "tags"}
     assert len(found.events) == 6
     assert sum(map(len, found.tags)) == 15
-    for view, effect in found.views.items():
+    for modality, effect in found.modalities.items():
         with torch.no_grad():
             parts = world.model.items.parts()
             for own in world.reader.of_domain:
-                parts[view] = parts[view].clone()
-                parts[view][own] = parts[view][own].mean(0)
+                parts[modality] = parts[modality].clone()
+                parts[modality][own] = parts[modality][own].mean(0)
             table = sum(parts.values())
         checked.append(same(effect, brute(table=table, compared=F.normalize(table, dim=1))))
     assert max(abs(lost) for lost, _ in checked) > 0.1
@@ -295,13 +295,13 @@ def test_effects_equal_brute_force(world):
 def test_effects_leave_out_what_the_model_has_not(world):
     found = effects(
         CounterfactualModel(
-            awake(world.inputs, views=("id",)), world.items, world.tags, world.text
+            awake(world.inputs, modalities=("id",)), world.items, world.tags, world.text
         ),
         [1, 9],
         [12],
         draws=2,
     )[0]
-    assert found.views == {}
+    assert found.modalities == {}
     assert found.own_tags == ()
     assert found.tags == ((), ())
     assert len(found.events) == 2
@@ -447,17 +447,17 @@ def test_an_item_turns_by_the_angle_between_whole_and_rest(world, item):
         world.reader.own_tags(item),
         world.reader.inputs[item],
     )
-    assert [view.name for view in found.views] == ["id", "text", "tags"]
-    parts = {view: share.detach() for view, share in world.model.items.parts().items()}
-    for view in found.views:
+    assert [modality.name for modality in found.modalities] == ["id", "text", "tags"]
+    parts = {modality: share.detach() for modality, share in world.model.items.parts().items()}
+    for modality in found.modalities:
         other = (
             whole
-            - parts[view.name][item]
-            + parts[view.name][world.reader.of_domain[int(item > ITEMS_A)]].mean(0)
+            - parts[modality.name][item]
+            + parts[modality.name][world.reader.of_domain[int(item > ITEMS_A)]].mean(0)
         )
-        assert view.turn == pytest.approx(degrees(whole, other), abs=0.05)
-        assert view.turn > 0.3
-        assert view.length == pytest.approx(float(parts[view.name][item].norm()), abs=1e-5)
+        assert modality.turn == pytest.approx(degrees(whole, other), abs=0.05)
+        assert modality.turn > 0.3
+        assert modality.length == pytest.approx(float(parts[modality.name][item].norm()), abs=1e-5)
     assert [(tag.name, tag.weight) for tag in found.tags] == [
         (name, weight) for name, weight, _ in world.tags.tags_of(item)
     ]
@@ -501,8 +501,10 @@ def test_neighbours_are_the_nearest_others_with_and_without_tags(world):
 
 
 def test_an_item_of_a_model_with_one_view_is_not_taken_apart(world):
-    found = composition(CounterfactualModel(awake(world.inputs, views=("id",)), world.items), 4)
-    assert found.views == found.tags == found.replies == ()
+    found = composition(
+        CounterfactualModel(awake(world.inputs, modalities=("id",)), world.items), 4
+    )
+    assert found.modalities == found.tags == found.replies == ()
     assert found.neighbours_without == {}
     assert len(found.neighbours["A"]) == 5
     with pytest.raises(ValueError, match="16 is no item"):
@@ -581,7 +583,7 @@ def test_the_table_of_heads_equals_counting_by_hand(world):
             "same tag": lambda event, newest, age: age > 0 and set(event.tags) & set(newest.tags)
         }
         if branch == "merged":
-            measures["other shop"] = lambda event, newest, age: event.domain != newest.domain
+            measures["other domain"] = lambda event, newest, age: event.domain != newest.domain
         for name, is_right in measures.items():
             found, alone = [], []
             for record, look in zip(records, attention):
@@ -592,18 +594,18 @@ def test_the_table_of_heads_equals_counting_by_hand(world):
                     alone.append(sum(recency[len(events)][age] for age in right))
             assert row[name] == pytest.approx(np.mean(found), abs=1e-5)
             assert row[f"{name}, recency alone"] == pytest.approx(np.mean(alone), abs=1e-5)
-        assert branch == "merged" or np.isnan(row["other shop"])
+        assert branch == "merged" or np.isnan(row["other domain"])
     assert table.loc["merged"].notna().all().all()
     assert list(head_table(world.model, batch).columns) == [
         "events back",
-        "other shop",
-        "other shop, recency alone",
+        "other domain",
+        "other domain, recency alone",
     ]
 
 
 def looking_model(world, content):
     """One head whose newest event looks at its own kind (odd or even ids), or at places only, whatever stands there."""
-    model = awake(ItemInputs(world.inputs.domain_of_item), views=("id",), heads=1, layers=1)
+    model = awake(ItemInputs(world.inputs.domain_of_item), modalities=("id",), heads=1, layers=1)
     kind = torch.tensor([1.0, -1.0]).repeat(8)
     with torch.no_grad():
         model.items.id.copy_(
@@ -654,13 +656,15 @@ def test_the_planted_rule_is_found_by_who_looks_at_it_and_not_by_who_looks_at_ag
 
 
 def test_a_head_that_was_never_asked_has_no_number_and_warns_nobody(world):
-    """Histories of one event, all in one shop: nothing crosses, nothing is earlier, and thread B is empty."""
+    """Histories of one event, all in one domain: nothing crosses, nothing is earlier, and branch B is empty."""
     batch = Batch(torch.tensor([[1], [2]]), None, torch.tensor([0, 0]), torch.arange(2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         table = head_table(world.model, batch, world.tags)
     assert (
-        table[["other shop", "other shop, recency alone", "same tag", "same tag, recency alone"]]
+        table[
+            ["other domain", "other domain, recency alone", "same tag", "same tag, recency alone"]
+        ]
         .isna()
         .all(axis=None)
     )

@@ -81,7 +81,7 @@ def test_the_newest_event_is_chosen_at_the_start_and_after_an_empty_sequence(wor
 
 def test_the_attention_explorer_offers_what_the_model_has(world):
     reader = CounterfactualModel(
-        awake(world.inputs, branches=("merged",), layers=1, views=("id",)), world.items
+        awake(world.inputs, branches=("merged",), layers=1, modalities=("id",)), world.items
     )
     explorer = AttentionExplorer(
         reader, reader, world.sequences, [0], Pages(world.items.image, ("food", "kitchen"))
@@ -160,7 +160,7 @@ def test_what_if_follows_every_edit_and_takes_it_back(evil):
             "earlier",
             "later",
             "without",
-            "counts in the other shop",
+            "counts in the other domain",
             "in place of",
             "not tagged",
             "also tagged",
@@ -224,7 +224,7 @@ def test_what_was_really_bought_is_never_recommended_whatever_the_edits(evil):
 def test_tags_cannot_be_edited_where_the_model_has_none(world):
     for model, tags in (
         (world.model, None),
-        (awake(world.inputs, views=("id", "text")), world.tags),
+        (awake(world.inputs, modalities=("id", "text")), world.tags),
     ):
         explorer = WhatIfExplorer(
             CounterfactualModel(model, world.items, tags, world.text),

@@ -419,7 +419,7 @@ def test_repeats_are_dropped_and_counted_or_kept(tmp_path):
     assert order(kept) == {"mina": "k1 t1 t2 k2 k1"}
     assert kept.dropped == {"identical": 1, "repeats": 0}
     assert kept.repeats == "keep"
-    assert "1 events repeat a user's earlier purchase" in " ".join(data_quality_warnings(kept))
+    assert "1 events repeat a user's earlier interaction" in " ".join(data_quality_warnings(kept))
     assert order(first_interactions(kept)) == RIGHT
     (tmp_path / "dataset.json").write_text('{"repeats": "keep"}')
     assert order(read_data(tmp_path)) == order(kept)
@@ -699,12 +699,12 @@ def test_every_module_that_makes_a_stage_is_in_its_fingerprint(tmp_path):
     for name, counts in (
         ("reviews", True),
         ("interactions", True),
-        ("purchases", True),
+        ("interactions", True),
         ("files", True),
         ("amazon", True),
         ("preparation", True),
         ("statistics", False),
-        ("planted", False),
+        ("synthetic", False),
     ):
         module = tmp_path / "data" / f"{name}.py"
         plain = module.read_text()

@@ -175,30 +175,44 @@ def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp
 
     config = TagConfig(min_items=1, max_share=1.0, rounds=2)
 
-    def run(path, seconds=None):
+    def start(path):
         child = os.fork()
-        if not child:  # the child: tags, then leaves without pytest's clean-up
-            torch.set_num_threads(1)
-            with ReplyStore(path) as store:
-                write_tags(Catalogue(items, features, encode), llm, store, config)
-            os._exit(0)
-        if seconds is not None:
-            time.sleep(seconds)
-            os.kill(child, signal.SIGKILL)
+        if not child:  # the child tags and leaves, whatever happens, without pytest's clean-up
+            code = 1
+            try:
+                torch.set_num_threads(1)
+                with ReplyStore(path) as store:
+                    write_tags(Catalogue(items, features, encode), llm, store, config)
+                code = 0
+            finally:
+                os._exit(code)
+        return child
+
+    def finish(child):
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
+    def ended(child):
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def count(path):
+        with ReplyStore(path) as store:
+            return len(store)
+
     began = time.monotonic()
-    assert run(tmp_path / "calm.sqlite") == 0
-    whole = time.monotonic() - began
-    draw, kept = random.Random(0), [0]
+    assert finish(start(tmp_path / "calm.sqlite")) == 0
+    each = (time.monotonic() - began) / count(tmp_path / "calm.sqlite")  # seconds a reply
+    draw, kept, path = random.Random(0), [0], tmp_path / "killed.sqlite"
     for _ in range(20):
-        run(tmp_path / "killed.sqlite", whole * draw.uniform(0.02, 0.2))
-        if (tmp_path / "killed.sqlite").exists():
-            with ReplyStore(tmp_path / "killed.sqlite") as store:
-                kept.append(len(store))
+        child, wanted = start(path), kept[-1] + draw.randrange(3)
+        while (count(path) if path.exists() else 0) < wanted and not ended(child):
+            time.sleep(0.01)  # on a busy machine a fixed time may end before the first reply
+        time.sleep(draw.uniform(0, 2) * each)
+        os.kill(child, signal.SIGKILL)
+        finish(child)
+        kept.append(count(path) if path.exists() else 0)
     assert kept == sorted(kept)
     assert kept[-1] > 0
-    assert run(tmp_path / "killed.sqlite") == 0
+    assert finish(start(path)) == 0
     for name in ("calm", "killed"):
         with ReplyStore(tmp_path / f"{name}.sqlite") as store:
             store.export_jsonl(tmp_path / f"{name}.jsonl")

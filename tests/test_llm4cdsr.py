@@ -87,7 +87,7 @@ def test_the_soft_contrast_of_fewer_than_two_pairs_is_nothing():
 
 
 def test_a_logit_is_the_sum_of_the_shops_and_the_merged_product():
-    """One user, one candidate at a time, each thread run alone."""
+    """One user, one candidate at a time, each branch run alone."""
     model = awake(make())
     local, adapted = model.local, model.adapter[1](model.adapter[0](model.text))
     for domain, members in ((0, DOMAIN_A), (1, DOMAIN_B)):
@@ -155,7 +155,7 @@ def held_out_contrastive_loss(model, split):
 
 
 def paired_split(users=120):
-    """Users buy item 1 + k of A and 13 + k of B, k their own: what belongs together across the shops is known."""
+    """Users buy item 1 + k of A and 13 + k of B, k their own: what belongs together across the domains is known."""
     import numpy as np
     from test_models import sequences
 
@@ -172,7 +172,7 @@ def paired_split(users=120):
 def test_the_adapter_contrast_lowers_its_loss_on_held_out_pairs():
     split, found = paired_split(), {}
     for contrast in (0.0, 1.0):
-        model = make(contrast=contrast, profile=0)
+        model = make(contrastive=contrast, profile=0)
         train(model, split, DOMAIN, replace(LITTLE, epochs=8))
         found[contrast] = held_out_contrastive_loss(model, split)
     assert found[1.0] < found[0.0] - 0.3
@@ -188,7 +188,7 @@ def test_the_profile_contrast_pulls_a_user_to_their_profile():
     found = {}
     for beta in (1e-9, 1.0):
         torch.manual_seed(0)
-        model = LLM4CDSR(inputs(), given, replace(LITTLE_MODEL, profile=beta, contrast=0))
+        model = LLM4CDSR(inputs(), given, replace(LITTLE_MODEL, profile=beta, contrastive=0))
         train(model, split, DOMAIN, replace(LITTLE, epochs=8))
         with torch.no_grad():
             batch = ranking(*(split.test[row].tolist() for row in range(120)))
@@ -212,7 +212,7 @@ def test_a_user_without_a_profile_stays_out_of_the_contrast():
     model, batch = make(), batch_of(*USERS)  # the third user has none
 
     def value():
-        return model.eval().loss(batch)["profile contrast"].detach()
+        return model.eval().loss(batch)["profile contrastive"].detach()
 
     before = value()
     model.profiles[2] += 5
@@ -222,15 +222,15 @@ def test_a_user_without_a_profile_stays_out_of_the_contrast():
 
 
 def test_the_terms_are_added_with_alpha_and_beta():
-    model = make(contrast=0.25, profile=0.5)
+    model = make(contrastive=0.25, profile=0.5)
     terms = {
         "next item": torch.tensor(2.0),
-        "adapter contrast": torch.tensor(4.0),
-        "profile contrast": torch.tensor(6.0),
+        "adapter contrastive": torch.tensor(4.0),
+        "profile contrastive": torch.tensor(6.0),
     }
     assert model.total_loss(terms) == 2 + 1 + 3
-    assert set(make(contrast=0).loss(batch_of(*USERS))) == {"next item", "profile contrast"}
-    assert set(make(profile=0).loss(batch_of(*USERS))) == {"next item", "adapter contrast"}
+    assert set(make(contrastive=0).loss(batch_of(*USERS))) == {"next item", "profile contrastive"}
+    assert set(make(profile=0).loss(batch_of(*USERS))) == {"next item", "adapter contrastive"}
 
 
 def test_without_the_causal_mask_a_state_sees_the_item_it_has_to_predict():

@@ -30,7 +30,7 @@ TITLES = ["", "Red tea cup", "", "Æ🜲", "stainless steel garlic press " * 9, 
 
 
 def titles(seed=0, pieces=30, longest=6):
-    """Random titles of one to six word pieces for 22 items; 3 and 15 have the same one, in different shops; 4 and 5 in one."""
+    """Random titles of one to six word pieces for 22 items; 3 and 15 have the same one, in different domains; 4 and 5 in one."""
     rng = torch.Generator().manual_seed(seed)
     ids = torch.randint(1, pieces + 1, (23, longest), generator=rng)
     ids = ids * (torch.arange(longest) < torch.randint(1, longest + 1, (23, 1), generator=rng))
@@ -80,7 +80,7 @@ def test_items_of_one_title_are_the_same_to_it(learning):
 
 
 def test_other_ids_for_the_same_titles_change_nothing():
-    """Items change places inside their shops; histories, targets and candidates follow."""
+    """Items change places inside their domains; histories, targets and candidates follow."""
     rng = torch.Generator().manual_seed(0)
     to = torch.cat(
         [

@@ -16,12 +16,12 @@ from tema_lib.datasets.load import read_data
 from tema_lib.datasets.synthetic.formats import write_official
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-WORLD = read_data(ROOT / "data" / "planted")
+WORLD = read_data(ROOT / "data" / "synthetic")
 FEW = WORLD.interactions[WORLD.interactions["user_id"] <= "u0150"]
 
 
 def small_world():
-    """The planted world's first 150 users, and what they bought."""
+    """the synthetic data set's first 150 users, and what they bought."""
     return RawData(
         "small",
         WORLD.folder,
@@ -75,7 +75,7 @@ def test_official_files_become_the_folder_they_came_from(tmp_path, pair, year, m
         write_official(world, web, year, pictures=server.address)
         for path in [
             path for path in web.rglob("*") if path.is_file() and path.parent.name != "pictures"
-        ]:  # the same shops under the pair's names
+        ]:  # the same domains under the pair's names
             for written, wanted in zip(PAIRS["food-kitchen"], PAIRS[pair]):
                 if written in path.name:
                     path.rename(path.with_name(path.name.replace(written, wanted)))

@@ -59,7 +59,7 @@ def start(folder, tmp_path, *more):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A shop of coffees and one of cups, twenty-four titles."""
+    """A domain of coffees and one of cups, twenty-four titles."""
     folder = tmp_path / "coffee_and_cups"
     folder.mkdir()
     titles = [
@@ -333,9 +333,9 @@ def test_the_domains_are_called_what_the_data_set_or_the_option_says(
         for body, _ in server.asked
         if "Fits:" not in body["messages"][-1]["content"]
     }
-    assert {re.match(r".* of (an? .* shop)", text)[1] for text in first} == {
-        "a movies shop",
-        "a books shop",
+    assert {re.match(r".* of (an? .* domain)", text)[1] for text in first} == {
+        "a movies domain",
+        "a books domain",
     }
     assert not any("food" in text or "kitchen" in text for text in first)
     card = json.loads(next((tmp_path / "out").glob("*.json")).read_text())

@@ -24,7 +24,12 @@ from tema_lib.models import losses
 from tema_lib.models.autocdsr import AutoCDSRConfig
 from tema_lib.models.base import SequenceRecommender, evaluation_mode
 from tema_lib.models.baselines import CoOccurrence, Popularity
-from tema_lib.models.item_embedding import VIEWS, ItemInputs, ItemRepresentation, reduce_features
+from tema_lib.models.item_embedding import (
+    MODALITIES,
+    ItemInputs,
+    ItemRepresentation,
+    reduce_features,
+)
 from tema_lib.models.layers import (
     AttentionBlock,
     BranchAttention,
@@ -77,7 +82,7 @@ def awake(model, seed=1):
 class Domain:
     """What a `Experiment` offers a system, for the 22 items; 40 training sequences with profiles, of which the third has none."""
 
-    domain_of_item, hidden, views = DOMAIN, 16, VIEWS
+    domain_of_item, hidden, modalities = DOMAIN, 16, MODALITIES
     profiles = Profiles(
         ("",) * 40,
         torch.randn(40, 16, generator=torch.Generator().manual_seed(3)),
@@ -94,7 +99,7 @@ class Domain:
         return inputs()
 
 
-COUNTING = ("popularity", "last-item", "co-occurrence")
+COUNTING = ("popularity", "markov", "co-occurrence")
 CONTROLS = tuple(
     name for name in SYSTEMS if name.startswith("tema-")
 )  # the same model on other inputs
@@ -103,14 +108,15 @@ MODELS = {
     for name, system in SYSTEMS.items()
     if name not in COUNTING + CONTROLS
 } | {
-    "tema, two layers, threads A and merged": lambda: Tema(
+    "tema, two layers, branches A and merged": lambda: Tema(
         inputs(), TemaConfig(hidden=16, max_length=20, layers=2, branches=("A", "merged"))
     ),
     "tema, learned tag weights": lambda: Tema(
         inputs(), TemaConfig(hidden=16, max_length=20, tag_weighting="learned")
     ),
     "tema, learned tags only": lambda: Tema(
-        inputs(), TemaConfig(hidden=16, max_length=20, views=("id", "tags"), tag_table="learned")
+        inputs(),
+        TemaConfig(hidden=16, max_length=20, modalities=("id", "tags"), tag_table="learned"),
     ),
     "sasrec, dot products": lambda: SASRec(
         DOMAIN, SASRecConfig(hidden=16, max_length=20, layers=2, similarity="dot")
@@ -466,7 +472,7 @@ def test_the_sampled_denominator_is_right_on_average():
 
 
 def test_the_binary_loss_draws_its_rival_evenly_from_the_targets_domain():
-    """Every rival's softplus is told apart by its score, so the mean over draws is the mean over the domain."""
+    """Every candidate's softplus is told apart by its score, so the mean over draws is the mean over the domain."""
     torch.manual_seed(0)
     hidden, table, target, item_ranges = setting()
     first, size = next(
@@ -791,15 +797,15 @@ def test_learned_tag_weights_start_as_the_given_ones_and_follow_the_equation():
     torch.testing.assert_close(
         items.weights(items.tag_ids, items.tag_weights, others).sum(1), given.tag_weights.sum(1)
     )  # 1, or 0 where there is no tag
-    alone = ItemRepresentation(given, 16, views=("tags",), tag_weighting="learned")
+    alone = ItemRepresentation(given, 16, modalities=("tags",), tag_weighting="learned")
     assert torch.isfinite(alone()).all()
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Tema(inputs(), TemaConfig(branches=("A", "C"))), "threads .* unknown"),
-        (lambda: Tema(inputs(), TemaConfig(views=("id", "smell"))), "unknown views"),
+        (lambda: Tema(inputs(), TemaConfig(branches=("A", "C"))), "branches .* unknown"),
+        (lambda: Tema(inputs(), TemaConfig(modalities=("id", "smell"))), "unknown views"),
         (lambda: Tema(replace(inputs(), image=None), TemaConfig()), "'image' was asked for"),
         (lambda: Tema(inputs(), TemaConfig(tag_table="stone")), "choose frozen, learned or both"),
         (lambda: Tema(inputs(), TemaConfig(tag_weighting="heavy")), "choose given or learned"),
@@ -809,7 +815,7 @@ def test_learned_tag_weights_start_as_the_given_ones_and_follow_the_equation():
 def test_impossible_options_are_refused_in_one_sentence(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()
-    assert set(VIEWS) == {"id", "text", "image", "tags"}
+    assert set(MODALITIES) == {"id", "text", "image", "tags"}
 
 
 # ------------------------------------------------------------------------------------------------ training
@@ -1096,7 +1102,7 @@ def test_a_model_can_learn_one_batch_by_heart(name):
         [16, 17, 18, 19],
         [9, 10, 6],
         [20, 21],
-    ]  # who reads one shop cannot know when the other one was visited
+    ]  # who reads one domain cannot know when the other one was visited
     batch = batch_of(*(one_domain if name == "sasrec-per-domain" else USERS))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     first = model.loss(batch)["next item"].item()
@@ -1188,7 +1194,7 @@ def test_under_autocast_the_loss_keeps_full_precision_and_only_the_states_are_sh
         {"tag_table": "frozen"},
         {"tag_table": "learned"},
         {"tag_table": "frozen", "tag_weighting": "learned"},
-        {"views": ("tags",)},
+        {"modalities": ("tags",)},
     ],
 )
 def test_every_way_of_reading_tags_works_in_bfloat16(options):

@@ -77,7 +77,7 @@ def test_parameters_are_those_of_the_design(path):
     assert cells[0].cell_type == "code"
     values = {}
     exec(compile(cells[0].source, path.name, "exec"), values)  # our own, committed assignments
-    assert (values["fast"], values["seed"], values["data"]) == (True, 0, "planted")
+    assert (values["fast"], values["seed"], values["data"]) == (True, 0, "synthetic")
 
 
 @each_notebook
@@ -228,7 +228,7 @@ def run(path, folder, artifacts):
     done = papermill.execute_notebook(
         path,
         folder / path.name,
-        {"fast": True, "seed": 0, "data": "planted"},
+        {"fast": True, "seed": 0, "data": "synthetic"},
         kernel_name="python3",
         cwd=str(path.parent),
         progress_bar=False,

@@ -54,7 +54,7 @@ def shelf(count):
 def histories(items, users, shortest, longest, seed=0, domains=("AB",), last="AB"):
     """`users` people, each in one of `domains`, who never buy a thing twice.
 
-    `last`: the domains in which the last two purchases may lie.
+    `last`: the domains in which the last two interactions may lie.
     """
     rng, rows = random.Random(seed), []
     for user in range(users):
@@ -102,7 +102,7 @@ ODD = [
 
 
 def odd_titles(folder):
-    """24 items with strange titles, some twice, one picture, two descriptions, odd shops."""
+    """24 items with strange titles, some twice, one picture, two descriptions, odd domains."""
     items = shelf(24)
     items["title"] = ODD[:12] + ODD[6:] + ODD[:2]
     items.loc[[0, 13], "description"] = ["$$ nothing < something \\ else 🍜", "words about a jug"]
@@ -128,7 +128,7 @@ def one_sided_targets(folder):
 
 
 def nobody_in_both(folder):
-    """Two shops without a common customer."""
+    """Two domains without a common customer."""
     items = shelf(60)
     return write(folder, items, histories(items, 60, 4, 7, domains=("A", "B")))
 
@@ -213,7 +213,7 @@ def own(request, tmp_path_factory):
         patch.setenv("TEMA_ARTIFACTS", str(scratch / "artifacts"))
         patch.setenv("TEMA_RESULTS", str(scratch / "results"))
         patch.setenv("TEMA_REPLIES", str(scratch.parent / "replies.sqlite"))
-        yield {"data": str(request.param(scratch / "shop")), "systems": FOLDERS[request.param]}
+        yield {"data": str(request.param(scratch / "domain")), "systems": FOLDERS[request.param]}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -267,7 +267,7 @@ def test_exported_tags_are_used_and_notebook_02_still_shows_how_they_are_made(
         monkeypatch.setenv(f"TEMA_{name.upper()}", str(tmp_path / name))
     monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
     items = shelf(24)
-    folder = write(tmp_path / "shop", items, histories(items, 20, 4, 8))
+    folder = write(tmp_path / "domain", items, histories(items, 20, 4, 8))
     tagged = subprocess.run(
         [sys.executable, "tools/tags.py", "--data", str(folder), "--out", str(tmp_path / "export")],
         cwd=ROOT,

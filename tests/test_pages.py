@@ -80,7 +80,7 @@ NAMES = {
     "aria-live",
     "data-place",
     "data-of",
-    "data-thread",
+    "data-branch",
     "selected",
 }
 
@@ -164,7 +164,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def page_of(evil, row=3, domains=(f"shop A {EVIL}", f"shop B {EVIL}")):
+def page_of(evil, row=3, domains=(f"domain A {EVIL}", f"domain B {EVIL}")):
     explanation = explain(
         evil.reader,
         evil.control,
@@ -206,14 +206,18 @@ def test_what_strangers_wrote_stays_text_everywhere(evil):
                 *tags,
                 record.user,
                 f"model {EVIL}",
-                f"shop A {EVIL}",
-                f"shop B {EVIL}",
+                f"domain A {EVIL}",
+                f"domain B {EVIL}",
                 record.target.title,
             ],
         ),
         (
             recommended,
-            [record.target.title, f"shop A {EVIL}", *(event.title for event, _ in record.top["B"])],
+            [
+                record.target.title,
+                f"domain A {EVIL}",
+                *(event.title for event, _ in record.top["B"]),
+            ],
         ),
         (
             item,
@@ -221,7 +225,7 @@ def test_what_strangers_wrote_stays_text_everywhere(evil):
                 evil.items.title[12],
                 evil.items.description[12],
                 *evil.tags.raw_replies[12],
-                f"shop B {EVIL}",
+                f"domain B {EVIL}",
                 *(name for name, _, _ in evil.tags.tags_of(12)),
             ],
         ),
@@ -277,7 +281,7 @@ def test_a_page_is_whole_and_needs_no_network(evil):
         option["value"] for option in page.every("option") if option["value"] in (FIRST, NEXT)
     ] == [FIRST, NEXT]
     assert [
-        button["data-thread"] for button in page.every("button") if "data-thread" in button
+        button["data-branch"] for button in page.every("button") if "data-branch" in button
     ] == ["A", "B", "merged"]
 
 
@@ -455,7 +459,7 @@ def test_the_heatmap_shows_the_weights_under_the_titles(world):
     assert [text.get_color() for text in labels] == [
         plots.READABLE[event.domain] for event in record.history
     ]
-    with pytest.raises(ValueError, match="no events in thread B: choose another thread"):
+    with pytest.raises(ValueError, match="no events in branch B: choose another branch"):
         plots.attention_heatmap(attention_record(world.reader, world.sequences, 1), "B")
     plt.close(fig)
 
@@ -516,8 +520,8 @@ def test_recommendations_and_ingredients_show_their_numbers(evil):
             event.item == 1 for event, _ in best
         ]
         assert pictures_in(ax) == [event.item == 1 for event, _ in best]
-    views, tags = plots.ingredients(item).axes
-    assert widths(views) == pytest.approx([view.turn for view in item.views])
+    modalities, tags = plots.ingredients(item).axes
+    assert widths(modalities) == pytest.approx([modality.turn for modality in item.modalities])
     assert widths(tags) == pytest.approx([tag.turn for tag in item.tags])
     plt.close("all")
 
@@ -600,7 +604,7 @@ def test_the_command_refuses_an_unknown_user_before_anything_is_trained(tmp_path
     assert done.returncode == 1
     assert done.stdout == ""
     assert re.fullmatch(
-        r"--user nobody: no test case of this user in planted; there are \d+, such as \w+, \w+, \w+\.\n",
+        r"--user nobody: no test case of this user in synthetic; there are \d+, such as \w+, \w+, \w+\.\n",
         done.stderr,
     )
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
@@ -621,7 +625,7 @@ def test_the_command_explains_the_first_recommendation(tmp_path):
     )
     shown = re.search(rf"<h3>Recommended in {domain} .*?<tbody><tr.*?</tr>", source)[0]
     assert Page(shown[shown.index("<tr class") :]).words.startswith(f"1{first} 0.")
-    run = Experiment("planted", True, 0)
+    run = Experiment("synthetic", True, 0)
     *seen, target = run.split.test[run.split.test.user_id.index("u0007")].tolist()
     assert "AB"[run.items.domain_of_item[target]] == domain
     assert "User u0007:" in page.words
@@ -629,7 +633,7 @@ def test_the_command_explains_the_first_recommendation(tmp_path):
     assert all(run.items.title[item] in page.words for item in (*seen, target))
     assert len(page.every("img")) > len(seen)
     assert f"{len(source.encode()) / 1024:.0f} KiB" in done.stdout
-    assert all(view in done.stdout for view in ("Tags, log P", "Views, log P"))
+    assert all(modality in done.stdout for modality in ("Tags, log P", "Modalities, log P"))
 
 
 def test_a_data_set_without_names_has_domains_and_one_with_names_has_letters_too():

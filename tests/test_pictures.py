@@ -1,4 +1,4 @@
-"""Pictures of every kind that shops and cameras hand out, and broken ones: the first give what their plain twin gives, the others one message."""
+"""Pictures of every kind that domains and cameras hand out, and broken ones: the first give what their plain twin gives, the others one message."""
 
 import os
 import struct
@@ -323,4 +323,4 @@ def test_all_bad_pictures_stand_in_one_message_before_anything_is_encoded(tmp_pa
 
 
 def test_the_planted_pictures_pass():
-    check_pictures(sorted((ROOT / "data" / "planted" / "pictures").glob("*.png")))
+    check_pictures(sorted((ROOT / "data" / "synthetic" / "pictures").glob("*.png")))

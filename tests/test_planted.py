@@ -1,4 +1,4 @@
-"""The planted world keeps its promises: the same again from its seed, readable only through meaning, with known gaps."""
+"""The synthetic data set keeps its promises: the same again from its seed, readable only through meaning, with known gaps."""
 
 import itertools
 import re
@@ -19,7 +19,7 @@ from tema_lib.datasets.synthetic.truth import (
 )
 from tema_lib.datasets.synthetic.vocabulary import read_topics
 
-WORLD = Path(__file__).resolve().parents[1] / "data" / "planted"
+WORLD = Path(__file__).resolve().parents[1] / "data" / "synthetic"
 
 
 def words(text):
@@ -92,7 +92,7 @@ def test_gaps_have_their_shares_and_every_item_can_be_understood(items, truth):
             config.uninformative + config.undescribed
         )
     assert (items.title != "").all()
-    assert (truth[["terse", "undescribed", "unpictured"]].sum(axis=1) <= 1).all()
+    assert (truth[["uninformative", "undescribed", "unpictured"]].sum(axis=1) <= 1).all()
     assert all((WORLD / image).is_file() for image in items.image if image)
 
 
@@ -127,7 +127,7 @@ def test_no_single_word_reveals_an_occasion(texts, truth):
     sizes, topic = truth.topic.value_counts(), truth.topic.to_numpy(str)
     for word, rows in members.items():
         for name, hits in Counter(topic[sorted(rows)]).items():
-            if hits / len(rows) > 0.3:  # the word points at this occasion ...
+            if hits / len(rows) > 0.3:  # the word points at this topic ...
                 assert hits / sizes[name] < 0.3, (
                     word,
                     name,
@@ -145,7 +145,7 @@ def test_ids_say_nothing(truth):
         chance = [leak(random.permutation(topic)) for _ in range(500)]
         assert leak(topic) < np.quantile(
             chance, 0.995
-        )  # neighbours in id share an occasion as often as by chance
+        )  # neighbours in id share an topic as often as by chance
 
 
 def test_meaning_beats_shared_words_and_falls_short_of_the_truth(texts, truth):
@@ -209,7 +209,7 @@ def test_knowing_the_occasion_pays_where_it_crosses_shops(truth, sequences):
 
 
 def test_bad_input_is_one_clear_sentence(tmp_path):
-    with pytest.raises(FileNotFoundError, match="only the planted world has a truth"):
+    with pytest.raises(FileNotFoundError, match="only the synthetic data set has a truth"):
         read_truth(tmp_path)
     with pytest.raises(ValueError, match="line 2: expected"):
         read_topics("# tea\nA | only three | cells")
@@ -217,7 +217,7 @@ def test_bad_input_is_one_clear_sentence(tmp_path):
         (np.eye(12), ["a"] * 11),
         (np.eye(3), ["a"] * 3),
     ):  # lengths differ; fewer than k others
-        with pytest.raises(ValueError, match="one occasion per vector and more than k"):
+        with pytest.raises(ValueError, match="one topic per vector and more than k"):
             neighbour_precision(vectors, topic)
 
 

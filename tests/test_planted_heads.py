@@ -1,4 +1,4 @@
-"""Does attention find the rule that wrote the planted world?  A model that knows items by nothing but their tags does, and with the same
+"""Does attention find the rule that wrote the synthetic data set?  A model that knows items by nothing but their tags does, and with the same
 tags shuffled among the items it does not: so the test of the rule can fail, and fails for the right reason."""
 
 import numpy as np
@@ -17,13 +17,13 @@ from tema_lib.training import train
 def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMA_ARTIFACTS", str(tmp_path_factory.mktemp("artifacts")))
-        yield Experiment("planted", fast=True)
+        yield Experiment("synthetic", fast=True)
 
 
 def heads(run, tags):
     """The table of `known_rule` for a model that reads tags alone; all users are test cases."""
     torch.manual_seed(0)
-    model = Tema(run.inputs(tags=tags), TemaConfig(views=("tags",), hidden=run.hidden))
+    model = Tema(run.inputs(tags=tags), TemaConfig(modalities=("tags",), hidden=run.hidden))
     train(model, run.split, run.domain_of_item, run.training)
     test, items = run.split.test, run.items
     batch = case_batch(model, test, torch.arange(len(test)))
@@ -42,15 +42,15 @@ def heads(run, tags):
 
 
 def finds_the_rule(table):
-    """Both heads of the merged sequence look at the target's occasion by a hundredth of their attention more than recency alone, at 95 %."""
+    """Both heads of the merged sequence look at the target's topic by a hundredth of their attention more than recency alone, at 95 %."""
     assert (table.loc["merged", "low"] > 0.01).all()
 
 
 def test_heads_find_the_planted_rule_by_the_tags_and_not_by_shuffled_ones(run):
     true, shuffled = heads(run, ""), heads(run, "shuffled")
     finds_the_rule(true)
-    assert list(true.loc["merged", "planted"].unique()) == [
-        "the target's occasion, events in both shops"
+    assert list(true.loc["merged", "synthetic"].unique()) == [
+        "the target's topic, events in both domains"
     ]
     assert true.loc["merged", "found"].all()
     assert (
@@ -72,7 +72,7 @@ def test_a_model_is_the_same_whether_its_features_were_encoded_before_or_just_no
         Experiment, "_encoded", lambda *arguments: (torch.rand(7), encode(*arguments))[1]
     )
     again = run.with_seed(0)
-    for name in ("text", "image", "views"):
+    for name in ("text", "image", "modalities"):
         vars(again).pop(name, None)
     fresh = again.build("tema").state_dict()
     assert known.keys() == fresh.keys()

@@ -35,7 +35,7 @@ def write_domain(path, rows):
 
 
 def random_domains(folder, seed, users=60, items=25, lines=900, shared=3):
-    """Two review files with a long tail, repeated reviews, days that tie, and a few items that both shops list."""
+    """Two review files with a long tail, repeated reviews, days that tie, and a few items that both domains list."""
     rng = np.random.default_rng(seed)
     domains = {}
     for domain in "AB":
@@ -113,7 +113,7 @@ def test_the_core_runs_until_nothing_changes(tmp_path):
     report = prepare(domains, tmp_path / "out", Limits(2, 1))
     assert set(read_data(tmp_path / "out").items["item_id"]) == {"a", "b"}
     assert len(report["core_rounds"]) == 4
-    with pytest.raises(DataError, match="nothing is left of 9 purchases .* lower CORE"):
+    with pytest.raises(DataError, match="nothing is left of 9 interactions .* lower CORE"):
         prepare(domains, tmp_path / "other", Limits(9, 1))
 
 
@@ -185,7 +185,7 @@ def test_another_limit_or_another_file_is_another_preparation(tmp_path):
     assert prepare(domains, tmp_path / "out", Limits(2, 1))["read"]["A"]["lines"] == 901
     with pytest.raises(DataError, match="gone.json is missing"):
         prepare({**domains, "A": Source(tmp_path / "gone.json")}, tmp_path / "out")
-    with pytest.raises(DataError, match="needs two shops, A and B; given: A"):
+    with pytest.raises(DataError, match="needs two domains, A and B; given: A"):
         prepare({"A": domains["A"]}, tmp_path / "out")
 
 
@@ -354,7 +354,7 @@ def test_population_counts_users_of_both_shops_and_coverage():
     counted = population(
         table([("u1", "a1", "A", 5), ("u1", "b1", "B", 6), ("u2", "a1", "A", 5)], ["Rice", ""])
     )
-    assert counted["both"][["users", "of them in both shops", "items", "events"]].tolist() == [
+    assert counted["both"][["users", "of them in both domains", "items", "events"]].tolist() == [
         2,
         1,
         2,

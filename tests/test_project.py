@@ -470,14 +470,14 @@ def test_a_run_says_what_it_skipped(tmp_path):
     from tema_lib.experiment import Experiment
     from tema_lib.models.systems import SYSTEMS
 
-    assert passed_over(Experiment("planted", fast=False), set(SYSTEMS)) == [
+    assert passed_over(Experiment("synthetic", fast=False), set(SYSTEMS)) == [
         "live profiles for all but 24 users (the others are shipped)"
     ]
     text = "\n".join(
-        passed_over(Experiment("planted", fast=True), set(SYSTEMS) - {"sasrec", "tema-no-tags"})
+        passed_over(Experiment("synthetic", fast=True), set(SYSTEMS) - {"sasrec", "tema-no-tags"})
     )
     assert "few epochs" in text
-    assert "24 items a shop" in text
+    assert "24 items a domain" in text
     assert "systems sasrec, tema-no-tags" in text
     assert "pictures" not in text
     folder = two_tables(tmp_path)
@@ -531,7 +531,7 @@ def test_bad_tables_and_names_stop_the_run_before_anything_is_made(tmp_path):
     assert "interactions.tsv, line 3: 'soon' is no time: write Unix seconds" in words(folder)
     assert "there is no such folder" in words(tmp_path / "nowhere")
     assert "system 'tame' is unknown: choose from popularity" in words(
-        "planted", "--systems", "tema tame"
+        "synthetic", "--systems", "tema tame"
     )
     assert not (ROOT / "build" / "run" / "bad_tables").exists()
 
@@ -543,11 +543,11 @@ def test_a_comparison_pairs_the_cases_and_averages_the_seeds():
 
     from tema_lib.experiment import Experiment
 
-    run = Experiment("planted", fast=True)
+    run = Experiment("synthetic", fast=True)
     popular, counted = run.ranks("popularity"), run.ranks("co-occurrence")
     found = differences([run, run], "co-occurrence", "popularity", "NDCG@10")
     assert found["A"][0] + found["B"][0] == 1200
-    assert found["occasion crosses shops"][0] == 437
+    assert found["topic crosses domains"][0] == 437
     mean, (low, high) = found["A"][1:]
     assert (
         abs(

@@ -1,4 +1,4 @@
-"""The forms of LLMCDSR, C2DSR and ABXI: each trap on a few lines written for it, and the planted world written out and read back."""
+"""The forms of LLMCDSR, C2DSR and ABXI: each pitfall on a few lines written for it, and the synthetic data set written out and read back."""
 
 import json
 import pickle
@@ -16,7 +16,7 @@ from tema_lib.datasets.load import read_data
 from tema_lib.datasets.published import read_pickled_dict
 from tema_lib.datasets.synthetic.formats import part_of, pickled, write_published, write_tables
 
-WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "planted")
+WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "synthetic")
 
 
 def write(folder, **files):
@@ -248,7 +248,7 @@ def test_abxi_lines_of_another_form_are_named(tmp_path, changed, words):
         read_data(abxi(tmp_path, **changed))
 
 
-# ------------------------------------------------------------------------------------------------------- the planted world, there and back
+# ------------------------------------------------------------------------------------------------------- the synthetic data set, there and back
 
 
 def ordered(raw):

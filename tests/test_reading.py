@@ -49,17 +49,17 @@ def awake(inputs, seed=1, **config):
     model = Tema(
         inputs,
         TemaConfig(
-            **{"views": ("id", "text", "tags"), "hidden": 16, "heads": 2, "layers": 2} | config
+            **{"modalities": ("id", "text", "tags"), "hidden": 16, "heads": 2, "layers": 2} | config
         ),
     )
     torch.nn.init.normal_(
         model.across.query
-    )  # zero at the start: all threads alike, which would hide mistakes
+    )  # zero at the start: all branches alike, which would hide mistakes
     return model.eval()
 
 
 def small_world():
-    """u0 shops in both, u1 only in A with a target in B, u2 has one event, u3 buys the item with the nasty title twice.
+    """u0 domains in both, u1 only in A with a target in B, u2 has one event, u3 buys the item with the nasty title twice.
 
     Item 3 has no title, item 5 no tag, item 6 a single one.
     """
@@ -128,7 +128,7 @@ def world():
 
 
 def answers(model, history, domain, table=None, compared=None):
-    """log P of all items of a shop: the path that ranks, one history without padding, the softmax written out; other vectors where given."""
+    """log P of all items of a domain: the path that ranks, one history without padding, the softmax written out; other vectors where given."""
     batch = Batch(torch.tensor([history or [0]]), None, torch.tensor([domain]), torch.tensor([0]))
     with torch.no_grad():
         inputs, outputs = model.item_embeddings()
@@ -147,10 +147,10 @@ def answer(model, history, target, *vectors):
 
 
 def vector_by_hand(world, item, tags, without=()):
-    """id + text + sum of weighted tags; no tag, or a view left out: the shop's average share."""
+    """id + text + sum of weighted tags; no tag, or a modality left out: the domain's average share."""
     with torch.no_grad():
         whole, fused = world.model.items.parts(), world.model.items
-        shares = {view: share[item] for view, share in whole.items()}
+        shares = {modality: share[item] for modality, share in whole.items()}
         if tags:
             odds = [
                 math.exp(float(world.tags.vectors[tag] @ world.text.matrix[item]) / 0.1)
@@ -161,8 +161,8 @@ def vector_by_hand(world, item, tags, without=()):
                 for odd, tag in zip(odds, tags)
             )
         own = slice(1, ITEMS_A + 1) if item <= ITEMS_A else slice(ITEMS_A + 1, None)
-        for view in {*without, *(() if tags else ("tags",))}:
-            shares[view] = whole[view][own].mean(0)
+        for modality in {*without, *(() if tags else ("tags",))}:
+            shares[modality] = whole[modality][own].mean(0)
         return sum(shares.values())
 
 
@@ -179,7 +179,7 @@ def close(one, other, abs=1e-5):
         {},
         {"branches": ("merged",)},
         {"branches": ("B", "A")},
-        {"views": ("id",)},
+        {"modalities": ("id",)},
         {"tag_weighting": "learned"},
     ],
     ids=str,
@@ -270,7 +270,7 @@ def test_edited_and_plain_events_are_told_apart(world):
 def test_learned_weights_weigh_edited_tags_too(world):
     model = awake(world.inputs, tag_weighting="learned")
     torch.nn.init.normal_(model.items.weigh)
-    other = copy.deepcopy(model)  # a shop where item 4 truly carries the tags 2 and 5
+    other = copy.deepcopy(model)  # a domain where item 4 truly carries the tags 2 and 5
     other.items.tag_ids[4] = torch.tensor([2, 5, 0])
     other.items.tag_weights[4] = weigh(other.items.tag_ids, world.tags.vectors, world.text)[4]
     with torch.no_grad():
@@ -313,7 +313,7 @@ def test_without_tags_at_hand_only_shops_can_be_edited(world):
             reader.read([[Interaction(4, domain=1)]]).log_probability[:, 1:]
         ).all()
     bare = CounterfactualModel(
-        awake(world.inputs, views=("id", "text")), world.items, world.tags, world.text
+        awake(world.inputs, modalities=("id", "text")), world.items, world.tags, world.text
     )
     with pytest.raises(ValueError, match="only in a model with tags"):
         bare.fused([Interaction(4, tags=())])
@@ -341,16 +341,16 @@ def test_a_view_left_out_tells_items_apart_no_more(world):
     assert close(blind.outputs.norm(dim=1)[1:], torch.ones(COUNT))
     assert torch.equal(world.reader.inputs, world.model.item_embeddings()[0])
     with pytest.raises(
-        ValueError, match="this model has no view image: choose from id, text, tags."
+        ValueError, match="this model has no modality image: choose from id, text, tags."
     ):
         world.reader.without("tags", "image")
 
 
 def test_an_edited_event_stays_blind_for_a_view_left_out(world):
-    for views in (("text",), ("tags",)):
+    for modalities in (("text",), ("tags",)):
         assert close(
-            world.reader.without(*views).fused([Interaction(4, tags=(2, 5))])[0],
-            vector_by_hand(world, 4, (2, 5), views),
+            world.reader.without(*modalities).fused([Interaction(4, tags=(2, 5))])[0],
+            vector_by_hand(world, 4, (2, 5), modalities),
         )
 
 

@@ -243,7 +243,7 @@ def test_the_comparison_of_prompts_holds_every_form_with_its_controls():
     rows = {(row["data"], row["form"], row["control"]) for row in record["rows"]}
     assert all(
         (data, style, control) in rows
-        for data in ("planted", "fk_mini")
+        for data in ("synthetic", "fk_mini")
         for style in STYLES
         for control in ("", "shuffled", "encoder only")
     )
@@ -308,7 +308,7 @@ def test_our_sasrec_is_level_with_rectools_or_a_named_difference_says_why():
     record = results.read_benchmark("bench_parity.json")
     assert len(record["seeds"]) == 3
     assert not record["dirty"]
-    for name in ("planted", "fk_mini"):
+    for name in ("synthetic", "fk_mini"):
         differences = record["data"][name]["differences"]
         plain, switched = (
             differences[pair]["all"]
@@ -337,7 +337,7 @@ def test_the_cost_of_every_system_is_on_record():
     record = results.read_benchmark("bench_systems.json")
     assert not record["dirty"]
     assert record["threads"] == 1
-    for name in ("planted", "fk_mini"):
+    for name in ("synthetic", "fk_mini"):
         costs = record["data"][name]["systems"]
         assert set(costs) - {name for system in SYSTEMS.values() for name in system.also} == set(
             SYSTEMS

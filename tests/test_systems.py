@@ -52,7 +52,7 @@ def test_every_file_says_where_its_system_comes_from_and_what_is_ours(name):
     assert len(module.__doc__) > 80
     if SYSTEMS[name].status != "ours" and name not in (
         "popularity",
-        "last-item",
+        "markov",
         "sasrec",
         "sasrec-per-domain",
         "tema",
@@ -70,8 +70,8 @@ def test_presets_are_temas_frame_with_fewer_views():
         for name in ("tema", "tema-no-tags", "ifcdsr", "llm-emf")
     }
     assert built["tema-no-tags"].config == built["llm-emf"].config
-    assert built["ifcdsr"].config.views == ("id", "image")
-    assert built["tema"].config.views == (
+    assert built["ifcdsr"].config.modalities == ("id", "image")
+    assert built["tema"].config.modalities == (
         "id",
         "text",
         "image",
@@ -80,14 +80,14 @@ def test_presets_are_temas_frame_with_fewer_views():
     asked = []
 
     class NoPictures(Domain):
-        views = ("id", "text", "tags")
+        modalities = ("id", "text", "tags")
 
         def inputs(self, **options):
             asked.append(options)
             return super().inputs()
 
-    assert SYSTEMS["ifcdsr"].build(NoPictures()).config.views == ("id",)
-    assert SYSTEMS["tema-no-tags"].build(NoPictures()).config.views == ("id", "text")
+    assert SYSTEMS["ifcdsr"].build(NoPictures()).config.modalities == ("id",)
+    assert SYSTEMS["tema-no-tags"].build(NoPictures()).config.modalities == ("id", "text")
     SYSTEMS["llm-emf"].build(NoPictures())
     assert asked == [{}, {}, {"text": "enriched"}]
 
@@ -196,9 +196,9 @@ def test_the_notebook_shows_the_same_example():
     assert code[code.index("class BagOfItems") :].strip() in shown
 
 
-@pytest.mark.parametrize("data", ["planted", "fk_mini"])
+@pytest.mark.parametrize("data", ["synthetic", "fk_mini"])
 def test_records_of_trained_systems_are_above_the_last_item_chain(data):
-    """On the planted world all of them are, in both shops; what falls short on real data is named."""
+    """On the synthetic data set all of them are, in both domains; what falls short on real data is named."""
     score, below = {}, set()
     for record in read_records(ROOT / "results" / data):
         for domain in "AB":
@@ -218,8 +218,8 @@ def test_records_of_trained_systems_are_above_the_last_item_chain(data):
     for (system, domain), values in score.items():
         if (
             system != "popularity"
-            and system != "last-item"
-            and sum(values) / len(values) <= score["last-item", domain][0]
+            and system != "markov"
+            and sum(values) / len(values) <= score["markov", domain][0]
         ):
             below.add(system)
     assert below == set()

@@ -129,10 +129,10 @@ def by_word_catalogue(items):
 def test_prompt_is_the_domains_own_and_shows_descriptions_only_where_the_item_has_one():
     items = few_items()
     food, kitchen, bare = (prompt_for(items, item, FOOD_AND_KITCHEN) for item in (1, 7, 3))
-    assert "a food shop" in food
+    assert "a food domain" in food
     assert EXAMPLES["food"][0][0] in food
     assert EXAMPLES["kitchen"][0][0] not in food
-    assert "a kitchen shop" in kitchen
+    assert "a kitchen domain" in kitchen
     assert EXAMPLES["kitchen"][0][0] in kitchen
     assert EXAMPLES["food"][0][0] not in kitchen
     assert food.count("Description:") == 5
@@ -154,14 +154,14 @@ def test_each_form_asks_for_something_else_and_shows_it():
 
 
 def test_shops_of_other_names_get_their_name_and_examples_of_no_kind():
-    """A film shall not be tagged as a product of a food shop, nor by examples of food."""
+    """A film shall not be tagged as a product of a food domain, nor by examples of food."""
     config = TagConfig(domain_names=("outdoor", "books"))
     for style in STYLES:
         outdoor, books = (
             prompt_for(few_items(), item, replace(config, style=style)) for item in (1, 7)
         )
-        assert " of an outdoor shop" in outdoor
-        assert " of a books shop" in books
+        assert " of an outdoor domain" in outdoor
+        assert " of a books domain" in books
         assert all(title in outdoor and title in books for title, *_ in NEUTRAL)
         for prompt in (outdoor, books):
             said = prompt.rpartition("\n\n")[0]
@@ -169,7 +169,7 @@ def test_shops_of_other_names_get_their_name_and_examples_of_no_kind():
             assert not any(
                 title in said for examples in EXAMPLES.values() for title, *_ in examples
             )
-    assert "in the outdoor shop and in the books shop" in prompt_for(
+    assert "in the outdoor domain and in the books domain" in prompt_for(
         few_items(), 1, replace(config, style="basket")
     )
     assert "of a book store:" in write_prompt("x", "", "book store", "use")
@@ -184,20 +184,20 @@ def test_domains_without_a_name_are_shops_and_never_called_domain_a():
             one, other = (
                 prompt_for(few_items(), item, TagConfig(style=style), attempt) for item in (1, 7)
             )
-            assert " of a shop" in one
+            assert " of a domain" in one
             assert one.rpartition("\n\n")[0] == other.rpartition("\n\n")[0]
-            assert not re.search("(?i)domain|food shop|kitchen", one.rpartition("\n\n")[0])
-    assert "in both shops" in prompt_for(few_items(), 1, TagConfig(style="basket"))
+            assert not re.search("(?i)domain|food domain|kitchen", one.rpartition("\n\n")[0])
+    assert "in both domains" in prompt_for(few_items(), 1, TagConfig(style="basket"))
 
 
 def test_the_names_of_the_domains_cannot_break_the_frame():
     prompt = prompt_for(
-        few_items(), 1, TagConfig(domain_names=("x\n\nTitle: y {shop}", "{z}"), style="basket")
+        few_items(), 1, TagConfig(domain_names=("x\n\nTitle: y {domain}", "{z}"), style="basket")
     )
     assert prompt.count("Title:") == 5
     assert prompt.count("\n\n") == 5
-    assert "{shop} shop" in prompt
-    assert "in the {z} shop" in prompt
+    assert "{domain} domain" in prompt
+    assert "in the {z} domain" in prompt
 
 
 def test_prompts_of_food_and_kitchen_are_word_for_word_those_of_the_shipped_replies():
@@ -394,7 +394,7 @@ def test_prompts_that_begin_alike_are_asked_together(tmp_path):
         1,
         1,
         1,
-    ]  # two shops, with and without descriptions
+    ]  # two domains, with and without descriptions
 
 
 def test_a_tag_is_said_word_for_word_in_any_case():
@@ -620,7 +620,7 @@ def test_breadth_is_measured_from_the_middle_of_known_tags():
 
 
 def refined(tmp_path, answer, rounds=3, **changes):
-    """Six teas in shop A, six pots in shop B, and what the model says of them."""
+    """Six teas in domain A, six pots in domain B, and what the model says of them."""
     items = few_items(
         tuple((f"Tea {word}", "") for word in "abcdef")
         + tuple((f"Pot {word}", "") for word in "abcdef"),

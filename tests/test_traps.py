@@ -1,4 +1,4 @@
-"""Every trap of the planted world's written-out forms changes what comes out when it is missed; read rightly, nothing is lost."""
+"""Every pitfall of the synthetic data set's written-out forms changes what comes out when it is missed; read rightly, nothing is lost."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tema_lib.datasets.synthetic.generator import bag_of_words, neighbour_precis
 from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models.baselines import CoOccurrence
 
-WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "planted")
+WORLD = read_data(Path(__file__).resolve().parents[1] / "data" / "synthetic")
 TOPIC = read_truth(WORLD.folder)[0].set_index("item_id")["topic"]
 
 
@@ -103,5 +103,5 @@ def test_ids_of_b_that_were_not_moved_leave_b_unlearned(forms):
 
 
 def test_an_unknown_trap_is_named():
-    with pytest.raises(DataError, match="'x' is no trap: choose from repeats kept"):
+    with pytest.raises(DataError, match="'x' is no pitfall: choose from repeats kept"):
         read_with_pitfall("x", ".")

@@ -29,8 +29,8 @@ def arguments():
     )
     parser.add_argument(
         "--data",
-        default="planted",
-        help="'planted', or a folder with interactions.tsv and items.tsv",
+        default="synthetic",
+        help="'synthetic', or a folder with interactions.tsv and items.tsv",
     )
     parser.add_argument(
         "--systems",
@@ -59,7 +59,7 @@ def data_set(value):
 
     Says what is wrong with the folder at once, not after the weights and inside a notebook.
     """
-    if value == "planted":
+    if value == "synthetic":
         return value, value
     folder = pathlib.Path(value).expanduser().resolve()
     if not folder.is_dir():
@@ -182,7 +182,7 @@ def passed_over(run, trained):
         lines.append("full training (fast: few epochs)")
     if run.fast and run.synthetic:
         lines.append(
-            f"live replies for all but {LIVE_ITEMS} items a shop (fast: the others are shipped)"
+            f"live replies for all but {LIVE_ITEMS} items a domain (fast: the others are shipped)"
         )
     if run.synthetic and "llm4cdsr" in trained:
         lines.append(f"live profiles for all but {LIVE_USERS} users (the others are shipped)")

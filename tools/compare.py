@@ -1,6 +1,6 @@
 """Is one system better than the others? Paired differences over the same users, several seeds together, with 95 % intervals.
 
-    python tools/compare.py                                        # tema against every other system, planted world, seeds 0 1 2
+    python tools/compare.py                                        # tema against every other system, synthetic data set, seeds 0 1 2
     python tools/compare.py --data FOLDER --systems "sasrec co-occurrence" --seeds 0 1
 
 Trained systems are taken from build/artifacts/<data>/ (`make run SEED=n` leaves them there); what is missing is trained first.
@@ -22,7 +22,7 @@ def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", default="planted", help="'planted', or a data folder")
+    parser.add_argument("--data", default="synthetic", help="'synthetic', or a data folder")
     parser.add_argument("--of", default="tema", help="the system that is compared with the others")
     parser.add_argument("--systems", default="", help="the others, separated by spaces; empty: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -32,7 +32,7 @@ def arguments():
 
 
 def parts(run, ranks):
-    """{name: cases} of a system's ranks: each shop, then the slices."""
+    """{name: cases} of a system's ranks: each domain, then the slices."""
     return {"A": ranks.of_domain(0), "B": ranks.of_domain(1), **run.slices(ranks)}
 
 

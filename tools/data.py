@@ -36,7 +36,7 @@ def arguments():
         "--core",
         type=int,
         default=5,
-        help="fewest events of an item, and of a user in each shop (default 5)",
+        help="fewest events of an item, and of a user in each domain (default 5)",
     )
     parser.add_argument("--no-pictures", action="store_true", help="leave the pictures out")
     parser.add_argument("--out", type=pathlib.Path, help="where the prepared folder goes")

@@ -30,7 +30,7 @@ ENVIRONMENT = {
 
 
 def stamp(notebook):
-    """Sixteen hex digits that change when anything changes that decides the outputs: code cells, library, planted tables.
+    """Sixteen hex digits that change when anything changes that decides the outputs: code cells, library, synthetic tables.
 
     Of the library its syntax trees count, without docstrings: a comment, a wording or another layout makes no notebook stale.
     """
@@ -43,7 +43,7 @@ def stamp(notebook):
     library = sorted((ROOT / "tema_lib").rglob("*.py"))
     tables = sorted(
         p
-        for p in (ROOT / "data" / "planted").rglob("*")
+        for p in (ROOT / "data" / "synthetic").rglob("*")
         if p.suffix in {".tsv", ".json", ".jsonl", ".gz"}
     )
     for path in library + tables:

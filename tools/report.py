@@ -26,7 +26,7 @@ BLOCKS = {
 }
 TASKS = {
     "full_ce": "learn: exact softmax over 25,000 items, targets",
-    "bce": "learn: one drawn rival, targets",
+    "bce": "learn: one drawn candidate, targets",
     "ranking": "rank among 25,000 items, exactly, users",
 }
 SHOWN = ("NDCG@10", "HR@10", "MRR")

@@ -2,7 +2,7 @@
 
     python tools/tags.py --data FOLDER [--llm NAME | FOLDER | OWNER/NAME | URL] [--out FOLDER] [--domains movies,books] [--dtype bfloat16]
     make tags DATA=FOLDER [LLM=...] [OUT=FOLDER] [DOMAINS=movies,books] [DTYPE=bfloat16]
-    python tools/tags.py --data planted --out build/tags --store build/tags/planted.sqlite --replies data/planted/replies.jsonl
+    python tools/tags.py --data synthetic --out build/tags --store build/tags/synthetic.sqlite --replies data/synthetic/replies.jsonl
 
 Every reply lies in build/replies.sqlite (or $TEMA_REPLIES) as soon as it is there, beside those of `make run`: stop the run whenever
 you like and start it again, nothing is asked twice, and equal titles of two data sets are asked once. A URL is any
@@ -30,7 +30,7 @@ def arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--data", required=True, help="'planted', or a folder with interactions and items"
+        "--data", required=True, help="'synthetic', or a folder with interactions and items"
     )
     parser.add_argument(
         "--llm",

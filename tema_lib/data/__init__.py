@@ -1,1 +1,1 @@
-"""Raw purchases -> interactions -> two-domain sequences (notebook 01)."""
+"""Raw interactions -> interactions -> two-domain sequences (notebook 01)."""

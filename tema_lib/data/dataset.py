@@ -1,4 +1,4 @@
-"""Tables of purchases and items: readers, filters, global ids.
+"""Tables of interactions and items: readers, filters, global ids.
 
 A data folder holds two tab-separated, unquoted UTF-8 files with a header line:
 

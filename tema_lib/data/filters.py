@@ -37,7 +37,7 @@ def without_repeats(raw: RawData, repeats: str = "first") -> RawData:
 
 
 def first_interactions(raw: RawData) -> RawData:
-    """Keep a user's first purchase of an item: the task is the next *new* item (ours, as in the published sets)."""
+    """Keep a user's first interaction of an item: the task is the next *new* item (ours, as in the published sets)."""
     return without_repeats(raw, "first")
 
 

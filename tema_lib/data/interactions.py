@@ -1,4 +1,4 @@
-"""The table of purchases: ids as numbers while it is read, times in full, repeats found.
+"""The table of interactions: ids as numbers while it is read, times in full, repeats found.
 
     read_interactions(path, items, repeats)   -> the table, and how many rows were left out
     moment(text)                           -> a time as seconds and nanoseconds

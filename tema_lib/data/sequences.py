@@ -84,7 +84,7 @@ class DomainView:
     """One domain's own sequence, compact and right-padded, with the way back to merged time.
 
     sequence: int64 [B, Td].  `read_at[b, t]` (int64 [B, T]) is the place in it of the latest own-domain event at or before merged time t;
-    where `has_any[b, t]` is False there is none yet.  Reading there, and nowhere later, keeps a domain thread causal in merged time.
+    where `has_any[b, t]` is False there is none yet.  Reading there, and nowhere later, keeps a domain branch causal in merged time.
     """
 
     sequence: Tensor

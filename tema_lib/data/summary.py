@@ -1,8 +1,8 @@
 """What a data set looks like, and what looks wrong with it.
 
-    population(raw)     a table: users, items, events, lengths, coverage of titles, for each shop
-    order_of(raw)       what the order of events is worth: ties, changes of shop against chance, A-before-B within a day
-    suspicions(raw)     one sentence for each sign of a trap
+    population(raw)     a table: users, items, events, lengths, coverage of titles, for each domain
+    order_of(raw)       what the order of events is worth: ties, changes of domain against chance, A-before-B within a day
+    data quality warnings(raw)     one sentence for each sign of a pitfall
     check_runnable(raw) a `DataError` where no run can come to an end
 
 Status: ours.
@@ -23,7 +23,7 @@ FEW = 30  # targets of a domain: fewer give numbers that say next to nothing
 
 
 def population(raw: RawData) -> pd.DataFrame:
-    """One column a shop and one for both: counts, quantiles of events per user and per item (25 %, 50 %, 75 %, most), shares of items with texts."""
+    """One column a domain and one for both: counts, quantiles of events per user and per item (25 %, 50 %, 75 %, most), shares of items with texts."""
     events, items = raw.interactions, raw.items
     domains = events.groupby("user_id")["domain"].nunique()
     columns = {}
@@ -45,7 +45,7 @@ def population(raw: RawData) -> pd.DataFrame:
 
         columns[name] = {
             "users": len(per_user),
-            "of them in both shops": int((domains[per_user.index] == 2).sum()),
+            "of them in both domains": int((domains[per_user.index] == 2).sum()),
             "items": len(goods),
             "events": len(part),
             "events per user": quantiles(per_user),
@@ -61,7 +61,7 @@ def population(raw: RawData) -> pd.DataFrame:
 def order_of(raw: RawData) -> dict[str, float]:
     """Shares over pairs of consecutive events of a user, in the order the data gives them (time, then file order).
 
-    same_day: both on one day; a_before_b, b_before_a: changes of shop within one time stamp, how many; switches: changes of shop;
+    same_day: both on one day; a_before_b, b_before_a: changes of domain within one time stamp, how many; switches: changes of domain;
     switches_by_chance: how many a random order of each user's events would have, 2 a b / (a + b) for a events in A and b in B.
     """
     events = raw.interactions
@@ -104,7 +104,7 @@ def data_quality_warnings(raw: RawData) -> list[str]:
         if ties >= 50 and abs(order["a_before_b"] - order["b_before_a"]) > 4 * ties**0.5:
             found.append(
                 f"within one time stamp A stands before B {order['a_before_b']} times and B before A {order['b_before_a']} times: the file's order "
-                "tells the shop; put the rows of equal time into random order"
+                "tells the domain; put the rows of equal time into random order"
             )
         if order["same_time"] > 0.5:
             found.append(
@@ -113,7 +113,7 @@ def data_quality_warnings(raw: RawData) -> list[str]:
             )
     if order["switches"] > 1.2 * order["switches_by_chance"] + 10:
         found.append(
-            f"{order['switches']} changes of shop where a random order has {order['switches_by_chance']:.0f}: the shops were interleaved artificially"
+            f"{order['switches']} changes of domain where a random order has {order['switches_by_chance']:.0f}: the domains were interleaved artificially"
         )
     titles = raw.items["title"][raw.items["title"] != ""]
     if (
@@ -148,7 +148,7 @@ def _repeats_of(raw: RawData) -> list[str]:
         )
     if repeated := int(raw.interactions.duplicated(["user_id", "item_id"]).sum()):
         found.append(
-            f"{repeated} events repeat a user's earlier purchase: a model that learns to "
+            f"{repeated} events repeat a user's earlier interaction: a model that learns to "
             "repeat looks good here"
         )
     return found

@@ -1,4 +1,4 @@
-"""What each trap does when it is missed: the planted world's files, read as a hasty reader would read them.
+"""What each pitfall does when it is missed: the synthetic data set's files, read as a hasty reader would read them.
 
     folder = ...; write_official(world, folder, 2023) or write_published(world, folder, "c2dsr")
     read_with_pitfall("variants not joined", folder)    -> RawData with that one mistake and no other
@@ -28,7 +28,7 @@ from tema_lib.datasets.published import read_c2dsr, read_llmcdsr
 PITFALLS = {
     "repeats kept": (
         "2014",
-        "a second review of the same product counts as a purchase, so some targets are known already",
+        "a second review of the same product counts as a interaction, so some targets are known already",
     ),
     "entities left": ("2014", "&amp;quot; and the like become words that many titles share"),
     "variants not joined": (
@@ -46,12 +46,12 @@ PITFALLS = {
 
 def _checked(pitfall: str) -> str:
     if pitfall not in PITFALLS:
-        raise DataError(f"{pitfall!r} is no trap: choose from {', '.join(PITFALLS)}.")
+        raise DataError(f"{pitfall!r} is no pitfall: choose from {', '.join(PITFALLS)}.")
     return PITFALLS[pitfall][0]
 
 
 def read_correctly(pitfall: str, folder: Path | str) -> RawData:
-    """The form of this trap, read with all care.  Raises `DataError` for an unknown trap or missing files."""
+    """The form of this pitfall, read with all care.  Raises `DataError` for an unknown pitfall or missing files."""
     form, folder = _checked(pitfall), Path(folder)
     return (
         {"c2dsr": read_c2dsr, "llmcdsr": read_llmcdsr}[form](folder)
@@ -61,7 +61,7 @@ def read_correctly(pitfall: str, folder: Path | str) -> RawData:
 
 
 def read_with_pitfall(pitfall: str, folder: Path | str) -> RawData:
-    """The form of this trap, with the trap sprung.  Raises `DataError` for an unknown trap or missing files."""
+    """The form of this pitfall, with the pitfall sprung.  Raises `DataError` for an unknown pitfall or missing files."""
     _checked(pitfall)
     folder = Path(folder)
     if pitfall == "repeats kept":
@@ -98,7 +98,7 @@ def read_with_pitfall(pitfall: str, folder: Path | str) -> RawData:
 
 
 def _reviews(folder: Path, year: int, more=(), key: str = "") -> pd.DataFrame:
-    """The reviews of both shops, in time order."""
+    """The reviews of both domains, in time order."""
     tables = []
     for domain, category in zip("AB", PAIRS["food-kitchen"]):
         path = folder / FILES[year]["reviews"].format(category)

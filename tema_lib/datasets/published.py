@@ -385,7 +385,7 @@ def _owner(name: str, lines: Counter) -> str:
 
 
 def _unique(items: pd.DataFrame) -> pd.DataFrame:
-    """An item that both shops list is two items here, since the form numbers it twice: the second gets `@B` behind its id."""
+    """An item that both domains list is two items here, since the form numbers it twice: the second gets `@B` behind its id."""
     again = items["item_id"].duplicated()
     return items.assign(
         item_id=items["item_id"].where(~again, items["item_id"] + "@" + items["domain"])

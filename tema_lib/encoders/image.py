@@ -101,7 +101,7 @@ def check_pictures(paths: Sequence[Path | None], progress: bool = False) -> None
 
 
 def read_picture(path: str | Path) -> Image.Image:
-    """Any picture Pillow can read, as RGB: the first frame, upright, transparent parts white, as on a shop's page.
+    """Any picture Pillow can read, as RGB: the first frame, upright, transparent parts white, as on a domain's page.
 
     Raises `DataError` for a file that is missing or no whole picture.
     """

@@ -1,6 +1,6 @@
 """Exact ranks per test case; every metric, interval and slice derives from them (notebook 06).
 
-Full ranking: the target competes with every item of its own domain that the user has not bought; ties stand at mid-rank, so a model
+Full ranking: the target competes with every item of its own domain that the user has not interacted with; ties stand at mid-rank, so a model
 that scores everything alike ranks mid-list.  Beside it, from the same scores, a sampled ranking under one of the `PROTOCOLS`: ours, with
 999 negatives drawn once, seeded and shared by all systems, or the candidate and tie rules of a published one.
 """
@@ -46,7 +46,7 @@ class Ranks:
         return len(self.row)
 
     def select(self, mask: np.ndarray) -> Ranks:
-        """A slice of the cases: domain, rare targets, cross-shop targets, ..."""
+        """A slice of the cases: domain, long-tail targets, cross-domain targets, ..."""
         return replace(
             self, **{name: getattr(self, name)[mask] for name in self.__dataclass_fields__}
         )

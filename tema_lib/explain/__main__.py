@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-# Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
+# Before torch: one branch repeats its numbers to the last digit; several, waiting, shall not spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -43,7 +43,7 @@ def summary(explanation: Explanation) -> str:
     ]
     for kind, found in (
         ("Tags", named),
-        ("Views", [(view, effect.lost) for view, effect in effects.views.items()]),
+        ("Views", [(view, effect.lost) for view, effect in effects.modalities.items()]),
     ):
         if found:
             lines.append(
@@ -56,7 +56,7 @@ def summary(explanation: Explanation) -> str:
     lost, share = explanation.agreement(FIRST, list(record.events)[-1])
     if not math.isnan(lost + share):
         lines.append(
-            f"Rank correlation of attention ({list(record.events)[-1]}) with removal {lost:+.2f}, with fair shares {share:+.2f}."
+            f"Rank correlation of attention ({list(record.events)[-1]}) with removal {lost:+.2f}, with Shapley values {share:+.2f}."
         )
     return "\n".join(lines)
 
@@ -71,8 +71,8 @@ def main() -> int:
     parser.add_argument("--html", required=True, type=Path, help="the file to write")
     parser.add_argument(
         "--data",
-        default="planted",
-        help="'planted', or a folder with interactions.tsv and items.tsv",
+        default="synthetic",
+        help="'synthetic', or a folder with interactions.tsv and items.tsv",
     )
     parser.add_argument(
         "--domains",
@@ -90,7 +90,7 @@ def main() -> int:
     )
     chosen = parser.parse_args()
     data = (
-        chosen.data if chosen.data == "planted" else str(Path(chosen.data).expanduser().resolve())
+        chosen.data if chosen.data == "synthetic" else str(Path(chosen.data).expanduser().resolve())
     )
     setup(chosen.seed)
     try:

@@ -22,7 +22,7 @@ from tema_lib.models.tema import BRANCHES, Tema
 
 @dataclass(frozen=True)
 class Event:
-    """One purchase or item: global id, title ("item <id>" where the data have none), domain "A" or "B" in which it counts, tags."""
+    """One interaction or item: global id, title ("item <id>" where the data have none), domain "A" or "B" in which it counts, tags."""
 
     item: int
     title: str
@@ -36,10 +36,10 @@ class AttentionRecord:
 
     history: all events the model read, oldest first; days: for each, days before the newest (None where no times are known).
     target: what was bought next (None for a history made up by hand); domain: "A" or "B", where it was bought.
-    events[thread]: the events of a thread; weights[thread]: float [layers, H, T, T] over them, row = the event that looks,
-    each row sums to 1 (a thread without events has T = 0); branch_weights[thread]: how much the last step listened to it (they sum to 1,
-    or to 0 for an empty history); event_weights: float [len(history)], threads and heads of the last layer taken together (`event_attention`);
-    top[domain]: (event, probability) of the first items of each shop, best first; target_rank and target_probability: where the target stands.
+    events[branch]: the events of a branch; weights[branch]: float [layers, H, T, T] over them, row = the event that looks,
+    each row sums to 1 (a branch without events has T = 0); branch_weights[branch]: how much the last step listened to it (they sum to 1,
+    or to 0 for an empty history); event_weights: float [len(history)], branches and heads of the last layer taken together (`event_attention`);
+    top[domain]: (event, probability) of the first items of each domain, best first; target_rank and target_probability: where the target stands.
     """
 
     user: str
@@ -56,7 +56,7 @@ class AttentionRecord:
     target_probability: float | None
 
     def positions(self, branch: str) -> list[int]:
-        """Where the events of a thread stand in the history."""
+        """Where the events of a branch stand in the history."""
         return [
             position
             for position, event in enumerate(self.history)
@@ -64,7 +64,7 @@ class AttentionRecord:
         ]
 
     def spread(self, branch: str, layer: int, head: int | None, looking: int) -> Tensor:
-        """The weights that event `looking` of a thread gives (`head` None: mean of all), at the places of the whole history, [len(history)]."""
+        """The weights that event `looking` of a branch gives (`head` None: mean of all), at the places of the whole history, [len(history)]."""
         row = torch.zeros(len(self.history))
         if self.events[branch]:
             weights = self.weights[branch][layer]
@@ -113,7 +113,7 @@ def case_batch(model: Tema, sequences: Sequences, rows: Sequence[int]) -> Batch:
 
 @torch.inference_mode()
 def newest_attention(model: Tema, batch: Batch) -> dict[str, Tensor]:
-    """What the newest event of each thread looks at, back in merged time: {thread: float [B, layers, H, T]}; rows of 0 for an empty thread."""
+    """What the newest event of each branch looks at, back in merged time: {branch: float [B, layers, H, T]}; rows of 0 for an empty branch."""
     record, every = model.attention(batch), torch.arange(len(batch.sequence))
     attention = {}
     for branch in model.config.branches:
@@ -137,12 +137,12 @@ def event_attention(model: Tema, batch: Batch) -> Tensor:
 
         a_j = sum_s  beta_s * mean_h  alpha^s_h[newest event of s, j]
 
-    beta: attention across the threads; alpha: attention inside thread s, last layer.  Ours: a summary that ignores residual paths and,
+    beta: attention across the branches; alpha: attention inside branch s, last layer.  Ours: a summary that ignores residual paths and,
     with several layers, what the layers below had mixed already.
     """
     across = model.attention(batch)["across"]["weights"][
         torch.arange(len(batch.last)), batch.last
-    ]  # (B, threads)
+    ]  # (B, branches)
     attention = newest_attention(model, batch)
     return sum(
         across[:, number, None] * attention[branch][:, -1].mean(1)
@@ -161,7 +161,7 @@ def record_of(
     seen: Sequence[int] | None = None,
     top: int = 5,
 ) -> AttentionRecord:
-    """Record of a history; `domain` is where the next purchase happens.
+    """Record of a history; `domain` is where the next interaction happens.
 
     What was `seen` (by default the items of the history) is not recommended; `times` are the events' seconds.
     Raises ValueError for an id that is no item.

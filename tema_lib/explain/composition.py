@@ -1,4 +1,4 @@
-"""What an item vector is made of: how far it turns when a view or a tag is left out, and whom it stands beside.
+"""What an item vector is made of: how far it turns when a modality or a tag is left out, and whom it stands beside.
 
 By ablation and not by the length of the parts: two long parts may point the same way, or cancel.  Status: ours.
 """
@@ -18,13 +18,13 @@ from tema_lib.tags.item_tags import MAPPED, NEAREST, OWN
 
 ORIGIN = {
     OWN: "the model's own word",
-    MAPPED: "its word, snapped to the list",
+    MAPPED: "its word, mapped to the list",
     NEAREST: "nearest by meaning, not in the reply",
 }
 
 
 class Ingredient(NamedTuple):
-    """One view or tag of an item.  turn: degrees by which the vector turns without it; length: norm of the part that it adds (0 for a tag)."""
+    """One modality or tag of an item.  turn: degrees by which the vector turns without it; length: norm of the part that it adds (0 for a tag)."""
 
     name: str
     turn: float
@@ -43,7 +43,7 @@ class Composition:
 
     item: Event
     description: str
-    views: tuple[Ingredient, ...]
+    modalities: tuple[Ingredient, ...]
     tags: tuple[Ingredient, ...]
     replies: tuple[str, ...]
     neighbours: dict[str, tuple[tuple[Event, float], ...]]
@@ -58,7 +58,7 @@ def turned(one: Tensor, other: Tensor) -> float:
 def neighbours(
     reader: CounterfactualModel, item: int, count: int = 5
 ) -> dict[str, tuple[tuple[Event, float], ...]]:
-    """The items nearest to `item` in each shop, by cosine, itself left out."""
+    """The items nearest to `item` in each domain, by cosine, itself left out."""
     near = {}
     for name, own in zip("AB", reader.of_domain):
         others = own[own != item]
@@ -75,11 +75,15 @@ def composition(reader: CounterfactualModel, item: int, count: int = 5) -> Compo
     reader.interactions([item])
     whole = reader.inputs[item]
     without = (
-        {view: reader.without(view) for view in reader.shares} if len(reader.shares) > 1 else {}
+        {modality: reader.without(modality) for modality in reader.shares}
+        if len(reader.shares) > 1
+        else {}
     )
-    views = tuple(
-        Ingredient(view, turned(whole, other.inputs[item]), float(reader.shares[view][item].norm()))
-        for view, other in without.items()
+    modalities = tuple(
+        Ingredient(
+            modality, turned(whole, other.inputs[item]), float(reader.shares[modality][item].norm())
+        )
+        for modality, other in without.items()
     )
     tags, replies = (), ()
     if reader.tags is not None and "tags" in reader.shares:
@@ -95,7 +99,7 @@ def composition(reader: CounterfactualModel, item: int, count: int = 5) -> Compo
     return Composition(
         event_of(reader, item),
         reader.items.description[item],
-        views,
+        modalities,
         tags,
         replies,
         neighbours(reader, item, count),

@@ -1,4 +1,4 @@
-"""A trained TEMA-LLM that is asked about histories, also about edited ones: other tags, another shop, a view left out.
+"""A trained TEMA-LLM that is asked about histories, also about edited ones: other tags, another domain, a modality left out.
 
 An edited event gets a row of its own behind the item table.  So the forward pass that ranks is the one that answers "what if", and
 nothing of the model is written a second time.  Status: ours.
@@ -27,7 +27,7 @@ from tema_lib.tags.weigh import weigh
 class Interaction:
     """One event as the model shall read it; None = as the item has it.
 
-    item: global id; shop: 0 (A) or 1 (B), the sequence in which the event counts; tags: numbers of the vocabulary, () for no tag at all.
+    item: global id; domain: 0 (A) or 1 (B), the sequence in which the event counts; tags: numbers of the vocabulary, () for no tag at all.
     """
 
     item: int
@@ -39,9 +39,9 @@ class Interaction:
 class CounterfactualOutput:
     """What the model makes of B histories of at most T events.
 
-    log_probability: float [B, N+1], log P(next item | history) among the items of that item's shop (-inf for padding).
-    weights[thread]: float [B, layers, H, Ts, Ts], attention inside the thread; row = the event that looks.
-    across: float [B, 2, threads], how much the last step listens to each thread when it answers for A and for B.
+    log_probability: float [B, N+1], log P(next item | history) among the items of that item's domain (-inf for padding).
+    weights[branch]: float [B, layers, H, Ts, Ts], attention inside the branch; row = the event that looks.
+    across: float [B, 2, branches], how much the last step listens to each branch when it answers for A and for B.
     """
 
     log_probability: Tensor
@@ -76,25 +76,27 @@ class CounterfactualModel:
         self.retagged: dict[int, tuple[int, ...]] = {}
         self.of_domain = [torch.from_numpy(items.of_domain(domain)) for domain in (0, 1)]
         with torch.inference_mode():
-            self.shares = {view: share.detach() for view, share in model.items.parts().items()}
+            self.shares = {
+                modality: share.detach() for modality, share in model.items.parts().items()
+            }
             self.average = {
-                view: torch.stack([share[own].mean(0) for own in self.of_domain])
-                for view, share in self.shares.items()
+                modality: torch.stack([share[own].mean(0) for own in self.of_domain])
+                for modality, share in self.shares.items()
             }
             self.inputs, self.outputs = model.item_embeddings()
 
     # ------------------------------------------------------------------------------------------ other item vectors
 
-    def without(self, *views: str) -> CounterfactualModel:
-        """The same model, but the share of these views in every item vector is the average of the item's shop: they tell items apart no more.
+    def without(self, *modalities: str) -> CounterfactualModel:
+        """The same model, but the share of these modalities in every item vector is the average of the item's domain: they tell items apart no more.
 
-        The average and not zero, because zero is a vector that no item ever had.  Raises ValueError for a view the model has not.
+        The average and not zero, because zero is a vector that no item ever had.  Raises ValueError for a modality the model has not.
         """
-        if unknown := set(views) - set(self.shares):
+        if unknown := set(modalities) - set(self.shares):
             raise ValueError(
-                f"this model has no view {', '.join(sorted(unknown))}: choose from {', '.join(self.shares)}."
+                f"this model has no modality {', '.join(sorted(unknown))}: choose from {', '.join(self.shares)}."
             )
-        return self._changed(missing=self.missing | set(views))
+        return self._changed(missing=self.missing | set(modalities))
 
     def with_tags(self, item: int, tags: Sequence[int]) -> CounterfactualModel:
         """The same model in a world where `item` carries these tags.  Raises ValueError where the model has no tags."""
@@ -116,7 +118,7 @@ class CounterfactualModel:
 
     @torch.inference_mode()
     def fused(self, interactions: Sequence[Interaction]) -> Tensor:
-        """The vectors the model reads for these events, [R, D].  An item whose tags are all taken away gets the average share of tags of its shop.
+        """The vectors the model reads for these events, [R, D].  An item whose tags are all taken away gets the average share of tags of its domain.
 
         Raises ValueError for edited tags where the model has none.
         """
@@ -134,7 +136,7 @@ class CounterfactualModel:
         return vectors
 
     def _shares_of(self, interactions: Sequence[Interaction]) -> dict[str, Tensor]:
-        """Each view's share for events with edited tags, [R, D] each."""
+        """Each modality's share for events with edited tags, [R, D] each."""
         if self.tags is None or self.text is None or "tags" not in self.shares:
             raise ValueError(
                 "tags can be edited only in a model with tags: give its `tags` and `text` to the Reader."
@@ -155,14 +157,14 @@ class CounterfactualModel:
 
     def _fuse(self, shares: dict[str, Tensor], rows: Tensor) -> Tensor:
         return sum(
-            self.average[view][self._domain(rows)] if view in self.missing else share
-            for view, share in shares.items()
+            self.average[modality][self._domain(rows)] if modality in self.missing else share
+            for modality, share in shares.items()
         )
 
     def _domain(self, rows: Tensor) -> Tensor:
         return self.model.domain_of_item[rows].clamp(
             min=0
-        )  # padding is in no shop; its vector is never read
+        )  # padding is in no domain; its vector is never read
 
     # ------------------------------------------------------------------------------------------ what stands in an event
 
@@ -187,7 +189,7 @@ class CounterfactualModel:
         )
 
     def interactions(self, history: Sequence[Interaction | int]) -> tuple[Interaction, ...]:
-        """The part of a history that the model reads, ids turned into purchases.  Raises ValueError for an id that is no item."""
+        """The part of a history that the model reads, ids turned into interactions.  Raises ValueError for an id that is no item."""
         window = tuple(
             event if isinstance(event, Interaction) else Interaction(int(event))
             for event in history
@@ -201,7 +203,7 @@ class CounterfactualModel:
         return [event.item if isinstance(event, Interaction) else int(event) for event in history]
 
     def candidates(self, target: int, seen: Sequence[int]) -> Tensor:
-        """The items with which `target` competes: those of its shop that were not bought."""
+        """The items with which `target` competes: those of its domain that were not bought."""
         own = self.of_domain[int(self.items.domain_of_item[target])]
         return own[~torch.isin(own, torch.tensor([target, *seen]))]
 

@@ -1,7 +1,7 @@
-"""Head by head, over all users: where the newest event looks, and whether a head found the rule that wrote the planted world.
+"""Head by head, over all users: where the newest event looks, and whether a head found the rule that wrote the synthetic data set.
 
 Every share stands beside *recency alone*: the average look at each age, given to whatever stands there.  Newer events are alike in many
-ways, so a head that only prefers new things seems to prefer the same tag and the same occasion too.  Status: ours.
+ways, so a head that only prefers new things seems to prefer the same tag and the same topic too.  Status: ours.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from tema_lib.models.tema import BRANCHES, Tema
 from tema_lib.tags.item_tags import ItemTags
 
 SYNTHETIC = {
-    "A": "the target's occasion, events in A",
-    "B": "the target's occasion, events in B",
-    "merged": "the target's occasion, events in both shops",
+    "A": "the target's topic, events in A",
+    "B": "the target's topic, events in B",
+    "merged": "the target's topic, events in both domains",
 }
 
 
 def ages(here: np.ndarray) -> np.ndarray:
-    """How many events of the thread came after each one, int [B, T]; meaningless where `here` [B, T] is False."""
+    """How many events of the branch came after each one, int [B, T]; meaningless where `here` [B, T] is False."""
     return here[:, ::-1].cumsum(1)[:, ::-1] - 1
 
 
 def recency_alone(attention: np.ndarray, here: np.ndarray) -> np.ndarray:
     """What remains of attention [B, T] when only an event's age may matter: the average look at each age, among the cases with equally many
-    events in the thread.  Rows sum to 1, or to 0 for an empty thread.
+    events in the branch.  Rows sum to 1, or to 0 for an empty branch.
 
     Long and short histories apart: pooled, the small weights of long ones would make every age look older than it is, and attention that
     prefers nothing at all would seem to prefer old things.
@@ -53,9 +53,9 @@ def recency_alone(attention: np.ndarray, here: np.ndarray) -> np.ndarray:
 def share_on(
     attention: np.ndarray, here: np.ndarray, right: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Attention on the `right` events, by recency alone, and by chance (all events of the thread alike), per case: [cases] each.
+    """Attention on the `right` events, by recency alone, and by chance (all events of the branch alike), per case: [cases] each.
 
-    Only the cases count in which some but not all events of the thread are right; in the others every reading scores 0 or 1.
+    Only the cases count in which some but not all events of the branch are right; in the others every reading scores 0 or 1.
     """
     right = right & here
     open_question = right.any(1) & (right.sum(1) < here.sum(1))
@@ -68,7 +68,7 @@ def share_on(
 
 
 def heads_of(model: Tema, batch: Batch) -> Iterator[tuple[str, int, int, np.ndarray, np.ndarray]]:
-    """(thread, layer, head, looks [B, T], here [B, T]) of every head: what the newest event of the thread looks at, in merged time."""
+    """(branch, layer, head, looks [B, T], here [B, T]) of every head: what the newest event of the branch looks at, in merged time."""
     for branch, attention in newest_attention(model, batch).items():
         here = (
             batch.sequence > 0
@@ -86,7 +86,7 @@ def mean_of(values: np.ndarray) -> float:
 
 
 def head_table(model: Tema, batch: Batch, tags: ItemTags | None = None) -> pd.DataFrame:
-    """One row a head: mean share of attention that crosses to the other shop, mean age of what is looked at (0 = the newest event
+    """One row a head: mean share of attention that crosses to the other domain, mean age of what is looked at (0 = the newest event
     itself), and share on earlier events that have a tag in common with the newest; each share also by recency alone.  nan where no case asks."""
     sequence = batch.sequence.numpy()
     domain = model.domain_of_item[batch.sequence].numpy()
@@ -102,7 +102,7 @@ def head_table(model: Tema, batch: Batch, tags: ItemTags | None = None) -> pd.Da
             "events back": mean_of((attention * ages(here) * here).sum(1)[some]),
         }
         measures = (
-            {"other shop": domain != domain[np.arange(len(domain)), newest][:, None]}
+            {"other domain": domain != domain[np.arange(len(domain)), newest][:, None]}
             if branch == "merged"
             else {}
         )
@@ -129,9 +129,9 @@ def _share_a_tag(tags: ItemTags, sequence: np.ndarray, newest: np.ndarray) -> np
 def known_rule(
     model: Tema, batch: Batch, right: np.ndarray, effects: Sequence[Tensor]
 ) -> pd.DataFrame:
-    """One row a head: what was planted, what the head found, and whether occlusion agrees.
+    """One row a head: what was synthetic, what the head found, and whether occlusion agrees.
 
-    right: bool [B, T], the event serves the target's occasion; effects: `occlusion` of each case.
+    right: bool [B, T], the event serves the target's topic; effects: `occlusion` of each case.
     found: attention on right events minus recency alone, mean with its 95 % interval (low, high) over cases; occlusion: mean rank correlation,
     inside each history, of the attention beyond recency with the events' effects, with its interval.  The rule is "found" and occlusion
     "agrees" where the interval lies above 0.
@@ -152,7 +152,7 @@ def known_rule(
             "branch": branch,
             "layer": layer,
             "head": head,
-            "planted": SYNTHETIC[branch],
+            "synthetic": SYNTHETIC[branch],
             "by chance": chance.mean(),
             "recency alone": recency.mean(),
             "attention": found.mean(),
@@ -168,7 +168,7 @@ def known_rule(
 def blinded(
     model: Tema, branch: str | None = None, layer: int | None = None, head: int | None = None
 ) -> Tema:
-    """A copy of the network that looks at everything alike: in the chosen heads (None: all of them), and across the threads if all three are None.
+    """A copy of the network that looks at everything alike: in the chosen heads (None: all of them), and across the branches if all three are None.
 
     Queries and keys of the chosen heads are set to 0; nothing is trained again.
     """
@@ -185,9 +185,9 @@ def blinded(
                         block.attention.query_key_value.weight,
                         block.attention.query_key_value.bias,
                     ):
-                        parameter.view(3, model.config.hidden, *parameter.shape[1:])[:2, chosen] = (
-                            0  # rows: queries, keys, values
-                        )
+                        parameter.modality(3, model.config.hidden, *parameter.shape[1:])[
+                            :2, chosen
+                        ] = 0  # rows: queries, keys, values
         if (branch, layer, head) == (None, None, None):
             blind.across.query.zero_()
     return blind

@@ -120,7 +120,7 @@ def agreement(attention: Tensor | np.ndarray, effect: Tensor | np.ndarray) -> fl
     return float(spearmanr(attention, effect).statistic)
 
 
-# ---------------------------------------------------------------------------------------------- events, tags and views of one case
+# ---------------------------------------------------------------------------------------------- events, tags and modalities of one case
 
 
 class Effect(NamedTuple):
@@ -135,7 +135,7 @@ class Effects:
     """Everything that can be taken away in one case, and what this does to one target.
 
     events: one effect per event of the history; tags: per event (tag, effect) for each of its tags, taken from this event only;
-    own_tags: the same for the target's own tags; views: id, text, image, tags, taken from all items alike (`CounterfactualModel.without`);
+    own_tags: the same for the target's own tags; modalities: id, text, image, tags, taken from all items alike (`CounterfactualModel.without`);
     shares, shares_error: [T] each, `shapley_values`.
     """
 
@@ -145,7 +145,7 @@ class Effects:
     events: tuple[Effect, ...]
     tags: tuple[tuple[tuple[str, Effect], ...], ...]
     own_tags: tuple[tuple[str, Effect], ...]
-    views: dict[str, Effect]
+    modalities: dict[str, Effect]
     shares: Tensor
     shares_error: Tensor
 
@@ -157,7 +157,7 @@ def effects(
     seen: Sequence[int] | None = None,
     draws: int = 100,
 ) -> list[Effects]:
-    """Take away each event, each tag of each event, each tag of the target and each view, one at a time; then the fair shares of the events."""
+    """Take away each event, each tag of each event, each tag of the target and each modality, one at a time; then the Shapley values of the events."""
     seen = reader.seen(history) if seen is None else seen
     history = reader.interactions(history)
     tagged = reader.tags is not None and "tags" in reader.shares
@@ -181,8 +181,8 @@ def effects(
     reading, blind = (
         reader.read(edited),
         {
-            view: reader.without(view).read([history])
-            for view in (reader.shares if len(reader.shares) > 1 else ())
+            modality: reader.without(modality).read([history])
+            for modality in (reader.shares if len(reader.shares) > 1 else ())
         },
     )
     shares, errors = shapley_values(reader, history, targets, draws)
@@ -223,7 +223,7 @@ def effects(
                     )
                     for tag in own
                 ),
-                {view: of(answer)[0] for view, answer in blind.items()},
+                {modality: of(answer)[0] for modality, answer in blind.items()},
                 shares[line],
                 errors[line],
             )
@@ -255,7 +255,7 @@ class Explanation:
     def agreement(
         self, of: str, branch: str, layer: int = -1, head: int | None = None, control: bool = False
     ) -> tuple[float, float]:
-        """Rank correlation of what the newest event of a thread looks at with what the removal of each event changes, and with the fair shares.
+        """Rank correlation of what the newest event of a branch looks at with what the removal of each event changes, and with the Shapley values.
 
         `control`: the look of the random weights instead.  nan for fewer than three events.
         """

@@ -53,7 +53,7 @@ def shapley_values(
     gained = torch.zeros(draws, len(history), len(targets))
     gained.scatter_(
         1,
-        torch.tensor(orders, dtype=torch.long).view(draws, -1, 1).expand_as(gained),
+        torch.tensor(orders, dtype=torch.long).modality(draws, -1, 1).expand_as(gained),
         known[paths].diff(dim=1),
     )
     return gained.mean(0).T, gained.std(0).T / draws**0.5

@@ -38,7 +38,7 @@ def moved(history: History, position: int, to: int) -> History:
 
 
 def other_domain(reader: CounterfactualModel, history: History, position: int) -> History:
-    """The same thing, bought in the other shop: its vector stays, the sequence in which it counts changes."""
+    """The same thing, bought in the other domain: its vector stays, the sequence in which it counts changes."""
     _check(history, position)
     return (
         *history[:position],

@@ -19,7 +19,7 @@ def ask(
     """The replies to `prompts`: from the store, else from the model, whose every batch enters the store at once.
 
     So a stopped run goes on where it was, and the same prompt is never asked twice. Prompts are asked in groups that
-    begin alike (same shop, same examples), because the model reads a common beginning only once.
+    begin alike (same domain, same examples), because the model reads a common beginning only once.
     choices: two words; the reply is then the log-odds of the first against the second, as text.
 
     A server may be set right under the same name and address (`llm.may_change`): of its replies only those that are `usable`

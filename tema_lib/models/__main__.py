@@ -1,6 +1,6 @@
 """`python -m tema_lib.models`: a line for each system: name, file, parameters, source and status.
 
-Parameters are counted at the size of the planted world (600 items, 1,200 users, width 64) with random features in place of encoded
+Parameters are counted at the size of the synthetic data set (600 items, 1,200 users, width 64) with random features in place of encoded
 ones, so that no weights are needed; a system counts as large as it is, whatever it was fed.
 """
 
@@ -10,17 +10,22 @@ from pathlib import Path
 import torch
 
 from tema_lib.encoders.text import TitleTokens
-from tema_lib.models.item_embedding import VIEWS, ItemInputs
+from tema_lib.models.item_embedding import MODALITIES, ItemInputs
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.tags.profiles import Profiles
 
-ITEMS, USERS, TAGS, WORD_PIECES = 600, 1200, 300, 900  # the planted world's, the last two rounded
+ITEMS, USERS, TAGS, WORD_PIECES = (
+    600,
+    1200,
+    300,
+    900,
+)  # the synthetic data set's, the last two rounded
 
 
 class DefaultSize:
     """What a `Experiment` offers a system, random but of the right shape."""
 
-    hidden, views = 64, VIEWS
+    hidden, modalities = 64, MODALITIES
     domain_of_item = torch.tensor([-1] + [0] * (ITEMS // 2) + [1] * (ITEMS // 2))
     profiles = Profiles(("",) * USERS, torch.randn(USERS, 384), torch.ones(USERS, dtype=torch.bool))
     titles = TitleTokens(

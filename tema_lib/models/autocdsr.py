@@ -1,9 +1,9 @@
-"""AutoCDSR (2505.21811): one plain transformer over both shops, and a price on looking across them.
+"""AutoCDSR (2505.21811): one plain transformer over both domains, and a price on looking across them.
 
-    l_attn = mean over real events t, heads, layers of  sum_s attention_ts [shop of s != shop of t]        a share, 0..1
+    l_attn = mean over real events t, heads, layers of  sum_s attention_ts [domain of s != domain of t]        a share, 0..1
     L      = l_rec + (w_attn / w_rec) l_attn,      w from a Pareto solver that puts the recommendation first
 
-No module is added: what is learned is when the other shop is worth its price.  AutoCDSR+ lets the shops talk through a few shared
+No module is added: what is learned is when the other domain is worth its price.  AutoCDSR+ lets the domains talk through a few shared
 tokens only, and prices the attention to these.  Clean-room, from public reading notes and what the released code was seen to do;
 only "+" was released, on masked items with sampled negatives: no number of the paper is reproduced here.
 """
@@ -88,7 +88,7 @@ def pareto_weights(gram: Tensor, losses: Tensor) -> tuple[float, float]:
 
 
 class BottleneckLayer(nn.Module):
-    """One layer after AutoCDSR+: a transformer block for each shop, and shared tokens that read both (see BottleneckEncoder)."""
+    """One layer after AutoCDSR+: a transformer block for each domain, and shared tokens that read both (see BottleneckEncoder)."""
 
     def __init__(self, hidden: int, heads: int, dropout: float):
         super().__init__()
@@ -157,7 +157,7 @@ class BottleneckLayer(nn.Module):
         return x, z, weights[..., length:].sum(-1)
 
     def by_domain(self, function, x: Tensor, domains: Tensor) -> Tensor:
-        """function(block, rows) of the rows x[b, t], with the block of the event's shop; 0 at padding."""
+        """function(block, rows) of the rows x[b, t], with the block of the event's domain; 0 at padding."""
         parts = [function(block, x[domains == domain]) for domain, block in enumerate(self.blocks)]
         out = parts[0].new_zeros(*domains.shape, *parts[0].shape[1:])
         for domain, part in enumerate(parts):
@@ -166,17 +166,17 @@ class BottleneckLayer(nn.Module):
 
 
 class BottleneckEncoder(nn.Module):
-    """After AutoCDSR+: each shop has its own encoder, and K shared tokens are all that one learns of the other's items.
+    """After AutoCDSR+: each domain has its own encoder, and K shared tokens are all that one learns of the other's items.
 
-        z_t += mean over the shops of what the tokens of moment t read in that shop's events at s <= t
-        h_t += what the event reads, with its own shop's weights, in that shop's events at s <= t and in the K tokens z_t;  h_t += network(h_t)
-        state for a target of shop d at t = norm(h of d's latest event at or before t + mean of z_t)
+        z_t += mean over the domains of what the tokens of moment t read in that domain's events at s <= t
+        h_t += what the event reads, with its own domain's weights, in that domain's events at s <= t and in the K tokens z_t;  h_t += network(h_t)
+        state for a target of domain d at t = norm(h of d's latest event at or before t + mean of z_t)
 
     Stated: own encoders, tokens shared and averaged after layers, a price on attention to them.  Ours: tokens for every moment, because
     tokens that read a whole sequence would tell each position its target (the release predicts masked items); they read before the
-    events do, with one query for both shops and no network of their own (several times faster); the compared state, which also exists
+    events do, with one query for both domains and no network of their own (several times faster); the compared state, which also exists
     before d's first event (the release: a shared encoder on top) and whose mean of z_t has no price; positions in merged time, so
-    *when* the other shop was visited is known.
+    *when* the other domain was visited is known.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class BottleneckEncoder(nn.Module):
 
 
 class AutoCDSR(SequenceRecommender):
-    """AutoCDSR as a Level 1 system; with `plus`, after AutoCDSR+."""
+    """AutoCDSR as a `SequenceRecommender` system; with `plus`, after AutoCDSR+."""
 
     def __init__(self, domain_of_item: Tensor, config: AutoCDSRConfig = AutoCDSRConfig()):
         super().__init__(domain_of_item, config.loss)
@@ -223,7 +223,7 @@ class AutoCDSR(SequenceRecommender):
             )
         if config.tokens < 1:
             raise ValueError(
-                f"tokens is {config.tokens}: the shops need at least one to talk through."
+                f"tokens is {config.tokens}: the domains need at least one to talk through."
             )
         self.config = config
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), config.hidden))
@@ -237,7 +237,7 @@ class AutoCDSR(SequenceRecommender):
         return self.id, F.normalize(self.id, dim=-1)
 
     def read(self, batch: Batch, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, T, D) and the share of attention that real events give to the other shop (plus: to the tokens), a scalar in 0..1.
+        """States (B, T, D) and the share of attention that real events give to the other domain (plus: to the tokens), a scalar in 0..1.
 
         Ours: a mean over real events, heads and layers (the paper sums, so a long sequence would pay more); attention without dropout.
         """
@@ -272,7 +272,7 @@ class AutoCDSR(SequenceRecommender):
         """l_rec + ratio * l_attn: the ratio of the Pareto weights, found anew each step, or the fixed one.
 
         Stated (release): gradients on all parameters but the item table; the ratio, found for gradients of unit length, multiplies the
-        loss as it is.  Ours: a negative ratio counts as 0; without any gradient (users of one shop only) the recommendation stands alone.
+        loss as it is.  Ours: a negative ratio counts as 0; without any gradient (users of one domain only) the recommendation stands alone.
         """
         recommendation, attention = terms["next item"], terms["cross-domain attention"]
         if self.config.weighting == "fixed":

@@ -1,8 +1,8 @@
 """What every system offers.
 
-Level 0   `loss(batch) -> {name: scalar}` and `score(batch, candidates) -> [B, C]`; optional `fit_statistics(train)`, and `total_loss(terms)`
+`Recommender`   `loss(batch) -> {name: scalar}` and `score(batch, candidates) -> [B, C]`; optional `fit_statistics(train)`, and `total_loss(terms)`
           where the terms of the loss are not simply added.
-Level 1   gives both from two things: `item_embeddings()`, the vectors that sequences are read with and those that states are compared
+`SequenceRecommender`   gives both from two things: `item_embeddings()`, the vectors that sequences are read with and those that states are compared
           with, made once a step and never for a batch of an evaluation, and `encode(batch, inputs)`, one state for each position.
 
 `batch.targets` is hidden from `score`; the *domain* of the target is not, as in every published protocol.

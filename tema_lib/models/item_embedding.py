@@ -1,9 +1,9 @@
-"""One vector per item from four views: id, text, image and tags (notebook 03).
+"""One vector per item from four modalities: id, text, image and tags (notebook 03).
 
     e_i = id_i + W_text text_i + W_image image_i + sum_k w_ik (W_tag tag_k + o_k)        text, image, tag: centred and reduced; o: learned
 
 Early fusion: "fused ... to construct enhanced item representations" (abstract, stated); linear maps and a sum (ours).
-A view that an item lacks contributes one learned vector instead, so "no picture" is a fact and not a black picture.
+A modality that an item lacks contributes one learned vector instead, so "no picture" is a fact and not a black picture.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-VIEWS = ("id", "text", "image", "tags")
+MODALITIES = ("id", "text", "image", "tags")
 
 
 @dataclass(frozen=True)
 class ItemInputs:
-    """Frozen inputs of the fusion, all with N + 1 rows (row 0 = padding); a view that does not exist is None.
+    """Frozen inputs of the fusion, all with N + 1 rows (row 0 = padding); a modality that does not exist is None.
 
     text, image: float [N+1, F] with `*_present` bool [N+1]; tag_ids int64 [N+1, K] (0 = none), tag_weights float [N+1, K],
     tag_vectors float [G+1, F]; domain_of_item int64 [N+1].
@@ -65,52 +65,58 @@ def reduce_features(matrix: Tensor, present: Tensor, width: int = 128) -> Tensor
 class ItemRepresentation(nn.Module):
     """The fused item table [N+1, D], built once a step.
 
-    `views` is the subset of ("id", "text", "image", "tags") to use.  Raises ValueError for a view whose inputs are missing.
+    `modalities` is the subset of ("id", "text", "image", "tags") to use.  Raises ValueError for a modality whose inputs are missing.
     """
 
     def __init__(
         self,
         inputs: ItemInputs,
         hidden: int,
-        views: tuple[str, ...] = VIEWS,
+        modalities: tuple[str, ...] = MODALITIES,
         tag_table: str = "both",
         tag_weighting: str = "given",
         feature_width: int = 128,
     ):
         super().__init__()
-        unknown = set(views) - set(VIEWS)
-        if unknown or not views:
-            raise ValueError(f"unknown views {sorted(unknown)}: choose from {', '.join(VIEWS)}.")
-        for view, given in (
+        unknown = set(modalities) - set(MODALITIES)
+        if unknown or not modalities:
+            raise ValueError(
+                f"unknown modalities {sorted(unknown)}: choose from {', '.join(MODALITIES)}."
+            )
+        for modality, given in (
             ("text", inputs.text),
             ("image", inputs.image),
             ("tags", inputs.tag_ids),
         ):
-            if view in views and given is None:
+            if modality in modalities and given is None:
                 raise ValueError(
-                    f"the view {view!r} was asked for but these data have none: leave it out of `views`."
+                    f"the modality {modality!r} was asked for but these data have none: leave it out of `modalities`."
                 )
-        self.views, self.tag_table, self.tag_weighting = tuple(views), tag_table, tag_weighting
+        self.modalities, self.tag_table, self.tag_weighting = (
+            tuple(modalities),
+            tag_table,
+            tag_weighting,
+        )
         scale = 0.02  # ids start small: what an item *is* speaks first
-        if "id" in views:
+        if "id" in modalities:
             self.id = nn.Parameter(torch.randn(inputs.count + 1, hidden) * scale)
-        for view in ("text", "image"):
-            if view in views:
-                matrix, present = getattr(inputs, view), getattr(inputs, f"{view}_present")
+        for modality in ("text", "image"):
+            if modality in modalities:
+                matrix, present = getattr(inputs, modality), getattr(inputs, f"{modality}_present")
                 self.register_buffer(
-                    f"{view}_features",
+                    f"{modality}_features",
                     reduce_features(matrix, present, feature_width),
                     persistent=False,
                 )
-                self.register_buffer(f"{view}_present", present, persistent=False)
+                self.register_buffer(f"{modality}_present", present, persistent=False)
                 self.add_module(
-                    f"{view}_map",
-                    nn.Linear(getattr(self, f"{view}_features").size(1), hidden, bias=False),
+                    f"{modality}_map",
+                    nn.Linear(getattr(self, f"{modality}_features").size(1), hidden, bias=False),
                 )
                 self.register_parameter(
-                    f"{view}_missing", nn.Parameter(torch.randn(hidden) * scale)
+                    f"{modality}_missing", nn.Parameter(torch.randn(hidden) * scale)
                 )
-        if "tags" in views:
+        if "tags" in modalities:
             self.register_buffer("tag_ids", inputs.tag_ids, persistent=False)
             self.register_buffer("tag_weights", inputs.tag_weights, persistent=False)
             self.tags_missing = nn.Parameter(torch.randn(hidden) * scale)
@@ -145,7 +151,7 @@ class ItemRepresentation(nn.Module):
     def weights(self, tag_ids: Tensor, given: Tensor, others: Tensor | float) -> Tensor:
         """Weights [R, K] of the tags of R items: the `given` ones, or those learned on top of them, w ~ given exp(a . tanh(W tag + U item)).
 
-        others [R, D]: the items without their tags (0 where tags are the only view). Form of the learned weights: inferred, Bahdanau's.
+        others [R, D]: the items without their tags (0 where tags are the only modality). Form of the learned weights: inferred, Bahdanau's.
         """
         if self.tag_weighting == "given":
             return given
@@ -163,20 +169,24 @@ class ItemRepresentation(nn.Module):
     def parts(
         self, rows: Tensor | None = None, tags: tuple[Tensor, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Each view's share of the fused vector, [N+1, D] each: what notebook 03 looks at one by one.
+        """Each modality's share of the fused vector, [N+1, D] each: what notebook 03 looks at one by one.
 
         `rows` [R] asks for these items only, `tags` (ids, weights), [R, K] each, gives them other tags than their own (notebook 05).
         """
         chosen = (lambda tensor: tensor) if rows is None else (lambda tensor: tensor[rows])
         shares = {}
-        if "id" in self.views:
+        if "id" in self.modalities:
             shares["id"] = chosen(self.id)
-        for view in ("text", "image"):
-            if view in self.views:
-                mapped = getattr(self, f"{view}_map")(chosen(getattr(self, f"{view}_features")))
-                present = chosen(getattr(self, f"{view}_present"))[:, None]
-                shares[view] = torch.where(present, mapped, getattr(self, f"{view}_missing"))
-        if "tags" in self.views:
+        for modality in ("text", "image"):
+            if modality in self.modalities:
+                mapped = getattr(self, f"{modality}_map")(
+                    chosen(getattr(self, f"{modality}_features"))
+                )
+                present = chosen(getattr(self, f"{modality}_present"))[:, None]
+                shares[modality] = torch.where(
+                    present, mapped, getattr(self, f"{modality}_missing")
+                )
+        if "tags" in self.modalities:
             tag_ids, given = tags or (chosen(self.tag_ids), chosen(self.tag_weights))
             weights = self.weights(tag_ids, given, sum(shares.values()))
             weighted = F.embedding_bag(

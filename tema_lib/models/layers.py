@@ -191,10 +191,10 @@ class SequenceEncoder(nn.Module):
 
 
 class BranchAttention(nn.Module):
-    """Attention *across* sequences: how much to listen to the threads A, B and merged when predicting for one domain.
+    """Attention *across* sequences: how much to listen to the branches A, B and merged when predicting for one domain.
 
     Source: "hierarchical", intra- then inter-sequence attention: stated; this form (one query per target domain, a linear map per
-    domain and thread) is ours.  Shapes: states (..., 3, D), present (..., 3) bool -> mixed (..., D), weights (..., 3).
+    domain and branch) is ours.  Shapes: states (..., 3, D), present (..., 3) bool -> mixed (..., D), weights (..., 3).
     """
 
     def __init__(self, hidden: int, branches: int = 3, domains: int = 2):

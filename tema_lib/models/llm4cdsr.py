@@ -1,10 +1,10 @@
-"""LLM4CDSR (arXiv 2504.18383, SIGIR 2025): vectors of a language model bridge the shops, written profiles bridge the users.
+"""LLM4CDSR (arXiv 2504.18383, SIGIR 2025): vectors of a language model bridge the domains, written profiles bridge the users.
 
     e_i   = W2 (W1 z_i + b1) + b2                               adapter, without non-linearity, on frozen text vectors z (joint PCA)
-    E^d   = the text vectors of shop d, reduced alone           local table of each shop (per-domain PCA)
+    E^d   = the text vectors of domain d, reduced alone           local table of each domain (per-domain PCA)
     h^d, h^AB                                                   three separate SASRecs: on E^A, on E^B, and on e for the merged sequence
-    logit of item i of shop d  = <h^d, E^d_i> + <h^AB, e_i>
-    L = L_A + L_B + alpha L_adapter + beta L_user               next item in each shop, and two soft contrasts
+    logit of item i of domain d  = <h^d, E^d_i> + <h^AB, e_i>
+    L = L_A + L_B + alpha L_adapter + beta L_user               next item in each domain, and two soft contrasts
 
 L_adapter draws for each user one item bought in A and one bought in B and pulls their adapted vectors together; L_user pulls the
 merged state of a user to the vector of their written profile (`tags.profiles`).  Prediction never reads a profile, so the user adapter
@@ -12,7 +12,7 @@ is a head of training only.
 
 Status: the equations above, K, no L2 normalisation in the contrasts and temperature 1 were read in the released code (without a licence:
 nothing is copied).  Ours: MiniLM in place of text-embedding-ada-002; a tiny local model writes the profiles; among all items of the
-target's shop in place of one drawn rival (`loss`); one mean over all targets in place of a sum of two means; the contrast of items
+target's domain in place of one drawn candidate (`loss`); one mean over all targets in place of a sum of two means; the contrast of items
 takes the vectors as the encoder reads them, sqrt(D) e (shorter ones leave it at the logarithm of the number of pairs, where it teaches
 nothing); no gradient through the soft targets; users without a profile stay out of L_user; padding is masked.
 What the released code does and the text does not tell is a switch: `causal=False`, `local_tables="frozen"`, and profiles from sequences
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class LLM4CDSRConfig:
     """Released values in brackets."""
 
-    contrast: float = 0.1  # alpha, weight of L_adapter (.1 or 1); 0: left out
+    contrastive: float = 0.1  # alpha, weight of L_adapter (.1 or 1); 0: left out
     profile: float = 0.1  # beta, weight of L_user (.1 or 1); 0: left out
     hidden: int = 64  # (128)
     heads: int = 2  # (1)
@@ -186,12 +186,12 @@ class LLM4CDSR(SequenceRecommender):
         inputs, outputs = self.item_embeddings()
         own, merged = self.branches(batch, inputs)
         terms = {"next item": self.next_item(self.merged_states(own, merged), outputs, batch)}
-        if self.config.contrast:
-            terms["adapter contrast"] = soft_contrastive_loss(*self.item_pairs(batch, inputs))
+        if self.config.contrastive:
+            terms["adapter contrastive"] = soft_contrastive_loss(*self.item_pairs(batch, inputs))
         if self.config.profile:
             known = self.profile_present[batch.rows]
             last = merged[torch.arange(len(merged), device=merged.device), batch.last]
-            terms["profile contrast"] = soft_contrastive_loss(
+            terms["profile contrastive"] = soft_contrastive_loss(
                 self.user_adapter(self.profiles[batch.rows[known]]), last[known]
             )
         return terms
@@ -215,7 +215,7 @@ class LLM4CDSR(SequenceRecommender):
 
     def total_loss(self, terms: dict[str, Tensor]) -> Tensor:
         weights = {
-            "adapter contrast": self.config.contrast,
-            "profile contrast": self.config.profile,
+            "adapter contrastive": self.config.contrastive,
+            "profile contrastive": self.config.profile,
         }
         return sum(weights.get(name, 1.0) * term for name, term in terms.items())

@@ -1,6 +1,6 @@
 """After LLM-Rec, "One Model for All" (arXiv 2310.14304; TOIS 2025): one language model reads histories and candidates, and no item has an id.
 
-    score(user, item) = < f(titles of the user's last items, all shops mixed, as one text), f(title of the item) >
+    score(user, item) = < f(titles of the user's last items, all domains mixed, as one text), f(title of the item) >
 
 *Stated*: the one text over all domains, the one model f for both sides, f(text) = its state at the last token.  *Ours*: f is a small
 causal transformer over word pieces instead of a tuned model of 40M to 6.7B parameters, and every event is a training target:
@@ -46,7 +46,7 @@ class LLMRecConfig:
 
 
 class LLMRec(SequenceRecommender):
-    """LLM-Rec as a Level 1 system.  No table has a row for each item: two items of the same title are the same to it.
+    """LLM-Rec as a `SequenceRecommender` system.  No table has a row for each item: two items of the same title are the same to it.
 
     Vector of word piece w: W v_w + u_w, with v the encoder's frozen vector, reduced, and u a small learned one.  *Ours*: v says what a rare
     piece means, u what buyers make of a frequent one; without u, this little model hardly learns in a few epochs.

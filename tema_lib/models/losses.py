@@ -3,7 +3,7 @@
     domain softmax       exact cross-entropy among the items of the target's own domain
     catalogue softmax    exact cross-entropy among all items of both domains
     sampled softmax      the domain softmax, its denominator estimated from a few hundred shared draws
-    binary               one drawn rival per target: log-loss on "was it bought?" (Kang and McAuley 2018)
+    binary               one drawn candidate per target: log-loss on "was it bought?" (Kang and McAuley 2018)
 
 `item_ranges` is ((first id, size) of A, (first id, size) of B).  Each returns the mean over the n targets as a scalar.
 """
@@ -21,7 +21,7 @@ CHUNK = {
     "cuda": 2048,
 }  # positions whose logits are in memory together; on a processor few enough to stay in its caches
 SHARED_DRAWS = (
-    512  # ours: rivals of the sampled softmax, shared by all targets of a domain in a batch
+    512  # ours: candidates of the sampled softmax, shared by all targets of a domain in a batch
 )
 
 ItemRanges = tuple[tuple[int, int], ...]
@@ -108,7 +108,7 @@ def catalogue_softmax(
 def sampled_softmax(
     hidden: Tensor, table: Tensor, target: Tensor, item_ranges: ItemRanges
 ) -> Tensor:
-    """With m uniform draws from a domain of size n, each draw stands for (n - 1) / m rivals: adding log((n - 1) / m) to its logit makes
+    """With m uniform draws from a domain of size n, each draw stands for (n - 1) / m candidates: adding log((n - 1) / m) to its logit makes
     the denominator right on average (log-q correction).  A draw that is the target itself is struck out for that target."""
     total = hidden.new_zeros(())
     for own, first, size in by_domain(target, item_ranges):
@@ -123,7 +123,7 @@ def sampled_softmax(
 
 
 def binary(hidden: Tensor, table: Tensor, target: Tensor, item_ranges: ItemRanges) -> Tensor:
-    """The rival is drawn uniformly from the target's domain; now and then it is the target itself, as in the original."""
+    """The candidate is drawn uniformly from the target's domain; now and then it is the target itself, as in the original."""
     first, size = torch.zeros_like(target), torch.zeros_like(target)
     for own, start, count in by_domain(target, item_ranges):
         first, size = first.masked_fill(own, start), size.masked_fill(own, count)

@@ -7,7 +7,7 @@ For a candidate c and the target's domain d, over the merged events t = 1 ... T 
     fused   = mean over own t of FFN(attention(query h^d_t, keys and values h^merged_1 ... h^merged_t))   sequence fusion
     group   = mean_g FFN(w_g S_g),   S = attention(query G, keys and values h^d),   w = softmax_g(mean over own t of M h^d_t)
     score   = FCN_d([e_c, similar_c, mean h^d, fused, group]) + FCN_merged([e_c, mean h^merged])
-    loss    = cross-entropy of the score among the target and drawn rivals  -  separation * sum_{i>j} 1/2 |g_i - g_j|^2
+    loss    = cross-entropy of the score among the target and drawn candidates  -  separation * sum_{i>j} 1/2 |g_i - g_j|^2
 
 h are encoder states; no gradient flows from `fused` or S into them.  Stated (released code): all of this but what is called ours here.
 Ours: positions count back from the last event, so that a key can say "this was last"; every event is a key, of either domain; item
@@ -54,7 +54,7 @@ class MANConfig:
     )
     similarity_width: int = 16  # ours: hidden units of the item-similarity network
     head_widths: tuple[int, int] = (128, 32)  # ours; stated: (32, 16)
-    negatives: int = 50  # ours, chosen on validation: rivals of a training target; stated: 9, in training and ranking alike
+    negatives: int = 50  # ours, chosen on validation: candidates of a training target; stated: 9, in training and ranking alike
     targets_per_sequence: int = 8  # ours, chosen on validation: events of a sequence that are targets in a step; released: 1 in 20 of all, kept once
 
     def __post_init__(self):
@@ -172,7 +172,7 @@ class Groups(nn.Module):
 
 
 class MAN(Recommender):
-    """MAN as a Level 0 system: a loss and scores, no table of states and items that could stand for them."""
+    """MAN as a `Recommender` system: a loss and scores, no table of states and items that could stand for them."""
 
     def __init__(self, domain_of_item: Tensor, config: MANConfig = MANConfig()):
         super().__init__()
@@ -277,7 +277,7 @@ class MAN(Recommender):
         return scores
 
     def examples(self, batch: Batch) -> tuple[Batch, Tensor]:
-        """Training sequences cut before some drawn targets, a row each, and candidates [R, 1 + negatives]: the target, then its rivals.
+        """Training sequences cut before some drawn targets, a row each, and candidates [R, 1 + negatives]: the target, then its candidates.
 
         Rivals come evenly from the target's domain, without the target (unless it is alone there).
         """

@@ -1,6 +1,6 @@
 """SASRec (Kang and McAuley 2018): self-attention over ids, on the merged sequence or on each domain's own.
 
-Same encoder, loss, cosine logits and evaluator as TEMA-LLM, so what differs is what is claimed: views and threads.
+Same encoder, loss, cosine logits and evaluator as TEMA-LLM, so what differs is what is claimed: views and branches.
 (The original has dot products and one drawn negative, `similarity="dot", loss="binary"`; the exact loss makes a stronger yardstick.)
 """
 
@@ -23,7 +23,7 @@ class SASRecConfig:
     """As TemaConfig, so that both are trained alike."""
 
     per_domain: bool = (
-        False  # False: one merged sequence; True: two models that never see the other shop
+        False  # False: one merged sequence; True: two models that never see the other domain
     )
     hidden: int = 64
     heads: int = 2

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig
 from tema_lib.models.base import Recommender
 from tema_lib.models.baselines import CoOccurrence, Popularity
-from tema_lib.models.item_embedding import VIEWS
+from tema_lib.models.item_embedding import MODALITIES
 from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig
 from tema_lib.models.llmrec import LLMRec, LLMRecConfig
 from tema_lib.models.man import MAN, MANConfig
@@ -26,7 +26,7 @@ from tema_lib.models.tema import Tema, TemaConfig
 
 @dataclass(frozen=True)
 class System:
-    """`build(run)` makes it for a `Experiment`, which offers domain_of_item, hidden, views, inputs(...), titles and profiles.
+    """`build(run)` makes it for a `Experiment`, which offers domain_of_item, hidden, modalities, inputs(...), titles and profiles.
 
     `also`: other names of the very same model, which is trained once: {name: source}.
     """
@@ -37,11 +37,14 @@ class System:
     also: dict[str, str] = field(default_factory=dict)
 
 
-def tema(views: tuple[str, ...] = VIEWS, **inputs) -> Callable[..., Recommender]:
-    """TEMA's frame on those of the given views that the data can fill; `inputs` as for `Experiment.inputs`."""
+def tema(modalities: tuple[str, ...] = MODALITIES, **inputs) -> Callable[..., Recommender]:
+    """TEMA's frame on those of the given modalities that the data can fill; `inputs` as for `Experiment.inputs`."""
     return lambda run: Tema(
         run.inputs(**inputs),
-        TemaConfig(views=tuple(view for view in views if view in run.views), hidden=run.hidden),
+        TemaConfig(
+            modalities=tuple(modality for modality in modalities if modality in run.modalities),
+            hidden=run.hidden,
+        ),
     )
 
 
@@ -63,7 +66,7 @@ TEMA, SASREC, LLM4, AUTO = (
 
 SYSTEMS = {
     "popularity": System(lambda run: Popularity(run.domain_of_item), "textbook", "reproduced"),
-    "last-item": System(
+    "markov": System(
         lambda run: CoOccurrence(run.domain_of_item, history=False),
         "Markov chain, textbook",
         "reproduced",
@@ -103,7 +106,7 @@ SYSTEMS = {
         tema(("id", "text", "image"), text="enriched"), "LLM-EMF, arXiv 2506.17966", "after"
     ),
     "llm4cdsr": System(llm4cdsr(), LLM4, "reproduced"),
-    "llm4cdsr-no-contrast": System(llm4cdsr(contrast=0), "control: alpha = 0", "ours"),
+    "llm4cdsr-no-contrastive": System(llm4cdsr(contrastive=0), "control: alpha = 0", "ours"),
     "llm4cdsr-no-profiles": System(llm4cdsr(profile=0), "control: beta = 0", "ours"),
     "autocdsr": System(
         lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(hidden=run.hidden)), AUTO, "after"

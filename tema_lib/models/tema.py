@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import domain_view
 from tema_lib.models.base import SequenceRecommender, evaluation_mode, position_domains
-from tema_lib.models.item_embedding import VIEWS, ItemInputs, ItemRepresentation
+from tema_lib.models.item_embedding import MODALITIES, ItemInputs, ItemRepresentation
 from tema_lib.models.layers import BranchAttention, Dropout, SequenceEncoder, check_sizes
 
 BRANCHES = ("A", "B", "merged")
@@ -27,7 +27,7 @@ BRANCHES = ("A", "B", "merged")
 class TemaConfig:
     """Every choice of the model.  The paper states none of the numbers; alternatives stand in the comments."""
 
-    views: tuple[str, ...] = VIEWS  # stated: id, text, image, tags; ours: any subset
+    modalities: tuple[str, ...] = MODALITIES  # stated: id, text, image, tags; ours: any subset
     branches: tuple[str, ...] = (
         BRANCHES  # inferred from the siblings: S^X, S^Y, S^{X+Y}; ours: any subset
     )
@@ -47,19 +47,19 @@ class TemaConfig:
 
 
 class Tema(SequenceRecommender):
-    """TEMA-LLM as a Level 1 system."""
+    """TEMA-LLM as a `SequenceRecommender` system."""
 
     def __init__(self, inputs: ItemInputs, config: TemaConfig = TemaConfig()):
         super().__init__(inputs.domain_of_item, config.loss)
         if not config.branches or set(config.branches) - set(BRANCHES):
             raise ValueError(
-                f"threads {config.branches} are unknown: choose from {', '.join(BRANCHES)}."
+                f"branches {config.branches} are unknown: choose from {', '.join(BRANCHES)}."
             )
         self.config = config
         self.items = ItemRepresentation(
             inputs,
             config.hidden,
-            config.views,
+            config.modalities,
             config.tag_table,
             config.tag_weighting,
             config.feature_width,
@@ -82,9 +82,9 @@ class Tema(SequenceRecommender):
         need_weights: bool = False,
         domain_of_item: Tensor | None = None,
     ):
-        """Intra-sequence attention: states (B, T, threads, D), present (B, T, threads), and per thread its sequence and weights.
+        """Intra-sequence attention: states (B, T, branches, D), present (B, T, branches), and per branch its sequence and weights.
 
-        `domain_of_item` says in which shop each row of a longer `table` counts (edited events, `explain.reading`).
+        `domain_of_item` says in which domain each row of a longer `table` counts (edited events, `explain.reading`).
         """
         domain_of_item = self.domain_of_item if domain_of_item is None else domain_of_item
         states, present, looked = [], [], {}
@@ -107,7 +107,7 @@ class Tema(SequenceRecommender):
         return torch.stack(states, 2), torch.stack(present, 2), looked
 
     def mixed(self, states: Tensor, present: Tensor, domains: Tensor, real: Tensor) -> Tensor:
-        """Inter-sequence attention at the real places, each for its own target domain: (B, T, threads, D) -> (B, T, D), ready to be compared."""
+        """Inter-sequence attention at the real places, each for its own target domain: (B, T, branches, D) -> (B, T, D), ready to be compared."""
         state = torch.zeros_like(states[:, :, 0])
         for domain in (0, 1):
             chosen = (domains == domain) & real
@@ -145,7 +145,7 @@ class Tema(SequenceRecommender):
     def attention(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """What the model looked at, from evaluation mode (no dropout in the weights).
 
-        Per thread: `sequence` (B, Ts) and `weights` (B, layers, H, Ts, Ts); under "across": `weights` (B, T, threads) for the target's domain.
+        Per branch: `sequence` (B, Ts) and `weights` (B, layers, H, Ts, Ts); under "across": `weights` (B, T, branches) for the target's domain.
         """
         with evaluation_mode(self):
             states, present, looked = self.branches(batch, self.items(), need_weights=True)

@@ -26,7 +26,7 @@ def assign(
 ) -> ItemTags:
     """At most K tags of the list for every item, weighed (`weigh`): its own first, then near ones.
 
-    Every item with a text is asked; what its reply names outside the list is snapped to the tag of the list that means
+    Every item with a text is asked; what its reply names outside the list is mapped to the tag of the list that means
     the same, or dropped. An item left without an own tag is asked in the second wording. Free places go to tags of the
     list near to the text; a place stays empty rather than hold an invented tag. A tag that would come to more than
     `max_share` of the items leaves the list, and the places it held are given anew.
@@ -121,7 +121,7 @@ class _Listed:
         return self._mapped[tag]
 
     def own(self, proposed: Sequence[str]) -> list[tuple[int, int]]:
-        """(place, origin) of an item's own tags: those on the list, then those snapped to it."""
+        """(place, origin) of an item's own tags: those on the list, then those mapped to it."""
         exact = [self.position.get(self.leader_of.get(tag, tag), 0) for tag in proposed]
         given = {position: OWN for position in exact if position and self.open[position - 1]}
         for tag, position in zip(proposed, exact):

@@ -14,7 +14,7 @@ class TagConfig:
         UNNAMED  # how the prompt calls domains A and B; the data set knows (`RawData.domains`)
     )
     style: str = "mixed"  # ours: what the tags speak of, the best of five in notebook 02
-    sample: int = 1000  # ours: items of each shop whose tags make the draft
+    sample: int = 1000  # ours: items of each domain whose tags make the draft
     title_limit: int = 300  # ours: characters of title and of description that reach the prompt
     support: float = (
         0.2  # ours: an own tag below this cosine to the item's text is dropped as invented

@@ -15,7 +15,7 @@ from tema_lib.tags.prompts import example_tags, is_measure, parse_tags, write_pr
 
 
 def prompt_for(items, item: int, config: TagConfig = TagConfig(), attempt: int = 1) -> str:
-    """The prompt for one item (global id); its domain chooses shop and examples."""
+    """The prompt for one item (global id); its domain chooses domain and examples."""
     domain = config.domain_names[items.domain_of_item[item]]
     return write_prompt(
         items.title[item],
@@ -55,7 +55,7 @@ class Draft:
 
 
 def sample(items, config: TagConfig) -> list[int]:
-    """The items whose tags make the draft: at most `config.sample` of each shop, drawn once, always the same."""
+    """The items whose tags make the draft: at most `config.sample` of each domain, drawn once, always the same."""
     draw, chosen = random.Random(0), []
     for domain in (0, 1):
         own = [

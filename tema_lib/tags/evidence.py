@@ -1,4 +1,4 @@
-"""What tags are worth: how far they cover, where they come from, which join the shops, and whether what they join belongs together.
+"""What tags are worth: how far they cover, where they come from, which join the domains, and whether what they join belongs together.
 
 Status: ours. The measures ask the same of the model's tags and of every control (`control_tags`), so that a number can be compared.
 """
@@ -22,7 +22,7 @@ def weight_table(tags: ItemTags) -> np.ndarray:
 
 
 def uses(tags: ItemTags) -> np.ndarray:
-    """int [2, G+1]: how many items of each shop carry each tag."""
+    """int [2, G+1]: how many items of each domain carry each tag."""
     table, domain = weight_table(tags) > 0, tags.domain_of_item.numpy()
     return np.stack([table[domain == each].sum(0) for each in (0, 1)])
 
@@ -41,13 +41,13 @@ def coverage(
         .mean()
         .item(),
         "tags that are the model's own words": (source == OWN).sum().item() / total,
-        "tags snapped to the list": (source == MAPPED).sum().item() / total,
+        "tags mapped to the list": (source == MAPPED).sum().item() / total,
         "tags nearest by meaning": (source == NEAREST).sum().item() / total,
         "share of items of the most frequent tag": (weight_table(tags)[1:] > 0)
         .mean(0)
         .max()
         .item(),
-        "tags of the list that both shops use": float((uses(tags).min(0)[1:] > 0).mean())
+        "tags of the list that both domains use": float((uses(tags).min(0)[1:] > 0).mean())
         if len(tags.vocabulary) > 1
         else 0.0,
     }
@@ -105,7 +105,7 @@ def agreement(first: ItemTags, second: ItemTags) -> float:
 def joined_pairs(tags: ItemTags, truth, across: bool | None = None) -> dict[str, float]:
     """Precision, recall and F1 of "two items that share a tag belong together" against truth [N], one label an item.
 
-    across: True for pairs of the two shops only, False for pairs of one shop, None for all.
+    across: True for pairs of the two domains only, False for pairs of one domain, None for all.
     """
     carries, truth, domain = (
         (weight_table(tags)[1:] > 0).astype(np.float32),
@@ -131,7 +131,7 @@ def joined_pairs(tags: ItemTags, truth, across: bool | None = None) -> dict[str,
 
 
 def consecutive_pairs(sequences, domain_of_item: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(pairs [P, 2], user row [P]) of items bought one after the other; a pair across the shops has the item of A first."""
+    """(pairs [P, 2], user row [P]) of items bought one after the other; a pair across the domains has the item of A first."""
     pairs = np.concatenate(
         [
             np.stack([row[:-1], row[1:]], axis=1)
@@ -150,7 +150,7 @@ def consecutive_pairs(sequences, domain_of_item: np.ndarray) -> tuple[np.ndarray
 def similarity(
     table: np.ndarray, sequences, domain_of_item: np.ndarray, seed: int = 0
 ) -> dict[str, float]:
-    """How much more alike consecutive purchases are than random pairs, in the space of table [N+1, G+1]: AUCs, .5 = not at all.
+    """How much more alike consecutive interactions are than random pairs, in the space of table [N+1, G+1]: AUCs, .5 = not at all.
 
     "A", "B", "across": the score of a pair is the product of its weights on equal tags. "across, learned": a tag of A and a
     tag of B speak for each other by their log-odds of standing in a pair, counted on every other user, scored on the rest.

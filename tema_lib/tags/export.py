@@ -116,7 +116,7 @@ def export_tags(
         "config": asdict(config),
         "date": datetime.date.today().isoformat(),
         "columns": COLUMNS,
-        "sources": "1 the model's own word, 2 that word snapped to the list, 3 the tag of the list nearest to the text by the text encoder",
+        "sources": "1 the model's own word, 2 that word mapped to the list, 3 the tag of the list nearest to the text by the text encoder",
         "note": "Our own tags, made from the items' titles; the titles themselves are not passed on. The data sets are for research use.",
     }
     write_atomically(path, packed)

@@ -14,7 +14,7 @@ OWN, MAPPED, NEAREST = (
     1,
     2,
     3,
-)  # where a tag of an item comes from: the model's own word, that word snapped to the list, the text encoder
+)  # where a tag of an item comes from: the model's own word, that word mapped to the list, the text encoder
 
 
 @dataclass(frozen=True)

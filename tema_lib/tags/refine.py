@@ -1,4 +1,4 @@
-"""Self-refinement: the proposed tags become one short list for both shops, in rounds that say what changed and why.
+"""Self-refinement: the proposed tags become one short list for both domains, in rounds that say what changed and why.
 
 Each round merges tags that mean the same, drops the too broad and the too rare, and asks once more about items that the
 list leaves out, until the list stays as it is.
@@ -68,7 +68,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Refinement:
-    """The list that both shops share, and how it came about."""
+    """The list that both domains share, and how it came about."""
 
     tags: tuple[str, ...]  # G tags, frequent ones first
     vectors: Tensor  # float32 [G, F], unit length
@@ -137,8 +137,8 @@ def merge(
 
 # ---------------------------------------------------------------------------------------------- how broad a tag is
 
-# Tags whose breadth nobody doubts: the examples of the prompt, and those that set the bar between broad and narrow. The question
-# names no shop and speaks of words alone, so these serve whatever is sold: "food" fits any of many things also beside films.
+# Tags whose generality nobody doubts: the examples of the prompt, and those that set the bar between broad and narrow. The question
+# names no domain and speaks of words alone, so these serve whatever is sold: "food" fits any of many things also beside films.
 BROAD = (
     ("food", "product", "household item", "thing", "kitchen", "good quality"),
     ("stuff", "useful", "grocery", "everyday"),
@@ -221,7 +221,7 @@ def settle(
 def refine(
     catalogue: Catalogue, proposals: Draft, llm, store: ReplyStore, config: TagConfig = TagConfig()
 ) -> Refinement:
-    """The list that both shops share. `proposals` grows by what the rounds ask for."""
+    """The list that both domains share. `proposals` grows by what the rounds ask for."""
 
     def judged(replies):
         return [float(reply or 0) for reply in replies]  # no answer: neither broad nor narrow

@@ -1,4 +1,4 @@
-"""The official Amazon review files of 2014, 2018 and 2023: where they lie, what their columns mean, and their traps.
+"""The official Amazon review files of 2014, 2018 and 2023: where they lie, what their columns mean, and their pitfalls.
 
     addresses("food-kitchen", 2014, "ratings")     where the files of a pair lie
     read_metadata(path, 2014, wanted)              title, description, brand, category, price, sales rank, picture address of items

@@ -34,7 +34,7 @@ LARGEST_PICTURE = 8 * 2**20  # bytes
 MOST_PIXELS = 50_000_000  # a small file can claim to be a huge picture and fill the memory
 
 
-SMALLEST_SIDE = 8  # shops answer with a picture of 1 x 1 where there is none
+SMALLEST_SIDE = 8  # domains answer with a picture of 1 x 1 where there is none
 
 
 def download_pictures(

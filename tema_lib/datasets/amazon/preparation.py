@@ -1,6 +1,6 @@
 """From the official files of two categories to a data folder of our own form, in bounded memory, whatever the size.
 
-    prepare(sources, out)      events of two shops -> joined on users -> first purchase kept -> k-core -> interactions.tsv, items.tsv
+    prepare(sources, out)      events of two domains -> joined on users -> first interaction kept -> k-core -> interactions.tsv, items.tsv
 
 DuckDB does the heavy part out of core: it unpacks, reads only three keys a line, and moves to disk what does not fit.  Each stage is
 written to `<out>/stages/` and renamed when it is whole, so an interrupted preparation goes on and ends with the same bytes.
@@ -33,7 +33,7 @@ LONGEST_DESCRIPTION = 2_000  # characters; the text encoder and the prompts read
 
 @dataclass(frozen=True)
 class Source:
-    """One shop: its events (reviews as JSON lines, or a ratings table) and its metadata ("" where there is none) of one release."""
+    """One domain: its events (reviews as JSON lines, or a ratings table) and its metadata ("" where there is none) of one release."""
 
     events: Path
     metadata: Path | str = ""
@@ -43,19 +43,19 @@ class Source:
 @dataclass(frozen=True)
 class Limits:
     """Who stays.  items: fewest events of an item (0: all items of the metadata, also those that nobody bought); users_per_domain: fewest events
-    of a user in each shop (0: everyone)."""
+    of a user in each domain (0: everyone)."""
 
     items: int = 5
     users_per_domain: int = 5
 
 
-# ---------------------------------------------------------------------------------------------- stages 2 and 3: join, first purchase, k-core
+# ---------------------------------------------------------------------------------------------- stages 2 and 3: join, first interaction, k-core
 
 
 def join_domains(connection, limits: Limits) -> int:
-    """Tables events_a and events_b -> `interactions` (user_id, item_id, domain, moment): first purchases of users who may stay.
+    """Tables events_a and events_b -> `interactions` (user_id, item_id, domain, moment): first interactions of users who may stay.
 
-    An item that both shops list goes to the shop with more of its events (a tie: A), since an item has one domain.  Returns how many there were.
+    An item that both domains list goes to the domain with more of its events (a tie: A), since an item has one domain.  Returns how many there were.
     """
     connection.execute("""CREATE OR REPLACE TEMP TABLE homes AS
         SELECT item_id, CASE WHEN a.events >= b.events THEN 'A' ELSE 'B' END AS home
@@ -72,13 +72,13 @@ def join_domains(connection, limits: Limits) -> int:
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW both_shops AS {position('a')} UNION ALL {position('b')}"
     )
-    # A user with too few lines in a shop can never stay: leaving these out first keeps the costly steps small.
+    # A user with too few lines in a domain can never stay: leaving these out first keeps the costly steps small.
     enough = limits.users_per_domain
     if enough:
         connection.execute(f"""CREATE OR REPLACE TEMP TABLE candidates AS SELECT user_id FROM both_shops GROUP BY user_id
             HAVING count(*) FILTER (domain = 'A') >= {enough} AND count(*) FILTER (domain = 'B') >= {enough}""")
     chosen = "WHERE user_id IN (SELECT user_id FROM candidates)" if enough else ""
-    connection.execute(f"""CREATE OR REPLACE TEMP TABLE purchases AS
+    connection.execute(f"""CREATE OR REPLACE TEMP TABLE interactions AS
         SELECT user_id, item_id, any_value(domain) AS domain, min(moment) AS moment FROM both_shops {chosen} GROUP BY user_id, item_id""")
     return shared
 
@@ -89,13 +89,13 @@ def filter_core(connection, limits: Limits) -> list[int]:
     Ids become numbers first: counting numbers is several times quicker than counting texts.
     """
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE users AS SELECT user_id, row_number() OVER () AS u FROM (SELECT DISTINCT user_id FROM purchases)"
+        "CREATE OR REPLACE TEMP TABLE users AS SELECT user_id, row_number() OVER () AS u FROM (SELECT DISTINCT user_id FROM interactions)"
     )
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE goods AS SELECT item_id, row_number() OVER () AS i FROM (SELECT DISTINCT item_id FROM purchases)"
+        "CREATE OR REPLACE TEMP TABLE goods AS SELECT item_id, row_number() OVER () AS i FROM (SELECT DISTINCT item_id FROM interactions)"
     )
     connection.execute("""CREATE OR REPLACE TEMP TABLE numbered AS SELECT u, i, domain, moment
-        FROM purchases JOIN users USING (user_id) JOIN goods USING (item_id)""")
+        FROM interactions JOIN users USING (user_id) JOIN goods USING (item_id)""")
 
     def size():
         return connection.execute("SELECT count(*) FROM numbered").fetchone()[0]
@@ -113,7 +113,7 @@ def filter_core(connection, limits: Limits) -> list[int]:
             break
     if not rounds[-1]:
         raise DataError(
-            f"nothing is left of {rounds[0]} purchases with at least {limits.items} an item and {limits.users_per_domain} a user and domain: "
+            f"nothing is left of {rounds[0]} interactions with at least {limits.items} an item and {limits.users_per_domain} a user and domain: "
             "lower CORE, or check that both files are of the same release."
         )
     return rounds
@@ -135,7 +135,7 @@ def prepare(
     """Write a data folder that `read_data` reads, and `preparation.json` beside it; returns what that file says.
 
     sources: {"A": Source, "B": Source}; fetch_pictures: `pictures.download_pictures` or the like, without it no pictures; say: told one
-    line a stage.  A user's events are in time order; inside one time stamp the order is that of a hash, which prefers neither shop (the
+    line a stage.  A user's events are in time order; inside one time stamp the order is that of a hash, which prefers neither domain (the
     published sets list a day's A before its B, and a model can learn that).  Raises `DataError`.
     """
     try:
@@ -237,7 +237,7 @@ def _join_and_filter(connection, limits: Limits, kept: Path) -> dict:
     rounds = filter_core(connection, limits)
     connection.execute(f"""COPY (SELECT user_id, item_id, domain, moment
         FROM numbered JOIN users USING (u) JOIN goods USING (i)) TO {sql_text(kept)} (FORMAT parquet)""")
-    for table in ("numbered", "users", "goods", "purchases"):
+    for table in ("numbered", "users", "goods", "interactions"):
         connection.execute(f"DROP TABLE {table}")
     return {"items_in_both_shops": shared, "core_rounds": rounds}
 
@@ -349,7 +349,7 @@ def _mark(sources: dict[str, Source], limits: Limits, pictures: bool) -> dict:
 
     if set(sources) != set(DOMAINS):
         raise DataError(
-            f"a preparation needs two shops, A and B; given: {', '.join(sorted(sources)) or 'none'}."
+            f"a preparation needs two domains, A and B; given: {', '.join(sorted(sources)) or 'none'}."
         )
     files = {
         domain: [seen(source.events), seen(source.metadata), source.year]

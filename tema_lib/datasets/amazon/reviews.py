@@ -59,7 +59,7 @@ EVENT_COLUMNS = ("user_id", "item_id", "timestamp")
 FIRST_TIME, LAST_TIME = (
     788_918_400,
     2_051_222_400,
-)  # 1995, when the shop opened, to 2035: a time outside is a wrong unit
+)  # 1995, when the domain opened, to 2035: a time outside is a wrong unit
 
 
 FAR = 9_000_000_000_000  # no time, in seconds or milliseconds

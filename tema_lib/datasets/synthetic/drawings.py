@@ -1,4 +1,4 @@
-"""The pictures of the planted world: every kind has a shape and two colours, every item its own place, size, light and background.
+"""The pictures of the synthetic data set: every kind has a shape and two colours, every item its own place, size, light and background.
 
 A shape is a list of strokes, written as one line: `stroke colour numbers; stroke colour numbers; ...` on a canvas of 100 x 100
 (x to the right, y down). Strokes: `o` ellipse, `b` box, `r` box with round corners, `p` polygon, `l` line, `a` arc, `h` half

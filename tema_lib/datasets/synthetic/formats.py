@@ -1,9 +1,9 @@
-"""The planted world written out in every form that real data comes in, so that readers and lectures have something to read.
+"""The synthetic data set written out in every form that real data comes in, so that readers and lectures have something to read.
 
     write_official(world, folder, 2014)         reviews, ratings and metadata as that release has them, below `folder` as on its server
     write_published(world, folder, "c2dsr")     item lists and sequences as that paper publishes them
 
-The files have the traps of their form: lines by item instead of by time, entities escaped once or twice, missing keys, repeated reviews
+The files have the pitfalls of their form: lines by item instead of by time, entities escaped once or twice, missing keys, repeated reviews
 and metadata lines, a corrupt line, headlines called title, variants of a product.  Synthetic, like the world itself.  Status: ours.
 """
 
@@ -68,7 +68,7 @@ def write_official(
     pictures: str = "http://localhost/",
     seed: int = 0,
 ) -> None:
-    """Both shops of `world` as the release of that year has them, under the category names of food-kitchen.
+    """Both domains of `world` as the release of that year has them, under the category names of food-kitchen.
 
     pictures: the address below which the items' pictures will lie.  Read back, the files hold everything that `world` says: ids, domains,
     seconds, titles, descriptions, and pictures where a server has them.  Only the order of equal times is not told by these files.

@@ -1,12 +1,12 @@
-"""The planted world: two shops written by a rule, so that the right answer is known.
+"""The synthetic data set: two domains written by a rule, so that the right answer is known.
 
-A latent *occasion* (sushi night, birthday cake, ...) makes a user buy in both shops: food (A) and kitchen things (B). Neither
+A latent *topic* (sushi night, birthday cake, ...) makes a user buy in both domains: food (A) and kitchen things (B). Neither
 ids nor any single word show it; the meaning of the text and the picture do. Run `python -m tema_lib.datasets.synthetic.generator` to write the
 folder `data/synthetic` again: tables byte for byte, pictures pixel for pixel. Status of every choice here: ours.
 
     write_dataset(folder, seed=0)        items.tsv, interactions.tsv, dataset.json, pictures/, truth/, README.md
     read_truth(folder)                 -> (items, users), two tables
-    neighbour_precision(vectors, occasion, k=10), is_cross_domain(sequence, truth_items)
+    neighbour_precision(vectors, topic, k=10), is_cross_domain(sequence, truth_items)
 """
 
 import csv
@@ -56,21 +56,21 @@ class SyntheticConfig:
     decorated: float = 0.25  # telling titles with brand, size and the like; the others are bare
     praised: float = 0.25  # descriptions with a second sentence, one that fits anything
     # Popularity: a long tail, and new arrivals that few users can have bought before the end.
-    tail: float = 1.3  # weight of the item at rank r within its occasion and shop: 1 / r**tail
-    arrivals: float = 0.20  # share of items that enter the shops in the last days
+    tail: float = 1.3  # weight of the item at rank r within its topic and domain: 1 / r**tail
+    arrivals: float = 0.20  # share of items that enter the domains in the last days
     arrival_days: float = 14.0  # ... namely in these last days of the calendar
-    arrival_pick: float = 0.36  # probability that a purchase in those days goes to a new arrival
+    arrival_pick: float = 0.36  # probability that a interaction in those days goes to a new arrival
     # Users: events, and how one event leads to the next.
     shortest: int = 8
     longest: int = 20
     mean_extra: float = 3.5  # mean number of events above the shortest
     topics_per_user: int = 4  # a user returns to these
     noise: float = 0.10  # an event that belongs to nothing
-    switch: float = 0.16  # the occasion ends and another begins
-    cross: float = 0.55  # the same occasion goes on in the other shop; otherwise in the same shop
-    next_kind: float = 0.75  # within a shop the kinds of an occasion follow their order
+    switch: float = 0.16  # the topic ends and another begins
+    cross: float = 0.55  # the same topic goes on in the other domain; otherwise in the same domain
+    next_kind: float = 0.75  # within a domain the kinds of an topic follow their order
     kind_pull: float = (
-        5.0  # how much likelier an item of the expected kind is than any other of the occasion
+        5.0  # how much likelier an item of the expected kind is than any other of the topic
     )
     gap_days: float = 11.0  # mean time between two events
     last_days: float = 9.0  # mean time from a user's last event to the end of the calendar
@@ -79,7 +79,7 @@ class SyntheticConfig:
 
 @dataclass
 class SyntheticItem:
-    """One item with the truth about it; `stage` is the place of its kind in the loose order of its occasion."""
+    """One item with the truth about it; `stage` is the place of its kind in the loose order of its topic."""
 
     domain: str
     topic: int
@@ -105,7 +105,7 @@ class SyntheticItem:
 
 @dataclass
 class SyntheticUser:
-    """One user: events as (item, time), the occasion of each event, and why it happened (start, stay, cross, noise)."""
+    """One user: events as (item, time), the topic of each event, and why it happened (start, stay, cross, noise)."""
 
     user_id: str
     events: list = field(default_factory=list)
@@ -117,7 +117,7 @@ class SyntheticUser:
 
 
 def make_items(config: SyntheticConfig, seed: int) -> list[SyntheticItem]:
-    """All items of both shops, sorted by id; the ids are dealt after shuffling, so their order says nothing."""
+    """All items of both domains, sorted by id; the ids are dealt after shuffling, so their order says nothing."""
     items = []
     for domain in "AB":
         random = Random(f"{seed} items {domain}")
@@ -163,7 +163,7 @@ def _stock_domain(domain: str, config: SyntheticConfig, random: Random) -> list[
 
 def _choose_missing(stock: list[SyntheticItem], config: SyntheticConfig, random: Random) -> None:
     order = random.sample(stock, len(stock))
-    for name in ("terse", "undescribed", "unpictured"):
+    for name in ("uninformative", "undescribed", "unpictured"):
         for _ in range(round(getattr(config, name) * len(stock))):
             setattr(order.pop(), name, True)
     for item in random.sample(stock, round(config.arrivals * len(stock))):
@@ -171,7 +171,7 @@ def _choose_missing(stock: list[SyntheticItem], config: SyntheticConfig, random:
 
 
 def _weigh_items(stock: list[SyntheticItem], config: SyntheticConfig, random: Random) -> None:
-    """A long tail inside each occasion, so that popularity does not tell the occasion."""
+    """A long tail inside each topic, so that popularity does not tell the topic."""
     for topic in range(len(TOPICS)):
         members = [item for item in stock if item.topic == topic]
         random.shuffle(members)
@@ -191,7 +191,7 @@ def _deck(cards, random: Random):
 
 
 def write_text(stock: list[SyntheticItem], config: SyntheticConfig, random: Random) -> None:
-    """Title and description of each item: a telling phrase, one or two related words, the rest is what any shop says."""
+    """Title and description of each item: a telling phrase, one or two related words, the rest is what any domain says."""
     domain = stock[0].domain
     uninformative, hints = _deck(UNINFORMATIVE, random), _deck(HINTS, random)
     praise = [_deck(pieces, random) for pieces in PRAISE[domain]]
@@ -275,12 +275,12 @@ def make_users(
 def _live(
     user: SyntheticUser, shelves: dict, config: SyntheticConfig, random: Random
 ) -> SyntheticUser:
-    """Write one user's events: an occasion goes on (in the other shop, or in this one), ends, or is disturbed by noise."""
+    """Write one user's events: an topic goes on (in the other domain, or in this one), ends, or is disturbed by noise."""
     tastes = random.sample(range(len(TOPICS)), config.topics_per_user)
     topic, domain, stage, reason = random.choice(tastes), random.choice("AB"), 0, "start"
     for time in _times(config, random):
         if user.events:
-            if random.random() < config.noise:  # the occasion itself waits
+            if random.random() < config.noise:  # the topic itself waits
                 _buy(
                     user,
                     random.randrange(len(TOPICS)),
@@ -303,7 +303,7 @@ def _live(
                 )
             elif (
                 random.random() < config.cross
-            ):  # what was bought in one shop asks for its partner in the other
+            ):  # what was bought in one domain asks for its partner in the other
                 domain, reason = "AB".replace(domain, ""), "cross"
             else:
                 stage, reason = (stage + (random.random() < config.next_kind)) % 4, "stay"
@@ -362,7 +362,7 @@ def write_dataset(
     )
     _write_table(
         folder / "truth/items.tsv",
-        "item_id domain occasion kind stage brand modifier size terse undescribed unpictured arrival",
+        "item_id domain topic kind stage brand modifier size uninformative undescribed unpictured arrival",
         [
             (
                 i.item_id,
@@ -380,7 +380,7 @@ def write_dataset(
     )
     _write_table(
         folder / "truth/users.tsv",
-        "user_id occasions reasons",
+        "user_id topics reasons",
         [
             (u.user_id, ";".join(TOPICS[o].name for o in u.topics), ";".join(u.reasons))
             for u in users
@@ -415,28 +415,28 @@ def _write(path: Path, data: bytes) -> None:
 
 def _readme(items, users, seed, config) -> str:
     events = sum(len(user.events) for user in users)
-    return f"""# The planted world
+    return f"""# The synthetic data set
 
 Synthetic. No person bought anything here and no product exists: `python -m tema_lib.datasets.synthetic.generator` wrote this folder
 (seed {seed}) by the rule in `tema_lib/datasets/synthetic/generator.py`, from the words in `planted_words.py` and the shapes in `planted_pictures.py`.
 
-{len(items)} items in two shops (A food, B kitchen), {len(users)} users, {events:,} events, {len(TOPICS)} latent occasions.
+{len(items)} items in two domains (A food, B kitchen), {len(users)} users, {events:,} events, {len(TOPICS)} latent topics.
 
 | file | columns |
 |---|---|
 | `interactions.tsv` | user_id, item_id, domain, timestamp (seconds since 1970, UTC), sorted by user and time |
 | `items.tsv` | item_id, domain, title, description, image (empty = missing) |
 | `pictures/` | 96 x 96 pixels, drawn |
-| `truth/items.tsv` | item_id, domain, occasion, kind, stage of the kind, brand, modifier, size; 0/1: terse, undescribed, unpictured, arrival |
-| `truth/users.tsv` | user_id; for each event its occasion and its reason: start, stay, cross (to the other shop), noise |
+| `truth/items.tsv` | item_id, domain, topic, kind, stage of the kind, brand, modifier, size; 0/1: uninformative, undescribed, unpictured, arrival |
+| `truth/users.tsv` | user_id; for each event its topic and its reason: start, stay, cross (to the other domain), noise |
 | `truth/tags.tsv` | item_id, tag: the right tags |
 
-The rule: an occasion bought in one shop goes on in the other with probability {config.cross} (unless it ends, {config.switch}, or noise
-comes between, {config.noise}); within a shop the kinds of an occasion follow a loose order. {config.uninformative:.0%} of the items have a terse title and no
+The rule: an topic bought in one domain goes on in the other with probability {config.cross} (unless it ends, {config.switch}, or noise
+comes between, {config.noise}); within a domain the kinds of an topic follow a loose order. {config.uninformative:.0%} of the items have a uninformative title and no
 description, {config.undescribed:.0%} only lack the description, {config.unpictured:.0%} the picture. {config.arrivals:.0%} are new arrivals of the last {config.arrival_days:.0f} days.
 The truth is for checking. No model may read it.
 """
 
 
 if __name__ == "__main__":
-    write_dataset(Path(__file__).resolve().parents[2] / "data" / "planted")
+    write_dataset(Path(__file__).resolve().parents[2] / "data" / "synthetic")

@@ -1,4 +1,4 @@
-"""What the truth of the planted world is for: how well neighbours share an occasion, and which test cases cross the shops.
+"""What the truth of the synthetic data set is for: how well neighbours share an topic, and which test cases cross the domains.
 
 Status: ours. The truth is for checking; no model may read it.
 """
@@ -20,21 +20,21 @@ def read_truth(folder: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
         path = Path(folder) / "truth" / f"{name}.tsv"
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} is missing: only the planted world has a truth; write it with `python -m tema_lib.datasets.synthetic.generator`"
+                f"{path} is missing: only the synthetic data set has a truth; write it with `python -m tema_lib.datasets.synthetic.generator`"
             )
         tables.append(pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False))
     return tables[0], tables[1]
 
 
 def neighbour_precision(vectors: np.ndarray, topic, k: int = 10) -> float:
-    """Share of the k nearest other items (cosine, whole catalogue) that have the same occasion; vectors [N, F], occasion [N].
+    """Share of the k nearest other items (cosine, whole catalogue) that have the same topic; vectors [N, F], topic [N].
 
     The truth itself would score 1.0. ValueError where the two lengths differ or there are no k other items.
     """
     vectors, topic = np.asarray(vectors, dtype=np.float64), np.asarray(topic)
     if len(vectors) != len(topic) or len(vectors) <= k:
         raise ValueError(
-            f"{len(vectors)} vectors, {len(topic)} occasions, k = {k}: give one occasion per vector and more than k vectors"
+            f"{len(vectors)} vectors, {len(topic)} topics, k = {k}: give one topic per vector and more than k vectors"
         )
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     closeness = unit @ unit.T
@@ -56,7 +56,7 @@ def bag_of_words(texts) -> np.ndarray:
 
 
 def is_cross_domain(sequence, truth_items: pd.DataFrame) -> bool:
-    """True where the last item id of `sequence` lies in the other shop than the one before it and shares its occasion."""
+    """True where the last item id of `sequence` lies in the other domain than the one before it and shares its topic."""
     if len(sequence) < 2:
         return False
     known = truth_items.set_index("item_id").loc[list(sequence[-2:])]

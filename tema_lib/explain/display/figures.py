@@ -65,13 +65,13 @@ def attention_heatmap(
     layer: int = -1,
     last: int = 12,
 ) -> Figure:
-    """Who looks (rows) at whom (columns) in one thread; `head=None` averages the heads; only the `last` events are shown.
+    """Who looks (rows) at whom (columns) in one branch; `head=None` averages the heads; only the `last` events are shown.
 
-    Raises ValueError for a thread without events.
+    Raises ValueError for a branch without events.
     """
     events = record.events[branch][-last:]
     if not events:
-        raise ValueError(f"this history has no events in thread {branch}: choose another thread.")
+        raise ValueError(f"this history has no events in branch {branch}: choose another branch.")
     weights = record.weights[branch][layer]
     weights = (weights.mean(0) if head is None else weights[head])[-last:, -last:].numpy()
     future = np.triu(np.ones_like(weights, dtype=bool), 1)
@@ -95,7 +95,7 @@ def attention_heatmap(
 
 
 def head_grid(record: AttentionRecord, last: int = 12) -> Figure:
-    """Last layer, all heads of all threads side by side: a small heat map each."""
+    """Last layer, all heads of all branches side by side: a small heat map each."""
     branches = [branch for branch in record.events if record.events[branch]]
     if not branches:
         raise ValueError("this history is empty: there is nothing to look at.")
@@ -125,7 +125,7 @@ def head_grid(record: AttentionRecord, last: int = 12) -> Figure:
                 xticklabels=False,
                 yticklabels=False,
             )
-            ax.set(title=f"thread {branch}, head {head + 1}", facecolor="#f4f4f4")
+            ax.set(title=f"branch {branch}, head {head + 1}", facecolor="#f4f4f4")
     (
         fig.supxlabel("looked at, oldest to newest", fontsize="medium"),
         fig.supylabel("looking, newest at the bottom", fontsize="medium"),
@@ -134,7 +134,7 @@ def head_grid(record: AttentionRecord, last: int = 12) -> Figure:
 
 
 def branch_bars(records: Mapping[str, AttentionRecord]) -> Figure:
-    """How much the last step listens to each thread: a stacked bar for each named record."""
+    """How much the last step listens to each branch: a stacked bar for each named record."""
     fig, ax = plt.subplots(figsize=(8.6, 1.3 + 0.45 * len(records)), layout="constrained")
     start = np.zeros(len(records))
     branches = list(
@@ -147,7 +147,7 @@ def branch_bars(records: Mapping[str, AttentionRecord]) -> Figure:
         )
         start += width
     ax.invert_yaxis()
-    ax.set(xlim=(0, 1), xlabel="share of the attention across threads")
+    ax.set(xlim=(0, 1), xlabel="share of the attention across branches")
     ax.legend(title="branch", ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     sns.despine(ax=ax, left=True)
     return fig
@@ -160,7 +160,7 @@ def thumbnails(
     positions: Sequence[tuple[float, float]],
     zoom: float = 0.26,
 ) -> None:
-    """Small pictures at (x, y) places of the axes; the letter of the shop where an item has none that can be read."""
+    """Small pictures at (x, y) places of the axes; the letter of the domain where an item has none that can be read."""
     for event, (x, y) in zip(events, positions):
         try:
             small = read_picture(items.image[event.item] or "")
@@ -183,7 +183,7 @@ def thumbnails(
 
 
 def time_line(explanation: Explanation, items: Items, of: str = FIRST, last: int = 14) -> Figure:
-    """The history as two rails of pictures, titles and tags; beside each event attention, loss when it is removed alone, and fair share.
+    """The history as two rails of pictures, titles and tags; beside each event attention, loss when it is removed alone, and Shapley value.
 
     Only the `last` events are shown.  Error bars: two standard errors of the drawn orders.
     """
@@ -200,7 +200,7 @@ def time_line(explanation: Explanation, items: Items, of: str = FIRST, last: int
     rails, titles, *bars = axes
     for x, domain in enumerate("AB"):
         rails.axvline(x, color=COLOURS[domain], linewidth=2, zorder=0)
-    rails.set(xlim=(-0.6, 1.6), xticks=[0, 1], xticklabels=["A", "B"], yticks=[], title="shop")
+    rails.set(xlim=(-0.6, 1.6), xticks=[0, 1], xticklabels=["A", "B"], yticks=[], title="domain")
     thumbnails(
         rails,
         items,
@@ -243,7 +243,7 @@ def time_line(explanation: Explanation, items: Items, of: str = FIRST, last: int
     )
     for ax, title, xlabel in zip(
         bars,
-        ("attention", "removed alone", "fair share"),
+        ("attention", "removed alone", "Shapley value"),
         ("sums to 1", "log P lost", "log P added"),
     ):
         ax.set(title=title, xlabel=xlabel)
@@ -257,7 +257,7 @@ def time_line(explanation: Explanation, items: Items, of: str = FIRST, last: int
 
 
 def recommendations(record: AttentionRecord, items: Items) -> Figure:
-    """The first items of both shops with their probability; the true next one is marked where it is among them."""
+    """The first items of both domains with their probability; the true next one is marked where it is among them."""
     fig, axes = plt.subplots(
         1, 2, figsize=(11.5, 0.8 + 0.46 * max(map(len, record.top.values()))), layout="constrained"
     )
@@ -285,15 +285,15 @@ def recommendations(record: AttentionRecord, items: Items) -> Figure:
 
 
 def ingredients(found: Composition) -> Figure:
-    """By how many degrees an item's vector turns when a view (left) or a single tag (right) is left out."""
+    """By how many degrees an item's vector turns when a modality (left) or a single tag (right) is left out."""
     fig, (left, right) = plt.subplots(
         1,
         2,
-        figsize=(9, 1.2 + 0.3 * max(len(found.views), len(found.tags), 1)),
+        figsize=(9, 1.2 + 0.3 * max(len(found.modalities), len(found.tags), 1)),
         layout="constrained",
     )
     for ax, parts, title in (
-        (left, found.views, "a view left out"),
+        (left, found.modalities, "a modality left out"),
         (right, found.tags, "a tag left out"),
     ):
         ax.barh(range(len(parts)), [part.turn for part in parts], color=COLOURS["merged"])
@@ -307,7 +307,7 @@ def ingredients(found: Composition) -> Figure:
 def item_maps(
     maps: Mapping[str, np.ndarray], domain: np.ndarray, groups: np.ndarray | None = None
 ) -> Figure:
-    """Points [N, 2] of each named map side by side: circles are A, crosses are B; `groups` (an occasion each) give the colours and are named."""
+    """Points [N, 2] of each named map side by side: circles are A, crosses are B; `groups` (an topic each) give the colours and are named."""
     fig, axes = plt.subplots(
         1, len(maps), figsize=(6.2 * len(maps), 5.6), squeeze=False, layout="constrained"
     )
@@ -347,7 +347,7 @@ def item_maps(
                 },
             )
         ax.set(title=title, xticks=[], yticks=[])
-    legend = axes[0][0].legend(frameon=False, loc="upper left", title="shop")
+    legend = axes[0][0].legend(frameon=False, loc="upper left", title="domain")
     for handle in legend.legend_handles:
         handle.set_color("black")
     sns.despine(fig=fig, left=True, bottom=True)

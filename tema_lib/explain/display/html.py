@@ -50,7 +50,7 @@ STYLE = f"""
 .tema .quiet {{ color: #555; font-size: 12.5px }} .tema pre {{ white-space: pre-wrap; background: #f4f4f4; padding: 6px; margin: 4px 0; max-width: 70em; font-size: 12.5px }}
 .tema .controls label, .tema .controls button, .tema .controls select {{ margin-right: 10px; font: inherit }}
 .tema button.ask {{ font: inherit; font-weight: 700; text-align: left; border: 0; background: none; padding: 0; cursor: pointer }}
-.tema button[data-thread] {{ border: 1px solid #888; border-radius: 4px; background: #fff; padding: 1px 10px; margin: 0 2px }}
+.tema button[data-branch] {{ border: 1px solid #888; border-radius: 4px; background: #fff; padding: 1px 10px; margin: 0 2px }}
 .tema button[aria-pressed=true] {{ background: #1a1a1a; color: #fff }}
 .tema :focus-visible {{ outline: 3px solid {COLOURS["B"]} }}
 @media print {{ .tema .controls {{ display: none }} .tema tr {{ break-inside: avoid }} .tema {{ max-width: none; font-size: 11px }} }}
@@ -99,7 +99,7 @@ class Pages:
         return f'<span class="shot {event.domain}" title="{said}">{inside}</span>'
 
     def rails(self, event: Event) -> str:
-        """The event's picture on the rail of the shop in which it counts."""
+        """The event's picture on the rail of the domain in which it counts."""
         return "".join(
             f'<td class="rail {domain}">{self.picture(event) if event.domain == domain else ""}</td>'
             for domain in "AB"
@@ -158,7 +158,7 @@ class Pages:
     ) -> str:
         """History as a time line with attention and occlusion side by side, what was recommended, and how far to trust it.
 
-        `looking` counts the events of the thread; `page` adds what the script of a page of its own needs.
+        `looking` counts the events of the branch; `page` adds what the script of a page of its own needs.
         """
         record, effects = explanation.record, explanation.about(of)
         of = next(kind for kind, found in explanation.effects.items() if found is effects)
@@ -201,7 +201,7 @@ class Pages:
         wanted = f"the {of}, <b>{self.title(effects.target)}</b>"
         table = (
             f'<table><thead><tr><th class="number">before the<br>newest</th><th>A</th><th>B</th><th>bought, with its tags</th>'
-            f'<th class="number">attention<br>{text(branch)}</th><th>lost without it<br>alone</th><th>fair share, ± its<br>standard error</th></tr></thead><tbody>{"".join(lines)}</tbody></table>'
+            f'<th class="number">attention<br>{text(branch)}</th><th>lost without it<br>alone</th><th>Shapley value, ± its<br>standard error</th></tr></thead><tbody>{"".join(lines)}</tbody></table>'
             if lines
             else "<p>This history is empty.</p>"
         )
@@ -212,7 +212,7 @@ class Pages:
             f'<div class="explained" data-of="{text(of)}">{empty}{table}'
             f'<p class="quiet">Explained: {wanted}, P = {math.exp(effects.log_probability):.3f}, rank {effects.rank:g}. Green and +: speaks for it. Vermilion and −: speaks against it. '
             f"Losses and shares are in log P of it. "
-            f"Removal alone hides what other events say too; a fair share averages over many orders of putting the history together. Tags show what is lost without them where it is much. "
+            f"Removal alone hides what other events say too; a Shapley value averages over many orders of putting the history together. Tags show what is lost without them where it is much. "
             f"The answer listens to the sequences by {branches}.</p>"
             f"{self.trust(explanation, of, branch, layer, head, positions, looking)}{self.ingredients(effects, of)}</div>"
         )
@@ -245,12 +245,12 @@ class Pages:
             return '<p class="trust">Too few events in this sequence to tell whether attention agrees with anything.</p>'
         return (
             f'<p class="trust"><b>Is the picture true?</b> Rank correlation of attention over {len(positions)} events: with removal <b>{lost:+.2f}</b> (random weights {random_lost:+.2f}), '
-            f"with fair shares <b>{share:+.2f}</b> (random weights {random_share:+.2f}). By chance alone it lies within ±{1.96 / math.sqrt(len(positions) - 1):.2f} in 19 of 20 such histories.</p>"
+            f"with Shapley values <b>{share:+.2f}</b> (random weights {random_share:+.2f}). By chance alone it lies within ±{1.96 / math.sqrt(len(positions) - 1):.2f} in 19 of 20 such histories.</p>"
         )
 
     def ingredients(self, effects: Effects, of: str) -> str:
-        """What each view, and each tag of the explained item itself, is worth."""
-        rows = [(f"{view}, of all items", effect) for view, effect in effects.views.items()]
+        """What each modality, and each tag of the explained item itself, is worth."""
+        rows = [(f"{view}, of all items", effect) for view, effect in effects.modalities.items()]
         rows += [(f"its own tag “{tag}”", effect) for tag, effect in effects.own_tags]
         if not rows:
             return ""
@@ -262,7 +262,7 @@ class Pages:
         return f"<h3>What of the items counts for the {text(of)}</h3><table><thead><tr><th>left out</th><th>lost, log P</th></tr></thead><tbody>{lines}</tbody></table>"
 
     def recommended(self, record: AttentionRecord) -> str:
-        """The first items of both shops; the true next one is marked, or its rank is told."""
+        """The first items of both domains; the true next one is marked, or its rank is told."""
         columns = []
         for domain, best in record.top.items():
             scale = max([chance for _, chance in best] + [1e-9])
@@ -292,11 +292,11 @@ class Pages:
 
     def item(self, found: Composition) -> str:
         """What an item vector is made of, the raw replies behind its tags, and its neighbours with and without tags."""
-        widest = max([view.turn for view in found.views] + [1e-9])
-        views = "".join(
+        widest = max([view.turn for view in found.modalities] + [1e-9])
+        modalities = "".join(
             f"<tr><td>{view.name}</td><td>{self.bar(view.turn / widest, COLOURS['merged'])} {view.turn:.0f}°</td>"
             f'<td class="number quiet">{view.length:.2f}</td></tr>'
-            for view in found.views
+            for view in found.modalities
         )
         whole = max([tag.turn for tag in found.tags] + [1e-9])
         tags = "".join(
@@ -308,10 +308,10 @@ class Pages:
         parts = [
             f'<h2>{self.picture(found.item)} {self.title(found.item)}</h2><p class="quiet">{self.domain(found.item.domain)}. {text(shortened(found.description, 10 * LONGEST)) or "No description."}</p>'
         ]
-        if views:
+        if modalities:
             parts.append(
-                f'<div class="side"><div><h3>Left out, the vector turns</h3><table><thead><tr><th>view</th><th>turn</th>'
-                f'<th class="number">length</th></tr></thead><tbody>{views}</tbody></table></div>'
+                f'<div class="side"><div><h3>Left out, the vector turns</h3><table><thead><tr><th>modality</th><th>turn</th>'
+                f'<th class="number">length</th></tr></thead><tbody>{modalities}</tbody></table></div>'
             )
             parts.append(
                 f'<div><h3>Tag by tag</h3><table><thead><tr><th>tag</th><th>turn</th><th class="number">weight</th><th>where it comes from</th></tr></thead>'
@@ -401,7 +401,7 @@ class Pages:
         record = explanation.record
         kinds = list(explanation.effects)
         control = "".join(
-            f'<button type="button" data-thread="{branch}">{branch}</button>'
+            f'<button type="button" data-branch="{branch}">{branch}</button>'
             for branch in record.events
         )
         weights = next(iter(record.weights.values()))
@@ -478,20 +478,20 @@ class Pages:
 SCRIPT = """
 'use strict';
 const data = JSON.parse(document.getElementById('data').textContent);
-const chosen = { thread: data.thread, place: null };
-const buttons = document.querySelectorAll('button[data-thread]'), asks = document.querySelectorAll('button.ask');
+const chosen = { branch: data.branch, place: null };
+const buttons = document.querySelectorAll('button[data-branch]'), asks = document.querySelectorAll('button.ask');
 function draw() {
   const layer = +document.getElementById('layer').value, head = +document.getElementById('head').value, of = document.getElementById('of').value;
-  const thread = data.threads[chosen.thread], newest = thread.places.length - 1;
-  const looking = thread.places.includes(chosen.place) ? thread.places.indexOf(chosen.place) : newest;
-  const row = newest < 0 ? [] : thread.weights[layer][head][looking], widest = Math.max(0.25, ...row);
-  for (const button of buttons) button.setAttribute('aria-pressed', button.dataset.thread === chosen.thread);
-  for (const view of document.querySelectorAll('.explained')) {
-    view.hidden = view.dataset.of !== of;
-    const title = view.querySelector('th:nth-child(5)');                                   // an empty history has no table
-    if (title) title.innerHTML = 'attention<br>' + chosen.thread;
-    for (const line of view.querySelectorAll('tr[data-place]')) {
-      const place = +line.dataset.place, at = thread.places.indexOf(place), seen = at >= 0 && at <= looking, cell = line.querySelector('.look');
+  const branch = data.branches[chosen.branch], newest = branch.places.length - 1;
+  const looking = branch.places.includes(chosen.place) ? branch.places.indexOf(chosen.place) : newest;
+  const row = newest < 0 ? [] : branch.weights[layer][head][looking], widest = Math.max(0.25, ...row);
+  for (const button of buttons) button.setAttribute('aria-pressed', button.dataset.branch === chosen.branch);
+  for (const modality of document.querySelectorAll('.explained')) {
+    modality.hidden = modality.dataset.of !== of;
+    const title = modality.querySelector('th:nth-child(5)');                                   // an empty history has no table
+    if (title) title.innerHTML = 'attention<br>' + chosen.branch;
+    for (const line of modality.querySelectorAll('tr[data-place]')) {
+      const place = +line.dataset.place, at = branch.places.indexOf(place), seen = at >= 0 && at <= looking, cell = line.querySelector('.look');
       line.classList.toggle('looking', at === looking && at >= 0);
       cell.textContent = seen ? '' : '\\u2013';
       if (seen) {
@@ -504,16 +504,16 @@ function draw() {
       if (note) note.remove();
       if (at === looking && at >= 0) line.querySelector('.ask').insertAdjacentHTML('afterend', ' <span class="asks">looks</span>');
     }
-    const trust = view.querySelector('.trust');
-    trust.outerHTML = looking === newest ? thread.trust[view.dataset.of][layer][head]
+    const trust = modality.querySelector('.trust');
+    trust.outerHTML = looking === newest ? branch.trust[modality.dataset.of][layer][head]
       : '<p class="trust">Only what the newest event looks at reaches the answer directly; choose it to compare attention with removal.</p>';
   }
 }
-for (const button of buttons) button.addEventListener('click', () => { chosen.thread = button.dataset.thread; chosen.place = null; draw(); });
+for (const button of buttons) button.addEventListener('click', () => { chosen.branch = button.dataset.branch; chosen.place = null; draw(); });
 for (const ask of asks) ask.addEventListener('click', () => {
   chosen.place = +ask.dataset.place;
-  if (!data.threads[chosen.thread].places.includes(chosen.place))                          // it is not in that sequence: take one that has it
-    chosen.thread = Object.keys(data.threads).reverse().find(name => data.threads[name].places.includes(chosen.place)) ?? chosen.thread;
+  if (!data.branches[chosen.branch].places.includes(chosen.place))                          // it is not in that sequence: take one that has it
+    chosen.branch = Object.keys(data.branches).reverse().find(name => data.branches[name].places.includes(chosen.place)) ?? chosen.branch;
   draw();
 });
 for (const id of ['layer', 'head', 'of']) document.getElementById(id).addEventListener('change', draw);

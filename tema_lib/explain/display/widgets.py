@@ -32,7 +32,7 @@ Times = Callable[[str], Sequence[int]]
 
 
 def user_label(sequences: Sequences, row: int, reader: CounterfactualModel, pages: Pages) -> str:
-    """Who a test case is, in words: how much was bought where, and where the next purchase happens."""
+    """Who a test case is, in words: how much was bought where, and where the next interaction happens."""
     *history, target = reader.items.domain_of_item[sequences[row].numpy()].tolist()
     seen = " and ".join(
         f"{history.count(domain)} in {pages.domains[name]}" for domain, name in enumerate("AB")
@@ -232,7 +232,7 @@ class WhatIfExplorer(Explorer):
             button("later", "one place on"),
         )
         self.domain, self.undo, self.reset = (
-            button("other shop", "count it in the other sequence"),
+            button("other domain", "count it in the other sequence"),
             button("undo", "the last edit"),
             button("start anew", "all edits"),
         )
@@ -309,7 +309,7 @@ class WhatIfExplorer(Explorer):
                 self.domain,
                 lambda history, position: (
                     what_if.other_domain(reader, history, position),
-                    f"{self.title(position)} counts in the other shop",
+                    f"{self.title(position)} counts in the other domain",
                     position,
                 ),
             ),
