@@ -59,17 +59,9 @@ from tema_lib.tags.write import write_tags
 from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
 
 SYNTHETIC = ROOT / "data" / "synthetic"
-
-
 EXPORTS = ROOT / "data" / "tags"
-
-
 LIVE_ITEMS = 24  # fast runs: items of each domain that the language model reads live
-
-
 LIVE_USERS = 24  # on the synthetic data set: users whom it profiles live, full or fast; for the others its replies are shipped
-
-
 LONG_TAIL = 2  # an item seen at most this often in training is rare: a slice of its own
 
 

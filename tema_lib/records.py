@@ -35,11 +35,7 @@ EVALUATION_KEYS = {
     "dirty",
     "command",
 }
-
-
 ROOT = Path(__file__).resolve().parents[1]
-
-
 DOMAINS = ("A", "B")
 
 

@@ -31,14 +31,8 @@ from tema_lib.data.readers import (
 )
 
 UNNAMED = ("domain A", "domain B")  # what the domains are called where nobody says more
-
-
 INTERACTION_COLUMNS = ("user_id", "item_id", "domain", "timestamp")
-
-
 ITEM_COLUMNS = ("item_id", "domain", "title")
-
-
 REPEATS = ("first", "keep")  # of a user's events with one item: the first, or all
 
 

@@ -22,14 +22,8 @@ from pathlib import Path
 import duckdb
 
 DOMAINS = ("A", "B")
-
-
 BLOCK = 1 << 19  # characters of a text file, read at a time
-
-
 ROWS = 10_000  # rows of a parquet file, read at a time
-
-
 COLUMNS = (
     "user_id",
     "item_id",
@@ -41,8 +35,6 @@ COLUMNS = (
     "description",
     "image",
 )  # what a reader asks for; other columns are passed over
-
-
 OTHER_KINDS = {
     b"\xff\xfe": 'is UTF-16 (Excel\'s "Unicode text"): save it as UTF-8',
     b"\xfe\xff": 'is UTF-16 (Excel\'s "Unicode text"): save it as UTF-8',

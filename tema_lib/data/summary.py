@@ -17,8 +17,6 @@ from tema_lib.data.dataset import DOMAINS, UNNAMED, RawData, user_codes
 from tema_lib.data.readers import DataError
 
 DAY = 86_400
-
-
 FEW = 30  # targets of a domain: fewer give numbers that say next to nothing
 
 

@@ -27,8 +27,6 @@ from tema_lib.data.readers import (
 )
 
 TRAIN_PARTS = ("train_A", "train_B", "train_overlap")
-
-
 C2DSR_NAMES = (
     ("Alist.txt", "Blist.txt", "traindata_new.txt", "validdata_new.txt", "testdata_new.txt"),
     ("items_x.txt", "items_y.txt", "train_new.txt", "val_new.txt", "test_new.txt"),

@@ -28,14 +28,8 @@ from tema_lib.encoders.features import ItemFeatures, collect, model_type
 from tema_lib.encoders.weights import from_folder, resolve
 
 LISTED = 10  # broken pictures that one message names
-
-
 SIDE = 224
-
-
 IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-
-
 IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 
 

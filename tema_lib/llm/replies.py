@@ -9,17 +9,11 @@ CUT = "…"  # ends a reply that was cut at its limit: its last piece is not rea
 
 # Commas and semicolons of the world's scripts.
 _COMMA = "[,;\t\n•" + "،؛՝߸፣፤᠂᠈、，；﹐﹑﹔︐︑︔､⁏⹁⹌‚꓾꘍" + "]"
-
-
 _ODD_BREAK = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
-
-
 _WORD = (
     r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|analysis|"
     r"scratch[_ -]?pad|(?:inner|internal)[_ -]monologue|cot)"
 )
-
-
 _REASONING = re.compile(
     rf"[<\[◁]\|?\s*(?P<closes>/)?\s*(?:\w+:)?{_WORD}(?:\s[^<>\[\]]*)?\|?[>\]▷]|"
     r"<\|(?:begin_of_thought|start_thinking|inner_prefix)\|>|"
@@ -27,28 +21,16 @@ _REASONING = re.compile(
     r"<\|channel>\s*thought|<unused94>",
     re.IGNORECASE,
 )
-
-
 _TURN = re.compile(r"<\|[^<>]{1,30}\|>|</s>|<(?:end_of_turn|eos)>|\[/?INST\]", re.IGNORECASE)
-
-
 _INLINE = re.compile(
     r"</?(?:b|i|u|s|a|em|strong|code|mark|span|small|font|kbd|su[bp])(?:\s[^<>]*)?>|"
     r"\*\*|__|~~|`|"
     r"\\(?:boxed|text)\{",
     re.IGNORECASE,
 )
-
-
 _FENCE = re.compile(r"```(?:[a-z]+(?=\s*[\n\[{]))?|~~~", re.IGNORECASE)
-
-
 _BLOCK = re.compile(r"</?[a-z][^<>]*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
-
-
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
-
-
 _KEYCAP = re.compile(r"[#*\d]\ufe0f?\u20e3|[①-⑳❶-❿➀-➓⓪⓫-⓴]")
 
 

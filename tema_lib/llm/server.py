@@ -32,16 +32,12 @@ UNWANTED = re.compile(
     r"deprecated|invalid (?:field|parameter|argument|property)|additional propert",
     re.IGNORECASE,
 )
-
-
 ITEMS_OWN = (
     400,
     403,
     413,
     422,
 )  # with these a server may refuse one prompt (its content, its length), or every request
-
-
 ODD = (
     AttributeError,
     IndexError,

@@ -70,8 +70,6 @@ _TABLES = (
     "prompt TEXT NOT NULL, settings TEXT NOT NULL, reply TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS refusals (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID",
 )
-
-
 _COLUMNS = "SELECT key, model, fingerprint, prompt, settings, reply FROM replies LIMIT 1"
 
 

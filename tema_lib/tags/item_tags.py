@@ -83,8 +83,6 @@ class ItemTags:
 
 
 _TENSORS = ("tag_ids", "weights", "source", "vectors", "domain_of_item")
-
-
 _TEXTS = ("vocabulary", "raw_replies", "model", "fingerprint")
 
 

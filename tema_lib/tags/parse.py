@@ -23,38 +23,22 @@ _WEAK = (
     r"\s\+\s",
     r"(?:^|\s)\(?\d{1,2}[.):]\s+",
 )
-
-
 _INSIDE = frozenset(" &'’/+%-·・׳״")  # besides letters, marks and digits
-
-
 _AT_END = frozenset("&’/+%-")  # of these, what may end a tag: "c++", "100 %"
-
-
 _BULLET = re.compile(
     r"\s*(?:[-–—−*•◦▪▫‣·●○■□◆◇►▶▸➤➜➢→⇒✓✔✅☑»>+~※＊]+\s*|"
     r"#{1,6}\s+|\(?\d{1,3}(?:[.):：．）](?!\d)|、)\s*|\(?(?:[a-z]|[ivx]{1,4})[.)]\s+|"
     r"(?:tag|keyword)\s*\d+\s*[:.)-]\s*)",
     re.IGNORECASE,
 )
-
-
 _NUMBER = re.compile(r"\(?\d+[.)]\s+")
-
-
 _HEAD = re.compile(r"\s[-–—]\s|[:：]|\s?[(（]")
-
-
 _LABEL = re.compile(r"([^:：\n]{1,120})[:：]\s*(?=\S)")
-
-
 _OPENING = re.compile(
     r"\b(?:tags?|keywords?|sure|here|answer|list|certainly|okay|labels?)\b|"
     r"标签|標籤|关键|關鍵|タグ|キーワード|태그",
     re.IGNORECASE,
 )
-
-
 _REMARK = re.compile(r"(?<=\w)[.!]\s+(?=(?:Let|These|This|They|I|If|Feel|Note|Please|Hope|Each)\b)")
 
 

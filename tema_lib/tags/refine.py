@@ -143,14 +143,10 @@ BROAD = (
     ("food", "product", "household item", "thing", "kitchen", "good quality"),
     ("stuff", "useful", "grocery", "everyday"),
 )
-
-
 NARROW = (
     ("passion fruit", "popover pan", "movie night", "fondue", "oyster crackers", "melon baller"),
     ("maple syrup", "garlic press", "birthday cake", "rolling pin"),
 )
-
-
 ANYTHING, ONE = " anything", " one"
 
 

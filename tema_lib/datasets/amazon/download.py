@@ -31,20 +31,10 @@ from tqdm import tqdm
 from tema_lib.data.dataset import DataError
 
 TRIES = 6  # without a new byte between them
-
-
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
-
-
 SPARE = 64 * 2**20  # bytes that stay free on the disk
-
-
 BLOCK = 2**18
-
-
 TIMEOUT = 60.0
-
-
 BROKEN = (
     urllib.error.URLError,
     http.client.HTTPException,

@@ -30,8 +30,6 @@ from tema_lib.data.readers import DataError, check_kind
 from tema_lib.datasets.amazon.releases import release
 
 ITEM_FIELDS = ("item_id", "title", "description", "brand", "category", "price", "rank", "image")
-
-
 SCRAPED = re.compile(
     r"<span id|getTime|<script|<a href|var aPageStart", re.IGNORECASE
 )  # page source where a text should stand

@@ -26,14 +26,8 @@ from tema_lib.data.dataset import DataError
 from tema_lib.datasets.amazon.download import BROKEN, pause, request, unwritable, worth_another_try
 
 PICTURE_FORMATS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
-
-
 LARGEST_PICTURE = 8 * 2**20  # bytes
-
-
 MOST_PIXELS = 50_000_000  # a small file can claim to be a huge picture and fill the memory
-
-
 SMALLEST_SIDE = 8  # domains answer with a picture of 1 x 1 where there is none
 
 

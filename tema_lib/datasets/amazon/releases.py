@@ -12,8 +12,6 @@ PAIRS = {
     "food-kitchen": ("Grocery_and_Gourmet_Food", "Home_and_Kitchen"),
     "movies-books": ("Movies_and_TV", "Books"),
 }
-
-
 ADDRESS = {
     2014: "http://snap.stanford.edu/data/amazon/productGraph/categoryFiles/",
     2018: "https://datarepo.eng.ucsd.edu/mcauley_group/data/amazon_v2/",

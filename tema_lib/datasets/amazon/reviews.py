@@ -45,29 +45,17 @@ REVIEW_COLUMNS = {
         "votes": "helpful_vote",
     },
 }
-
-
 RATINGS_ORDER = {
     2014: ("user_id", "item_id", "rating", "timestamp"),
     2018: ("item_id", "user_id", "rating", "timestamp"),
 }
-
-
 EVENT_COLUMNS = ("user_id", "item_id", "timestamp")
-
-
 FIRST_TIME, LAST_TIME = (
     788_918_400,
     2_051_222_400,
 )  # 1995, when the domain opened, to 2035: a time outside is a wrong unit
-
-
 FAR = 9_000_000_000_000  # no time, in seconds or milliseconds
-
-
 SECOND = 1_000_000  # microseconds, the unit of `moment`: an order inside a second is an order
-
-
 MEMORY = "1GB"  # DuckDB's own limit; the process around it needs some 200 MB more
 
 

@@ -23,8 +23,6 @@ from tema_lib.datasets.amazon.preparation import write_whole
 from tema_lib.datasets.amazon.releases import FILES, PAIRS, release
 
 DAY = 86_400
-
-
 HEADLINES = (
     "Great",
     "Five Stars",
@@ -37,8 +35,6 @@ HEADLINES = (
     "OK",
     "Would buy again",
 )
-
-
 FORMS = ("llmcdsr", "c2dsr", "abxi")
 
 

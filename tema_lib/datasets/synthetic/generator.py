@@ -36,8 +36,6 @@ from tema_lib.datasets.synthetic.vocabulary import (
 )
 
 TOPICS = read_topics()
-
-
 DAY = 86_400
 
 

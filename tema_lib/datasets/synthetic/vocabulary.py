@@ -261,8 +261,6 @@ BRANDS = {
         "Ardmore",
     ),
 }
-
-
 MODIFIERS = {
     "A": (
         "organic",
@@ -293,8 +291,6 @@ MODIFIERS = {
         "commercial",
     ),
 }
-
-
 SIZES = {
     "A": (
         "8 oz",
@@ -439,8 +435,6 @@ PRAISE = {
         ),
     ),
 }
-
-
 UNINFORMATIVE = (
     "Model {n}",
     "No. {n} {m}",

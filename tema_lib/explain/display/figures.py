@@ -21,17 +21,11 @@ from tema_lib.explain.composition import Composition
 from tema_lib.explain.occlusion import FIRST, Explanation
 
 COLOURS = {"A": "#E69F00", "B": "#0072B2", "merged": "#009E73"}
-
-
 OTHERS = ("#009E73", "#CC79A7", "#56B4E9", "#000000")
-
-
 FOR, AGAINST = (
     "#009E73",
     "#D55E00",
 )  # speaks for, speaks against; the side of the zero says the same
-
-
 READABLE = {
     "A": "#9A6A00",
     "B": "#0072B2",

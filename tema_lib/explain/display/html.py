@@ -22,11 +22,7 @@ from tema_lib.explain.display.figures import AGAINST, COLOURS, FOR
 from tema_lib.explain.occlusion import FIRST, Effect, Effects, Explanation
 
 PICTURE = 40  # pixels
-
-
 LONGEST = 160  # letters of a title that are shown
-
-
 STYLE = f"""
 .tema {{ font: 14px/1.35 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 1180px; padding: 4px 8px;
         -webkit-print-color-adjust: exact; print-color-adjust: exact }}

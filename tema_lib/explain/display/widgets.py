@@ -20,14 +20,8 @@ from tema_lib.explain.display.html import Pages
 from tema_lib.explain.occlusion import FIRST, NEXT, Explanation, explain
 
 WIDE = {"layout": {"width": "auto", "min_width": "24em"}, "style": {"description_width": "initial"}}
-
-
 LETTERS = 80  # of a title in a list
-
-
 CHOOSE = "choose …"  # the entry that stands for no choice; None will not do, ipywidgets shows it as a blank field
-
-
 Times = Callable[[str], Sequence[int]]
 
 
