@@ -68,7 +68,7 @@ def test_an_empty_history_has_no_weights(world):
 
 
 def test_records_agree_with_the_attention_of_the_model(world):
-    """The events' weights by hand: last rows, mean over heads of the last layer, times the branches' shares."""
+    """Event weights by hand: last row, mean over heads of the last layer, times branch weight."""
     batch = case_batch(world.model, world.sequences, [0, 1, 2, 3])
     looked, attention, together = (
         world.model.attention(batch),

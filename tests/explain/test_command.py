@@ -37,27 +37,24 @@ def test_the_command_refuses_an_unknown_user_before_anything_is_trained(tmp_path
     done = command(tmp_path, "nobody")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert re.fullmatch(
-        r"--user nobody: no test case of this user in synthetic; there are \d+, such as \w+, \w+, \w+\.\n",
-        done.stderr,
+    sentence = (
+        r"--user nobody: no test case of this user in synthetic; "
+        r"there are \d+, such as \w+, \w+, \w+\.\n"
     )
+    assert re.fullmatch(sentence, done.stderr)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
 def test_the_command_explains_the_first_recommendation(tmp_path):
     done = command(tmp_path, "u0007")
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [
-        "page.html"
-    ]  # and nothing half-written beside it
+    # Nothing half-written lies beside it.
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["page.html"]
     source = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
-    page, domain, first = (
-        Page(source),
-        *re.match(
-            r"First recommendation in (A|B): (.+) \(P = 0\.\d{3}\)\.\n", done.stdout
-        ).groups(),
-    )
-    shown = re.search(rf"<h3>Recommended in {domain} .*?<tbody><tr.*?</tr>", source)[0]
+    page = Page(source)
+    sentence = r"First recommendation in (A|B): (.+) \(P = 0\.\d{3}\)\.\n"
+    domain, first = re.match(sentence, done.stdout).groups()
+    shown = re.search(rf"<h3>Recommended in {domain} .*?<tbody>\s*<tr.*?</tr>", source, re.S)[0]
     assert Page(shown[shown.index("<tr class") :]).words.startswith(f"1{first} 0.")
     run = Experiment("synthetic", True, 0)
     *seen, target = run.split.test[run.split.test.user_id.index("u0007")].tolist()

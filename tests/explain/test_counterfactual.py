@@ -283,7 +283,7 @@ def test_ranks_agree_with_the_evaluation(world):
 
 
 def test_items_seen_before_the_window_are_not_candidates_either(world):
-    """As in the evaluation, which leaves out everything that a user ever bought."""
+    """As in the evaluation, which leaves out everything that a user has ever seen."""
     short = copy.deepcopy(world.model)
     short.config = replace(short.config, max_length=1)
     counterfactual = CounterfactualModel(short, world.items, world.tags, world.text)

@@ -11,7 +11,7 @@ from tema_lib.explain.occlusion import occlusion
 
 
 def test_effects_equal_brute_force(world):
-    """Everything that can be taken away, by tables and histories changed by hand, asked along the path that ranks."""
+    """Every removal, by tables and histories changed by hand, through the path that ranks."""
     target, candidates, plain = 12, [13, 14, 15], world.counterfactual.inputs
     compared = world.counterfactual.outputs
 

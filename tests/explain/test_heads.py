@@ -25,7 +25,7 @@ HERE = np.array(
 
 
 def test_recency_alone_is_the_mean_attention_at_each_age_among_equally_long_histories():
-    """Two events (first and last row): the older gets (.2 + .4) / 2 = .3; three events: that case stands alone."""
+    """Two events (first and last row): the older gets (.2 + .4) / 2; row 2 is alone."""
     assert recency_alone(ATTENTION, HERE) == pytest.approx(
         np.array([[0.3, 0.7, 0], [0.5, 0.25, 0.25], [0, 0, 0], [0.3, 0, 0.7]])
     )
@@ -33,7 +33,7 @@ def test_recency_alone_is_the_mean_attention_at_each_age_among_equally_long_hist
 
 
 def test_uniform_attention_prefers_nothing_beyond_recency():
-    """Pooled over short and long histories the baseline would be too recent, and uniform attention would seem to prefer old events."""
+    """Pooled over all lengths, the baseline would make uniform attention seem to prefer the old."""
     here = np.arange(9) < np.random.default_rng(0).integers(1, 10, size=(300, 1))
     uniform = here / here.sum(1, keepdims=True)
     found, recency, chance = share_on(
@@ -109,7 +109,7 @@ def test_the_table_of_heads_equals_counting_by_hand(world):
 
 
 def one_head_model(world, content):
-    """One head whose newest event looks at its own kind (odd or even ids), or at places only, whatever stands there."""
+    """One head that attends to items like the newest (odd or even ids), or to positions only."""
     model = awake(ItemInputs(world.inputs.domain_of_item), modalities=("id",), heads=1, layers=1)
     kind = torch.tensor([1.0, -1.0]).repeat(8)
     with torch.no_grad():
@@ -161,7 +161,7 @@ def test_a_head_that_attends_to_the_rule_finds_it_and_one_that_attends_to_age_do
 
 
 def test_a_head_without_a_counted_case_has_no_number_and_no_warning(world):
-    """Histories of one event, all in one domain: nothing crosses, nothing is earlier, and branch B is empty."""
+    """Histories of one event, all in A: no other domain, nothing earlier, and no event in B."""
     batch = Batch(torch.tensor([[1], [2]]), None, torch.tensor([0, 0]), torch.arange(2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from captum.attr import ShapleyValues
 from helpers.explain import (
     LONG,
     answer,
@@ -36,7 +37,7 @@ def test_shapley_values_equal_the_formula_and_sum_to_what_the_history_adds(world
     shares, errors = shapley_values(world.counterfactual, history, targets, draws=1000)
     for line, target in enumerate(targets):
 
-        def value(part):
+        def value(part, target=target):
             return answer(world.model, [history[position] for position in sorted(part)], target)
 
         exact = exact_shapley_values(value, 4)
@@ -47,6 +48,21 @@ def test_shapley_values_equal_the_formula_and_sum_to_what_the_history_adds(world
         )
     few = shapley_values(world.counterfactual, history, targets, draws=3)[0].sum(1)
     assert close(few, shares.sum(1), 1e-4)  # with any number of draws
+
+
+def test_shapley_values_equal_those_of_captum(world):
+    """Captum averages over all orders of switching the events on, from none to all."""
+    history, target = [1, 9, 4, 10], 12
+
+    def log_probability(present):
+        subset = [item for item, here in zip(history, present[0].tolist()) if here]
+        return torch.tensor([answer(world.model, subset, target)])
+
+    captum = ShapleyValues(log_probability).attribute(torch.ones(1, 4), baselines=0)[0]
+    values, errors = shapley_values(world.counterfactual, history, [target], draws=1000)
+    assert captum.abs().max() > 0.1
+    assert (captum - values[0]).abs().le(4 * errors[0] + 1e-5).all()
+    assert float(captum.sum()) == pytest.approx(float(values.sum()), abs=1e-4)
 
 
 def test_the_standard_error_is_the_spread_over_other_draws(world):
@@ -65,7 +81,7 @@ def test_the_standard_error_is_the_spread_over_other_draws(world):
 
 
 def test_shapley_values_where_the_answer_is_known(world):
-    """A neighbour of the same kind changes nothing but its own order, so the two share alike; who hears nothing gives nothing."""
+    """Equal neighbours get equal values, and a model that ignores the history gives zeros."""
     shares, errors = shapley_values(world.counterfactual, [4, 9, 9, 1], [12], draws=600)
     assert abs(shares[0, 1] - shares[0, 2]) < 4 * (errors[0, 1] + errors[0, 2])
     assert abs(shares[0, 1]) > 4 * errors[0, 1]

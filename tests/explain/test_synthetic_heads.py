@@ -1,7 +1,7 @@
 """Does attention find the rule that wrote the synthetic data set?
 
-A model that knows items only by their tags finds it; with the same tags shuffled among the items it does not. So the
-test can fail, and it fails for the right reason.
+A model that knows items only by their tags finds it; with the same tags shuffled among the items
+it does not. So the test can fail, and it fails for the right reason.
 """
 
 import numpy as np
@@ -47,7 +47,7 @@ def heads(run, tags):
 
 
 def finds_the_rule(table):
-    """Both heads of the merged sequence look at the target's topic by a hundredth of their attention more than recency alone, at 95 %."""
+    """Both merged heads put .01 more attention on the target's topic than recency, at 95 %."""
     assert (table.loc["merged", "low"] > 0.01).all()
 
 
@@ -71,7 +71,7 @@ def test_heads_find_the_rule_by_the_tags_and_not_by_shuffled_ones(run):
 
 
 def test_a_model_is_the_same_whether_its_features_are_cached_or_encoded(run, monkeypatch):
-    """Loading an encoder draws random numbers: a first run would otherwise train another network than a second one with the same seed."""
+    """Loading an encoder draws random numbers, which must not change the model that is trained."""
     known, encode = run.build("tema").state_dict(), Experiment._encoded
     monkeypatch.setattr(
         Experiment, "_encoded", lambda *arguments: (torch.rand(7), encode(*arguments))[1]

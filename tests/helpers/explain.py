@@ -117,7 +117,10 @@ def small_world():
 
 
 def answers(model, history, domain, table=None, compared=None):
-    """log P of all items of a domain: the path that ranks, one history without padding, the softmax written out; other vectors where given."""
+    """log P of all items of a domain through the path that ranks, with the softmax written out.
+
+    One history without padding; `table` and `compared` replace the item vectors.
+    """
     batch = Batch(torch.tensor([history or [0]]), None, torch.tensor([domain]), torch.tensor([0]))
     with torch.no_grad():
         inputs, outputs = model.item_embeddings()
@@ -136,7 +139,7 @@ def answer(model, history, target, *vectors):
 
 
 def vector_by_hand(world, item, tags, without=()):
-    """id + text + sum of weighted tags; no tag, or a modality left out: the domain's average share."""
+    """id + text + sum of weighted tags; the domain's average for a missing modality or no tag."""
     with torch.no_grad():
         whole, fused = world.model.items.parts(), world.model.items
         shares = {modality: share[item] for modality, share in whole.items()}
@@ -163,7 +166,10 @@ EVIL = '$\\x$ </script></p><!-- <x-evil onclick="a()"> \' " &amp; $ $'
 
 
 def hostile_world(folder):
-    """The same world, but every word in it is an attack; items 1 and 9 have a picture, 2 a broken one, 3 a lost one."""
+    """The small world in which every text is an attack.
+
+    Items 1 and 9 have a picture, item 2 a broken one, and the file of item 3 is missing.
+    """
     world = small_world()
     for name in ("1.png", "9.jpg"):
         Image.new("RGB", (60, 30), "red").save(folder / name)
