@@ -99,8 +99,8 @@ def effects(
                 ),
                 tuple(own_tags),
                 {
-                    name: _effects_of(blind, target, candidates, whole)[0]
-                    for name, blind in without.items()
+                    name: _effects_of(changed, target, candidates, whole)[0]
+                    for name, changed in without.items()
                 },
                 values[row],
                 errors[row],

@@ -18,11 +18,9 @@ from tema_lib.explain.attention import (
 @pytest.mark.parametrize("row", range(4))
 def test_a_record_holds_the_history_as_titles_and_its_branches(world, row):
     days = [day * day for day in range(len(world.sequences[row]))]
-    items, record = (
-        world.items,
-        attention_record(
-            world.counterfactual, world.sequences, row, times=[86_400 * day for day in days]
-        ),
+    items = world.items
+    record = attention_record(
+        world.counterfactual, world.sequences, row, times=[86_400 * day for day in days]
     )
     history, target = world.sequences[row][:-1].tolist(), int(world.sequences[row][-1])
     assert [event.item for event in record.history] == history
@@ -70,17 +68,13 @@ def test_an_empty_history_has_no_weights(world):
 def test_records_agree_with_the_attention_of_the_model(world):
     """Event weights by hand: last row, mean over heads of the last layer, times branch weight."""
     batch = case_batch(world.model, world.sequences, [0, 1, 2, 3])
-    looked, attention, together = (
-        world.model.attention(batch),
-        newest_attention(world.model, batch),
-        event_attention(world.model, batch),
-    )
+    recorded = world.model.attention(batch)
+    attention = newest_attention(world.model, batch)
+    together = event_attention(world.model, batch)
     for row in range(4):
-        record, by_hand = (
-            attention_record(world.counterfactual, world.sequences, row),
-            torch.zeros(6),
-        )
-        across = looked["across"]["weights"][row, int(batch.last[row])]
+        record = attention_record(world.counterfactual, world.sequences, row)
+        by_hand = torch.zeros(6)
+        across = recorded["across"]["weights"][row, int(batch.last[row])]
         assert close(list(record.branch_weights.values()), across)
         for number, branch in enumerate(("A", "B", "merged")):
             positions = [
@@ -92,16 +86,15 @@ def test_records_agree_with_the_attention_of_the_model(world):
             if not positions:
                 assert attention[branch][row].abs().sum() == 0
                 continue
-            newest = looked[branch]["weights"][row, :, :, len(positions) - 1, : len(positions)]
+            newest = recorded[branch]["weights"][row, :, :, len(positions) - 1, : len(positions)]
             by_hand[positions] += across[number] * newest[-1].mean(0)
             for layer, head in itertools.product((0, 1), (0, 1)):
-                spread = record.attention_row(branch, layer, head, -1)
-                assert close(spread[positions], newest[layer, head])
-                assert close(spread.sum(), 1.0)
-                assert close(attention[branch][row, layer, head, : len(spread)], spread)
-            assert close(
-                record.attention_row(branch, 0, None, 0)[positions[0]], 1.0
-            )  # the first event sees itself only
+                row_weights = record.attention_row(branch, layer, head, -1)
+                assert close(row_weights[positions], newest[layer, head])
+                assert close(row_weights.sum(), 1.0)
+                assert close(attention[branch][row, layer, head, : len(row_weights)], row_weights)
+            # The first event attends to itself only.
+            assert close(record.attention_row(branch, 0, None, 0)[positions[0]], 1.0)
             assert close(record.attention_row(branch, 1, None, -1)[positions], newest[1].mean(0))
         length = len(record.history)
         assert close(record.event_weights, by_hand[:length])
@@ -126,8 +119,7 @@ def test_top_items_of_each_domain_are_unseen_and_sorted(world):
         assert chances == pytest.approx(
             [float(right[item - 1 - ITEMS_A * domain]) for item in by_hand], abs=1e-5
         )
-    other = record_of(
-        world.counterfactual, LONG, 1, seen=[12], top=COUNT
-    )  # what was really bought, whatever the history says
+    # `seen` decides what is left out, whatever the history says.
+    other = record_of(world.counterfactual, LONG, 1, seen=[12], top=COUNT)
     assert {event.item for event, _ in other.top["B"]} == {9, 10, 11, 13, 14, 15}
     assert len(other.top["A"]) == ITEMS_A

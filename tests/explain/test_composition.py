@@ -19,11 +19,9 @@ def degrees(one, other):
 
 @pytest.mark.parametrize("item", [4, 5, 6, 12])
 def test_an_item_turns_by_the_angle_between_whole_and_rest(world, item):
-    found, own, whole = (
-        composition(world.counterfactual, item),
-        world.counterfactual.own_tags(item),
-        world.counterfactual.inputs[item],
-    )
+    found = composition(world.counterfactual, item)
+    own = world.counterfactual.own_tags(item)
+    whole = world.counterfactual.inputs[item]
     assert [modality.name for modality in found.modalities] == ["id", "text", "tags"]
     parts = {modality: share.detach() for modality, share in world.model.items.parts().items()}
     for modality in found.modalities:

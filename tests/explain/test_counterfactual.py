@@ -105,10 +105,8 @@ def test_an_event_with_other_tags_is_read_with_the_vector_of_these_tags(world, i
     assert close(world.counterfactual.fused([Interaction(item, tags=tags)])[0], by_hand)
     assert not close(by_hand, world.counterfactual.inputs[item], 1e-2)
     history = [1, item, 9]  # the table for the oracle: only this item is another
-    table, read = (
-        world.counterfactual.inputs.clone(),
-        world.counterfactual.predict([[1, Interaction(item, tags=tags), 9], history]),
-    )
+    table = world.counterfactual.inputs.clone()
+    read = world.counterfactual.predict([[1, Interaction(item, tags=tags), 9], history])
     table[item] = by_hand
     for domain, own in enumerate(world.counterfactual.of_domain):
         assert close(
@@ -196,10 +194,8 @@ def test_a_missing_modality_no_longer_distinguishes_items(world):
             assert close(blind.inputs[item], vector_by_hand(world, item, own, ("text", "id")))
     twins = copy.deepcopy(world.model)
     with torch.no_grad():  # items 7 and 8 now differ in their tags only
-        twins.items.id[8], twins.items.text_features[8] = (
-            twins.items.id[7],
-            twins.items.text_features[7],
-        )
+        twins.items.id[8] = twins.items.id[7]
+        twins.items.text_features[8] = twins.items.text_features[7]
     counterfactual = CounterfactualModel(twins, world.items)
     assert not close(counterfactual.inputs[7], counterfactual.inputs[8], 1e-2)
     assert close(
@@ -229,10 +225,8 @@ def test_an_edited_event_stays_without_a_missing_modality(world):
 
 
 def test_other_tags_change_one_item_only(world):
-    other, rest = (
-        world.counterfactual.with_tags(4, [2, 5]),
-        [item for item in range(COUNT + 1) if item != 4],
-    )
+    other = world.counterfactual.with_tags(4, [2, 5])
+    rest = [item for item in range(COUNT + 1) if item != 4]
     assert close(other.inputs[4], vector_by_hand(world, 4, (2, 5)))
     assert close(other.outputs[4], F.normalize(other.inputs[4], dim=0))
     assert torch.equal(other.inputs[rest], world.counterfactual.inputs[rest])

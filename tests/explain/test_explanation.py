@@ -37,9 +37,9 @@ def test_agreement_compares_the_newest_event_s_attention_with_the_effects_in_its
     for control, record in ((False, found.record), (True, found.control)):
         for layer, head in ((-1, None), (0, 1)):
             weights = record.weights["B"][layer][:, -1]
-            look = (weights.mean(0) if head is None else weights[head]).numpy()
-            lost = spearmanr(look, [events[position].lost for position in (1, 3, 4)]).statistic
-            share = spearmanr(look, found.effects[NEXT].shapley[[1, 3, 4]]).statistic
+            attention = (weights.mean(0) if head is None else weights[head]).numpy()
+            lost = spearmanr(attention, [events[position].lost for position in (1, 3, 4)]).statistic
+            share = spearmanr(attention, found.effects[NEXT].shapley[[1, 3, 4]]).statistic
             assert found.agreement(NEXT, "B", layer, head, control) == pytest.approx((lost, share))
     every = [
         found.agreement(NEXT, "merged", layer, head, control)

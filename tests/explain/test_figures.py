@@ -89,10 +89,8 @@ def test_a_time_line_shows_the_record_beside_the_effects(evil):
 
 
 def test_recommendations_and_ingredients_show_their_numbers(evil):
-    record, item = (
-        record_of(evil.counterfactual, [2, 9, 2, 3], 0, target=1, top=8),
-        composition(evil.counterfactual, 12),
-    )
+    record = record_of(evil.counterfactual, [2, 9, 2, 3], 0, target=1, top=8)
+    item = composition(evil.counterfactual, 12)
     fig = figures.recommendations(record, evil.items)
     for ax, best in zip(fig.axes, record.top.values()):
         assert widths(ax) == pytest.approx([chance for _, chance in best])
@@ -107,11 +105,9 @@ def test_recommendations_and_ingredients_show_their_numbers(evil):
 
 
 def test_item_maps_show_each_point_in_its_domain_and_name_the_groups():
-    points, domain, groups = (
-        np.random.default_rng(0).normal(size=(12, 2)),
-        np.arange(12) % 2,
-        np.array(["tea", "<b>", ""] * 4),
-    )
+    points = np.random.default_rng(0).normal(size=(12, 2))
+    domain = np.arange(12) % 2
+    groups = np.array(["tea", "<b>", ""] * 4)
     fig = figures.item_maps({"one": points, "<two>": -points}, domain, groups)
     fig.canvas.draw()
     for sign, ax in zip((1, -1), fig.axes):

@@ -45,9 +45,10 @@ def test_uniform_attention_prefers_nothing_beyond_recency():
 
 
 def test_the_share_on_right_events_counts_cases_with_some_right_events_only():
+    # Where the branch has no event, `right` means nothing.
     right = np.array(
         [[True, False, True], [False, True, True], [True, True, True], [True, True, True]]
-    )  # where there is no event, right means nothing
+    )
     shares = share_on(ATTENTION, HERE, right)
     for found, expected in zip(shares, ([0.2, 0.5], [0.3, 0.5], [1 / 2, 2 / 3])):
         assert found == pytest.approx(np.array(expected))
@@ -58,11 +59,8 @@ def test_the_share_on_right_events_counts_cases_with_some_right_events_only():
 
 
 def test_the_table_of_heads_equals_counting_by_hand(world):
-    histories = [
-        [2, 9, 4, 2, 3, 10, 11, 1],
-        [5, 9, 3, 10, 6],
-        [4, 10, 2, 9, 1],
-    ]  # items 5 and 6 have room for a tag in common: nothing
+    # Items 5 and 6 have nothing but empty tag slots in common.
+    histories = [[2, 9, 4, 2, 3, 10, 11, 1], [5, 9, 3, 10, 6], [4, 10, 2, 9, 1]]
     batch = Batch(
         torch.tensor([history + [0] * (8 - len(history)) for history in histories]),
         None,
@@ -81,7 +79,7 @@ def test_the_table_of_heads_equals_counting_by_hand(world):
             attention.append(weights[::-1])  # by age
         assert row["events back"] == pytest.approx(np.mean(back), abs=1e-5)
         recency = {
-            length: np.mean([look for look in attention if len(look) == length], 0)
+            length: np.mean([row for row in attention if len(row) == length], 0)
             for length in set(map(len, attention))
         }
         measures = {
@@ -91,11 +89,11 @@ def test_the_table_of_heads_equals_counting_by_hand(world):
             measures["other domain"] = lambda event, newest, age: event.domain != newest.domain
         for name, is_right in measures.items():
             found, alone = [], []
-            for record, look in zip(records, attention):
+            for record, weights in zip(records, attention):
                 events = record.events[branch][::-1]
                 right = [age for age, event in enumerate(events) if is_right(event, events[0], age)]
                 if 0 < len(right) < len(events):
-                    found.append(sum(look[age] for age in right))
+                    found.append(sum(weights[age] for age in right))
                     alone.append(sum(recency[len(events)][age] for age in right))
             assert row[name] == pytest.approx(np.mean(found), abs=1e-5)
             assert row[f"{name}, recency alone"] == pytest.approx(np.mean(alone), abs=1e-5)
@@ -143,9 +141,8 @@ def test_a_head_that_attends_to_the_rule_finds_it_and_one_that_attends_to_age_do
     assert not known_rule(
         one_head_model(world, True), batch, right, [-effect for effect in agreeing]
     ).loc[("merged", 1, 1)]["agrees"]
-    drawn = [
-        torch.from_numpy(generator.normal(size=6)) for _ in right
-    ]  # attention beyond recency, not attention, is compared
+    # Attention beyond recency, not attention, is compared.
+    drawn = [torch.from_numpy(generator.normal(size=6)) for _ in right]
     attention = newest_attention(one_head_model(world, True), batch)["merged"][:, 0, 0].numpy()
     beyond = attention - recency_alone(attention, np.ones_like(right))
     compared = known_rule(one_head_model(world, True), batch, right, drawn).loc[("merged", 1, 1)]

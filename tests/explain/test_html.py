@@ -33,18 +33,14 @@ def test_untrusted_text_stays_text_everywhere(evil):
     edited = record_of(
         evil.counterfactual, [Interaction(2, domain=1, tags=(1, 4)), 9, 3], 0, target=1
     )
-    case, item = (
-        Page(pages.case(explanation, page=True)),
-        Page(pages.item(composition(evil.counterfactual, 12))),
-    )
+    case = Page(pages.case(explanation, page=True))
+    item = Page(pages.item(composition(evil.counterfactual, 12)))
     recommended = Page(pages.recommended(record))
-    told = Page(
+    what_if = Page(
         pages.what_if(record, edited, [f"edit {EVIL}"], [(edited.history[0], 12.0)], f"no {EVIL}")
     )
-    explorer, whole = (
-        Page(pages.explorer(explanation)),
-        Page(pages.page(explanation, f"model {EVIL}")),
-    )
+    explorer = Page(pages.explorer(explanation))
+    whole = Page(pages.page(explanation, f"model {EVIL}"))
     titles = [evil.items.title[item] for item in (2, 9, 3)]
     tags = [tag for event in record.history for tag in event.tags]
     for page, expected in (
@@ -81,7 +77,7 @@ def test_untrusted_text_stays_text_everywhere(evil):
             ],
         ),
         (
-            told,
+            what_if,
             [
                 *titles,
                 f"edit {EVIL}",
@@ -106,9 +102,8 @@ def test_untrusted_text_stays_text_everywhere(evil):
         f"picture of {title}" for title in evil.items.title
     }
     assert "x-evil" not in "".join(whole.scripts)
-    assert all(
-        Page(pages.item(composition(evil.counterfactual, item))) for item in range(1, COUNT + 1)
-    )  # also where there is no tag
+    for other in range(1, COUNT + 1):  # item 5 has no tag
+        assert Page(pages.item(composition(evil.counterfactual, other)))
 
 
 def test_a_page_is_whole_and_needs_no_network(evil):
@@ -148,17 +143,17 @@ def test_the_data_of_a_page_are_those_of_the_record(evil, row):
     assert bars == 2 * [event.domain for event in explanation.record.history]
     assert "Only the attention of the newest event" in Page(data["indirect"]).words
     for branch, weights in explanation.record.weights.items():
-        told = data["branches"][branch]
-        assert told["positions"] == explanation.record.positions(branch)
-        both = np.array(told["weights"]).reshape(2, 3, *weights.shape[2:])
+        of_branch = data["branches"][branch]
+        assert of_branch["positions"] == explanation.record.positions(branch)
+        both = np.array(of_branch["weights"]).reshape(2, 3, *weights.shape[2:])
         assert both[:, 1:] == pytest.approx(weights.numpy(), abs=6e-4)
         assert both[:, 0] == pytest.approx(weights.mean(1).numpy(), abs=6e-4)
         for kind in (NEXT, FIRST):
             lost, share = explanation.agreement(kind, branch, 0, 1)
-            sentence = told["trust"][kind][0][2]
+            sentence = of_branch["trust"][kind][0][2]
             expected = (
                 [f"<b>{lost:+.2f}</b>", f"<b>{share:+.2f}</b>"]
-                if len(told["positions"]) > 5 and lost == lost
+                if len(of_branch["positions"]) > 5 and lost == lost
                 else ["Too few events"]
             )
             assert Page(sentence)
@@ -251,10 +246,8 @@ def test_a_missing_or_broken_picture_gives_way_to_the_letter_of_the_domain(evil,
 @pytest.mark.parametrize("kind", ["page", "figure"])
 def test_a_picture_with_any_byte_wrong_never_stops_a_page(world, tmp_path, kind):
     Image.new("RGBA", (300, 20), (0, 0, 255, 0)).save(tmp_path / "wide.png")
-    content, event = (
-        (tmp_path / "wide.png").read_bytes(),
-        record_of(world.counterfactual, [1], 0).history,
-    )
+    content = (tmp_path / "wide.png").read_bytes()
+    event = record_of(world.counterfactual, [1], 0).history
     assert thumbnail(tmp_path / "wide.png").startswith("data:image/webp")
     for position in range(0, len(content), 3):
         broken = tmp_path / f"{position}.png"
@@ -306,10 +299,8 @@ def test_a_data_set_without_names_has_domains_and_one_with_names_has_letters_too
 def test_titles_of_three_thousand_letters_are_cut_everywhere(world):
     long = [f"{'very ' * 600}{number}" for number in range(COUNT + 1)]
     items = replace(world.items, title=tuple(long), description=tuple(long))
-    counterfactual, pages = (
-        CounterfactualModel(world.model, items, world.tags, world.text),
-        Pages(items.image),
-    )
+    counterfactual = CounterfactualModel(world.model, items, world.tags, world.text)
+    pages = Pages(items.image)
     explorers = [
         AttentionExplorer(counterfactual, counterfactual, world.sequences, [0], pages),
         ItemExplorer(counterfactual, pages),
@@ -326,8 +317,6 @@ def test_titles_of_three_thousand_letters_are_cut_everywhere(world):
                 len(option if isinstance(option, str) else option[0]) < 200
                 for option in control.options
             )
-    assert (
-        len(item_labels(counterfactual)) == COUNT
-    )  # cut titles are alike; the labels still differ
+    assert len(item_labels(counterfactual)) == COUNT  # cut titles are alike; the labels differ
     found = explain(counterfactual, counterfactual, world.sequences, 0)
     assert "very " * 400 not in pages.page(found, "about")

@@ -90,8 +90,9 @@ def test_shapley_values_where_the_answer_is_known(world):
         answer(world.model, [9], 12) - answer(world.model, [], 12), abs=1e-5
     )
     assert float(one[1]) < 1e-6
-    deaf = copy.deepcopy(world.model)
-    torch.nn.init.zeros_(deaf.across.value)
+    unmoved = copy.deepcopy(world.model)
+    torch.nn.init.zeros_(unmoved.across.value)
     assert (
-        shapley_values(CounterfactualModel(deaf, world.items), LONG, [12, 3])[0].abs().max() < 1e-6
+        shapley_values(CounterfactualModel(unmoved, world.items), LONG, [12, 3])[0].abs().max()
+        < 1e-6
     )

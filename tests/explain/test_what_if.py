@@ -31,10 +31,8 @@ def test_edits_are_pure_functions(world):
     )
     own, name = world.counterfactual.own_tags(4), lambda tag: world.tags.vocabulary[tag]
     new = min(set(range(1, 6)) - set(own))
-    more, less = (
-        what_if.with_tag(world.counterfactual, history, 2, name(new)),
-        what_if.without_tag(world.counterfactual, history, 2, name(own[1])),
-    )
+    more = what_if.with_tag(world.counterfactual, history, 2, name(new))
+    less = what_if.without_tag(world.counterfactual, history, 2, name(own[1]))
     assert more == (*history[:2], Interaction(4, tags=(*own, new)), history[3])
     assert less == (*history[:2], Interaction(4, tags=(own[0], own[2])), history[3])
     assert what_if.swapped(more, 2, 7)[2] == Interaction(7)  # another item brings its own tags

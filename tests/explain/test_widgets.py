@@ -129,10 +129,15 @@ def test_the_what_if_explorer_follows_and_undoes_every_edit(evil):
         seen.append(explorer.picture.value)
 
     explorer.event.value = 2
-    explorer.earlier.click(), changed([1, 4, 9, 10, 11, 5], 1)
-    explorer.later.click(), explorer.later.click(), changed([1, 9, 10, 4, 11, 5], 3)
-    explorer.remove.click(), changed([1, 9, 10, 11, 5], 3)
-    explorer.domain.click(), changed([1, 9, 10, 11, 5], 3)
+    explorer.earlier.click()
+    changed([1, 4, 9, 10, 11, 5], 1)
+    explorer.later.click()
+    explorer.later.click()
+    changed([1, 9, 10, 4, 11, 5], 3)
+    explorer.remove.click()
+    changed([1, 9, 10, 11, 5], 3)
+    explorer.domain.click()
+    changed([1, 9, 10, 11, 5], 3)
     assert explorer.history[3] == Interaction(11, domain=0)
     assert explorer.event.options[3][0].startswith("4 A ")
     explorer.swap.value = evil.items.title[8]
@@ -149,9 +154,9 @@ def test_the_what_if_explorer_follows_and_undoes_every_edit(evil):
     explorer.add.value = evil.tags.vocabulary[new]
     changed([1, 9, 10, 8, 5], 3)
     assert explorer.history[3].tags == (*own[1:], new)
-    told = Page(explorer.picture.value).words
+    shown = Page(explorer.picture.value).words
     assert all(
-        words in told
+        words in shown
         for words in (
             "earlier",
             "later",
@@ -162,7 +167,8 @@ def test_the_what_if_explorer_follows_and_undoes_every_edit(evil):
             "also tagged",
         )
     )
-    explorer.undo.click(), explorer.undo.click()
+    explorer.undo.click()
+    explorer.undo.click()
     assert explorer.history[3] == Interaction(8)
     assert explorer.picture.value == seen[5]
     explorer.reset.click()
@@ -200,7 +206,8 @@ def test_an_impossible_edit_is_explained_and_changes_nothing(evil):
     assert explorer.history == ()
     assert explorer.event.value is None
     assert Page(explorer.picture.value)
-    explorer.remove.click(), explorer.domain.click()
+    explorer.remove.click()
+    explorer.domain.click()
     assert len(explorer.past) == 7
     explorer.undo.click()
     assert items_of(explorer) == LONG[:1]
@@ -209,7 +216,8 @@ def test_an_impossible_edit_is_explained_and_changes_nothing(evil):
 
 def test_items_of_the_real_history_are_never_recommended_whatever_the_edits(evil):
     explorer = WhatIfExplorer(evil.counterfactual, evil.sequences, [0], Pages(evil.items.image))
-    explorer.remove.click(), explorer.remove.click()
+    explorer.remove.click()
+    explorer.remove.click()
     shown = {
         event.item for best in explorer.record(explorer.history).top.values() for event, _ in best
     }
