@@ -10,10 +10,17 @@ from scipy.stats import spearmanr
 
 from tema_lib.data.batches import Batch
 from tema_lib.explain.attention import (
+    case_batch,
     newest_attention,
     record_of,
 )
-from tema_lib.explain.heads import head_table, known_rule, recency_alone, share_on
+from tema_lib.explain.heads import (
+    head_table,
+    known_rule,
+    recency_alone,
+    share_on,
+    uniform_attention,
+)
 from tema_lib.models.item_embedding import ItemInputs
 
 ATTENTION = np.array([[0.2, 0.8, 0], [0.5, 0.25, 0.25], [0, 0, 0], [0.4, 0, 0.6]])
@@ -172,3 +179,15 @@ def test_a_head_without_a_counted_case_has_no_number_and_no_warning(world):
     )
     assert table.loc["B", "events back"].isna().all()
     assert (table.loc[["A", "merged"], "events back"] == 0).all()
+
+
+def test_uniform_attention_changes_the_chosen_head_of_a_copy_only(world):
+    batch = case_batch(world.model, world.sequences, [0])
+    before = newest_attention(world.model, batch)
+    changed = newest_attention(uniform_attention(world.model, "merged", 1, 2), batch)
+    assert changed["merged"][0, 0, 1].tolist() == pytest.approx([1 / 6] * 6, abs=1e-5)
+    assert torch.equal(changed["merged"][0, 0, 0], before["merged"][0, 0, 0])
+    assert torch.equal(changed["A"], before["A"])
+    every = newest_attention(uniform_attention(world.model), batch)
+    assert every["merged"][0].flatten().tolist() == pytest.approx([1 / 6] * 24, abs=1e-5)
+    assert torch.equal(newest_attention(world.model, batch)["merged"], before["merged"])
