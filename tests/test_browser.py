@@ -19,11 +19,11 @@ import urllib.request
 
 import nbformat
 import pytest
+from helpers.explain import hostile_world
 from playwright.sync_api import Error, expect, sync_playwright
-from test_pages import evil_world
 
 from tema_lib.explain.display.html import Pages
-from tema_lib.explain.occlusion import explain, explanation_of
+from tema_lib.explain.explanation import explain, explanation_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOK = "05_attention_visualisation.ipynb"
@@ -238,10 +238,10 @@ class Explorer:
 def test_the_attention_explorer_follows_every_control(opened):
     page, _, where = opened
     explorer = Explorer(page, "tema-attention")
-    assert "Is the picture true?" in explorer.shown
+    assert "Does attention agree with occlusion?" in explorer.shown
     explorer.photograph(f"{where}-attention")
     seen = [explorer.shown]
-    seen.append(explorer.after(lambda: explorer.by_keyboard("looks")))  # one event further back
+    seen.append(explorer.after(lambda: explorer.by_keyboard("query event")))  # one event further back
     assert "choose it to compare" in seen[-1]
     seen.append(explorer.after(lambda: explorer.press("A")))
     assert "ATTENTION\nA" in seen[-1].upper()
@@ -295,7 +295,7 @@ def test_what_if_answers_every_edit(opened):
         f"{where}: from key to new picture, median {1000 * sorted(explorer.seconds)[len(edits) // 2]:.0f} ms"
     )
     assert "later" not in explorer.after(lambda: explorer.press("undo")).splitlines()[0]
-    assert "nothing yet" in explorer.after(lambda: explorer.press("start anew"))
+    assert "nothing yet" in explorer.after(lambda: explorer.press("reset"))
 
 
 def test_the_console_stayed_clean(opened):
@@ -342,10 +342,10 @@ def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened,
 
 def test_attacking_titles_and_an_empty_history_do_no_harm(browser, tmp_path):
     """Every title, tag and user id of this world tries to break out of the page; a model with two layers shows the last one first."""
-    world = evil_world(tmp_path)
+    world = hostile_world(tmp_path)
     explanations = {
-        "attack": explain(world.reader, world.control, world.sequences, 3),
-        "empty": explanation_of(world.reader, world.control, [], 0),
+        "attack": explain(world.counterfactual, world.control, world.sequences, 3),
+        "empty": explanation_of(world.counterfactual, world.control, [], 0),
     }
     for name, explanation in explanations.items():
         file = tmp_path / f"{name}.html"

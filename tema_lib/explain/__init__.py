@@ -1,1 +1,1 @@
-"""Looking inside: attention records, occlusion, figures, and an explorer (notebook 05)."""
+"""Explanations: attention, occlusion, Shapley values, edited histories, figures and explorers."""

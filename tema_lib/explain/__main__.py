@@ -20,7 +20,7 @@ from tema_lib.experiment import Experiment
 from tema_lib.explain.attention import shortened
 from tema_lib.explain.counterfactual import CounterfactualModel
 from tema_lib.explain.display.html import Pages
-from tema_lib.explain.occlusion import FIRST, Explanation, explain
+from tema_lib.explain.explanation import FIRST, Explanation, explain
 from tema_lib.notebook import ROOT, setup
 from tema_lib.workspace import write_atomically
 
@@ -29,13 +29,13 @@ def summary(explanation: Explanation) -> str:
     """What drove the first recommendation, in a few lines."""
     record, effects = explanation.record, explanation.about(FIRST)
     lines = [
-        f"{'First recommendation' if FIRST in explanation.effects else 'Bought next'} in {record.domain}: {shortened(effects.target.title, 80)} (P = {math.exp(effects.log_probability):.3f})."
+        f"{'First recommendation' if FIRST in explanation.effects else 'True next item'} in {record.domain}: {shortened(effects.target.title, 80)} (P = {math.exp(effects.log_probability):.3f})."
     ]
     order = sorted(
-        range(len(record.history)), key=lambda position: -abs(float(effects.shares[position]))
+        range(len(record.history)), key=lambda position: -abs(float(effects.shapley[position]))
     )
     lines += [
-        f"  {effects.shares[position]:+.2f} ± {effects.shares_error[position]:.2f}  {shortened(record.history[position].title, 80)}"
+        f"  {effects.shapley[position]:+.2f} ± {effects.shapley_error[position]:.2f}  {shortened(record.history[position].title, 80)}"
         for position in order[:5]
     ]
     named = [(tag, effect.lost) for row in effects.tags for tag, effect in row] + [
@@ -43,7 +43,7 @@ def summary(explanation: Explanation) -> str:
     ]
     for kind, found in (
         ("Tags", named),
-        ("Views", [(view, effect.lost) for view, effect in effects.modalities.items()]),
+        ("Modalities", [(name, effect.lost) for name, effect in effects.modalities.items()]),
     ):
         if found:
             lines.append(
@@ -117,7 +117,7 @@ def main() -> int:
         found = explain(
             reader, control, run.split.test, users.index(chosen.user), times=run.times(chosen.user)
         )
-    except ValueError as error:  # everything was bought, nothing is left to recommend
+    except ValueError as error:
         print(f"--user {chosen.user}: {error}", file=sys.stderr)
         return 1
     about = f"TEMA-LLM on {run.raw.name}, {'short' if chosen.fast else 'full'} training, seed {chosen.seed}; tags by {run.tags.model}."

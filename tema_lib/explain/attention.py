@@ -1,13 +1,14 @@
-"""What the model looked at in one case, under the titles a person can read.
+"""Attention weights of one case, beside titles that a person can read.
 
-The weights are those of the forward pass in evaluation mode.  They say where the model *looked*, not what *decided*:
-`occlusion.py` asks the second question.  Status: the paper shows attention pictures (stated); their summary per event is ours.
+The weights come from the forward pass in evaluation mode. They say what the model *attended to*,
+not what *decided*: `occlusion.py` answers the second question.
+Source: the paper shows attention pictures (stated); their summary per event is ours.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,13 +17,18 @@ from torch import Tensor
 from tema_lib.data.batches import Batch
 from tema_lib.data.dataset import Items
 from tema_lib.data.sequences import Sequences, padded
-from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
+from tema_lib.explain.counterfactual import CounterfactualModel, CounterfactualOutput, Interaction
 from tema_lib.models.tema import BRANCHES, Tema
 
 
 @dataclass(frozen=True)
 class Event:
-    """One interaction or item: global id, title ("item <id>" where the data have none), domain "A" or "B" in which it counts, tags."""
+    """One interaction or item, in words.
+
+    item: global id.
+    title: its title, or "item <id>" where the data have none.
+    domain: "A" or "B", the domain in which it counts.
+    """
 
     item: int
     title: str
@@ -34,12 +40,19 @@ class Event:
 class AttentionRecord:
     """One case.
 
-    history: all events the model read, oldest first; days: for each, days before the newest (None where no times are known).
-    target: what was bought next (None for a history made up by hand); domain: "A" or "B", where it was bought.
-    events[branch]: the events of a branch; weights[branch]: float [layers, H, T, T] over them, row = the event that looks,
-    each row sums to 1 (a branch without events has T = 0); branch_weights[branch]: how much the last step listened to it (they sum to 1,
-    or to 0 for an empty history); event_weights: float [len(history)], branches and heads of the last layer taken together (`event_attention`);
-    top[domain]: (event, probability) of the first items of each domain, best first; target_rank and target_probability: where the target stands.
+    history: all events that the model read, oldest first.
+    days: for each of them, days before the newest; None where no times are known.
+    target: the true next item; None for a history made up by hand.
+    domain: "A" or "B", the domain of the next interaction.
+    events[branch]: the events of a branch.
+    weights[branch]: float [layers, H, T, T] over these events; rows are queries and sum to 1. A
+        branch without events has T = 0.
+    branch_weights[branch]: the attention of the last step to the branch; they sum to 1, or to 0 for
+        an empty history.
+    event_weights: float [len(history)], branches and heads of the last layer combined
+        (`event_attention`).
+    top[domain]: (event, probability) of the first items of each domain, best first.
+    target_rank, target_probability: rank and probability of the target.
     """
 
     user: str
@@ -56,102 +69,121 @@ class AttentionRecord:
     target_probability: float | None
 
     def positions(self, branch: str) -> list[int]:
-        """Where the events of a branch stand in the history."""
-        return [
-            position
-            for position, event in enumerate(self.history)
-            if branch in ("merged", event.domain)
-        ]
+        """The positions in the history of a branch's events."""
+        return positions_in(branch, self.history)
 
-    def spread(self, branch: str, layer: int, head: int | None, looking: int) -> Tensor:
-        """The weights that event `looking` of a branch gives (`head` None: mean of all), at the places of the whole history, [len(history)]."""
+    def attention_row(self, branch: str, layer: int, head: int | None, query: int) -> Tensor:
+        """Attention from one query event of a branch to the whole history, [len(history)].
+
+        Args:
+            head: None averages all heads.
+            query: counts the events of the branch; -1 is the newest.
+        """
         row = torch.zeros(len(self.history))
         if self.events[branch]:
             weights = self.weights[branch][layer]
-            row[self.positions(branch)] = (weights.mean(0) if head is None else weights[head])[
-                looking
-            ]
+            chosen = weights.mean(0) if head is None else weights[head]
+            row[self.positions(branch)] = chosen[query]
         return row
 
 
+def positions_in(branch: str, events: Sequence[Event]) -> list[int]:
+    """The positions of those events that belong to a branch."""
+    return [position for position, event in enumerate(events) if branch in ("merged", event.domain)]
+
+
 def title_of(items: Items, item: int) -> str:
-    """What to call an item: its title, whole; "item <id>" where it has none."""
+    """The whole title of an item, or "item <id>" where it has none."""
     return items.title[item] or f"item {items.item_id[item]}"
 
 
 def shortened(text: str, width: int) -> str:
-    """Any text in at most `width` letters, cut at a word where one ends early enough."""
+    """The text in at most `width` characters, cut between words where that is possible."""
     cut = textwrap.shorten(text, width, placeholder=" …")
     return f"{text[: width - 1]}…" if cut.strip() == "…" else cut
 
 
-def event_of(reader: CounterfactualModel, interaction: Interaction | int) -> Event:
-    interaction = interaction if isinstance(interaction, Interaction) else Interaction(interaction)
-    tags = (
-        tuple(reader.tags.vocabulary[tag] for tag in reader.tags_read(interaction))
-        if reader.tags
-        else ()
-    )
+def event_of(model: CounterfactualModel, interaction: Interaction | int) -> Event:
+    """An interaction, or the item with this global id, in words."""
+    if not isinstance(interaction, Interaction):
+        interaction = Interaction(interaction)
+    tags = model.tags_read(interaction) if model.tags else ()
     return Event(
         interaction.item,
-        title_of(reader.items, interaction.item),
-        "AB"[reader.shop_of(interaction)],
-        tags,
+        title_of(model.items, interaction.item),
+        "AB"[model.domain_of(interaction)],
+        tuple(map(model.tag_name, tags)),
     )
 
 
 def case_batch(model: Tema, sequences: Sequences, rows: Sequence[int]) -> Batch:
-    """The given test cases as one batch: the input is what the model reads of the history before the last event."""
-    rows = torch.as_tensor(rows)
-    return Batch(
-        padded(sequences, rows, model.max_length, held_out=1),
-        None,
-        model.domain_of_item.cpu()[sequences.last[rows]],
-        rows,
-    )
+    """The given test cases as one batch: what the model reads before the last event of each."""
+    chosen = torch.as_tensor(rows)
+    history = padded(sequences, chosen, model.max_length, held_out=1)
+    return Batch(history, None, model.domain_of_item.cpu()[sequences.last[chosen]], chosen)
+
+
+def in_branch(model: Tema, batch: Batch, branch: str) -> Tensor:
+    """Which events of the batch belong to a branch, bool [B, T]."""
+    if branch == "merged":
+        return batch.sequence > 0
+    return model.domain_of_item[batch.sequence] == BRANCHES.index(branch)
 
 
 @torch.inference_mode()
 def newest_attention(model: Tema, batch: Batch) -> dict[str, Tensor]:
-    """What the newest event of each branch looks at, back in merged time: {branch: float [B, layers, H, T]}; rows of 0 for an empty branch."""
+    """Attention from the newest event of each branch to the positions of the whole history.
+
+    Returns:
+        {branch: float [B, layers, H, T]}; rows of 0 for an empty branch.
+    """
     record, every = model.attention(batch), torch.arange(len(batch.sequence))
     attention = {}
     for branch in model.config.branches:
-        here = (
-            batch.sequence > 0
-            if branch == "merged"
-            else model.domain_of_item[batch.sequence] == BRANCHES.index(branch)
-        )
+        here = in_branch(model, batch, branch)
         newest = (here.sum(1) - 1).clamp(min=0)
-        row = record[branch]["weights"][every, :, :, newest]  # (B, layers, H, Ts)
-        position = (
-            (here.long().cumsum(1) - 1).clamp(min=0)[:, None, None].expand(*row.shape[:3], -1)
-        )
+        row = record[branch]["weights"][every, :, :, newest]  # [B, layers, H, Ts]
+        position = (here.long().cumsum(1) - 1).clamp(min=0)
+        position = position[:, None, None].expand(*row.shape[:3], -1)
         attention[branch] = row.gather(3, position) * here[:, None, None]
     return attention
 
 
 @torch.inference_mode()
 def event_attention(model: Tema, batch: Batch) -> Tensor:
-    """How much the prediction looks at each event, [B, T]: rows sum to 1, or to 0 for an empty history.
+    """Attention of the prediction to each event, [B, T].
 
         a_j = sum_s  beta_s * mean_h  alpha^s_h[newest event of s, j]
 
-    beta: attention across the branches; alpha: attention inside branch s, last layer.  Ours: a summary that ignores residual paths and,
-    with several layers, what the layers below had mixed already.
+    beta is the attention across the branches, alpha the attention inside branch s in the last
+    layer. Rows sum to 1, or to 0 for an empty history. The summary ignores residual paths and, with
+    several layers, what earlier layers have mixed.
+    Source: ours.
     """
-    across = model.attention(batch)["across"]["weights"][
-        torch.arange(len(batch.last)), batch.last
-    ]  # (B, branches)
-    attention = newest_attention(model, batch)
-    return sum(
-        across[:, number, None] * attention[branch][:, -1].mean(1)
-        for number, branch in enumerate(model.config.branches)
+    every = torch.arange(len(batch.last))
+    across = model.attention(batch)["across"]["weights"][every, batch.last]  # [B, branches]
+    newest = newest_attention(model, batch)
+    return combined_attention(
+        across, {branch: weights[:, -1] for branch, weights in newest.items()}
     )
 
 
+def combined_attention(across: Tensor, newest: Mapping[str, Tensor]) -> Tensor:
+    """The equation of `event_attention`, [..., T].
+
+    Args:
+        across: float [..., branches], attention across the branches.
+        newest: {branch: float [..., H, T]} in the order of `across`, attention from the newest
+            event of each branch to the positions of the whole history.
+    """
+    total = torch.zeros(())
+    for number, weights in enumerate(newest.values()):
+        total = total + across[..., number, None] * weights.mean(-2)
+    return total
+
+
 def record_of(
-    reader: CounterfactualModel,
+    model: CounterfactualModel,
     history: Sequence[Interaction | int],
     domain: int,
     *,
@@ -161,74 +193,86 @@ def record_of(
     seen: Sequence[int] | None = None,
     top: int = 5,
 ) -> AttentionRecord:
-    """Record of a history; `domain` is where the next interaction happens.
+    """The record of a history.
 
-    What was `seen` (by default the items of the history) is not recommended; `times` are the events' seconds.
-    Raises ValueError for an id that is no item.
+    Args:
+        history: global ids or interactions, oldest first.
+        domain: the domain of the next interaction, 0 or 1.
+        target: the true next item, where it is known.
+        times: seconds of the events.
+        seen: the items that are not recommended; by default those of the history.
+        top: how many items are recommended in each domain.
+
+    Raises:
+        ValueError: an unknown global id.
     """
-    seen = reader.seen(history) if seen is None else seen
-    history = reader.interactions(history)
-    events = tuple(event_of(reader, interaction) for interaction in history)
-    reading = reader.read([history])
-    in_branch, weights, share = {}, {}, reading.across[0, domain]
-    event_weights = torch.zeros(len(history))
-    for number, branch in enumerate(reader.model.config.branches):
-        positions = [
-            position for position, event in enumerate(events) if branch in ("merged", event.domain)
-        ]
-        in_branch[branch] = tuple(events[position] for position in positions)
-        weights[branch] = reading.weights[branch][
-            0, :, :, : len(positions), : len(positions)
-        ].clone()
+    seen = model.seen(history) if seen is None else seen
+    window = model.interactions(history)
+    events = tuple(event_of(model, interaction) for interaction in window)
+    output = model.predict([window])
+    across = output.across[0, domain]
+    in_branches, weights, newest = {}, {}, {}
+    for branch in model.model.config.branches:
+        positions = positions_in(branch, events)
+        size = len(positions)
+        in_branches[branch] = tuple(events[position] for position in positions)
+        weights[branch] = output.weights[branch][0, :, :, :size, :size].clone()
+        newest[branch] = torch.zeros(weights[branch].size(1), len(events))
         if positions:
-            event_weights[positions] += share[number] * weights[branch][-1].mean(0)[-1]
-    days = (
-        None
-        if times is None
-        else tuple((times[-1] - time) / 86_400 for time in list(times)[-len(history) :])
-    )
-    best = {}
-    for name, own in zip("AB", reader.of_domain):
-        free = own[~torch.isin(own, torch.tensor(seen, dtype=torch.long))]
-        first = reading.log_probability[0, free].topk(min(top, len(free)))
-        best[name] = tuple(
-            (event_of(reader, int(free[position])), float(value.exp()))
-            for value, position in zip(first.values, first.indices)
-        )
-    position = chance = None
-    if target is not None:
-        position = float(reading.rank(target, reader.candidates(target, seen))[0])
-        chance = float(reading.log_probability[0, target].exp())
+            newest[branch][:, positions] = weights[branch][-1, :, -1]
     return AttentionRecord(
         user,
         events,
-        days,
-        None if target is None else event_of(reader, target),
+        None if times is None else _days_before_newest(times, len(events)),
+        None if target is None else event_of(model, target),
         "AB"[domain],
-        in_branch,
+        in_branches,
         weights,
-        dict(zip(reader.model.config.branches, share.tolist())),
-        event_weights,
-        best,
-        position,
-        chance,
+        dict(zip(model.model.config.branches, across.tolist())),
+        combined_attention(across, newest),
+        _top_items(model, output, seen, top),
+        None if target is None else float(output.rank(target, model.candidates(target, seen))[0]),
+        None if target is None else float(output.log_probability[0, target].exp()),
     )
 
 
+def _days_before_newest(times: Sequence[int], count: int) -> tuple[float, ...]:
+    return tuple((times[-1] - time) / 86_400 for time in list(times)[-count:])
+
+
+def _top_items(
+    model: CounterfactualModel, output: CounterfactualOutput, seen: Sequence[int], top: int
+) -> dict[str, tuple[tuple[Event, float], ...]]:
+    """The most probable unseen items of each domain, for the only history of `output`."""
+    best = {}
+    for name, own in zip("AB", model.of_domain):
+        unseen = own[~torch.isin(own, torch.tensor(seen, dtype=torch.long))]
+        first = output.log_probability[0, unseen].topk(min(top, len(unseen)))
+        best[name] = tuple(
+            (event_of(model, int(unseen[index])), float(value.exp()))
+            for value, index in zip(first.values, first.indices)
+        )
+    return best
+
+
 def attention_record(
-    reader: CounterfactualModel,
+    model: CounterfactualModel,
     sequences: Sequences,
     row: int,
     *,
     times: Sequence[int] | None = None,
     top: int = 5,
 ) -> AttentionRecord:
-    """Record of test case `row`: its last event is the target, what precedes it the history.  `times`: seconds of all events of the row."""
+    """The record of test case `row`: its last event is the target, the others are the history.
+
+    Args:
+        times: seconds of all events of the row, the target included.
+    """
     *history, target = sequences[row].tolist()
     return record_of(
-        reader,
+        model,
         history,
-        int(reader.items.domain_of_item[target]),
+        int(model.items.domain_of_item[target]),
         target=target,
         user=sequences.user_id[row],
         times=None if times is None else list(times)[:-1],

@@ -1,6 +1,8 @@
-"""What an item vector is made of: how far it turns when a modality or a tag is left out, and whom it stands beside.
+"""What an item vector is made of: how far it turns when a modality or a tag is left out, and which
+items are nearest to it.
 
-By ablation and not by the length of the parts: two long parts may point the same way, or cancel.  Status: ours.
+Measured by ablation and not by the length of the parts: two long parts may point the same way, or
+cancel. Status: ours.
 """
 
 from __future__ import annotations
@@ -24,21 +26,27 @@ ORIGIN = {
 
 
 class Ingredient(NamedTuple):
-    """One modality or tag of an item.  turn: degrees by which the vector turns without it; length: norm of the part that it adds (0 for a tag)."""
+    """One modality or tag of an item.
+
+    turn: the angle in degrees by which the vector turns without it.
+    length: the norm of a modality's part; 0 for a tag.
+    weight, origin: of a tag only.
+    """
 
     name: str
     turn: float
     length: float = 0.0
-    weight: float = 0.0  # of a tag
-    origin: str = ""  # of a tag
+    weight: float = 0.0
+    origin: str = ""
 
 
 @dataclass(frozen=True)
 class Composition:
     """One item taken apart.
 
-    replies: what the language model said, unedited; neighbours["A" | "B"]: (item, cosine) nearest first; neighbours_without: the same in a space
-    without tags.
+    replies: what the language model wrote, unedited.
+    neighbours["A" | "B"]: (item, cosine), nearest first.
+    neighbours_without: the same in a space without tags.
     """
 
     item: Event
@@ -56,52 +64,56 @@ def turned(one: Tensor, other: Tensor) -> float:
 
 
 def neighbours(
-    reader: CounterfactualModel, item: int, count: int = 5
+    model: CounterfactualModel, item: int, count: int = 5
 ) -> dict[str, tuple[tuple[Event, float], ...]]:
-    """The items nearest to `item` in each domain, by cosine, itself left out."""
+    """The other items of each domain that are nearest to `item` by cosine."""
     near = {}
-    for name, own in zip("AB", reader.of_domain):
+    for name, own in zip("AB", model.of_domain):
         others = own[own != item]
-        best = (reader.outputs[others] @ reader.outputs[item]).topk(min(count, len(others)))
+        best = (model.outputs[others] @ model.outputs[item]).topk(min(count, len(others)))
         near[name] = tuple(
-            (event_of(reader, int(others[position])), float(value))
-            for value, position in zip(best.values, best.indices)
+            (event_of(model, int(others[index])), float(value))
+            for value, index in zip(best.values, best.indices)
         )
     return near
 
 
-def composition(reader: CounterfactualModel, item: int, count: int = 5) -> Composition:
-    """Take one item apart.  Raises ValueError for an id that is no item."""
-    reader.interactions([item])
-    whole = reader.inputs[item]
-    without = (
-        {modality: reader.without(modality) for modality in reader.shares}
-        if len(reader.shares) > 1
-        else {}
-    )
+def composition(model: CounterfactualModel, item: int, count: int = 5) -> Composition:
+    """Take one item apart, with `count` neighbours in each domain.
+
+    Raises ValueError for an unknown global id.
+    """
+    model.interactions([item])  # checks the id
+    whole = model.inputs[item]
+    without = {}
+    if len(model.parts) > 1:
+        without = {modality: model.without(modality) for modality in model.parts}
     modalities = tuple(
         Ingredient(
-            modality, turned(whole, other.inputs[item]), float(reader.shares[modality][item].norm())
+            modality, turned(whole, other.inputs[item]), float(model.parts[modality][item].norm())
         )
         for modality, other in without.items()
     )
-    tags, replies = (), ()
-    if reader.tags is not None and "tags" in reader.shares:
-        own = reader.own_tags(item)
-        cut = reader.fused(
-            [Interaction(item, tags=tuple(other for other in own if other != tag)) for tag in own]
-        )
-        tags = tuple(
-            Ingredient(name, turned(whole, vector), weight=weight, origin=ORIGIN[source])
-            for (name, weight, source), vector in zip(reader.tags.tags_of(item), cut)
-        )
-        replies = reader.tags.raw_replies[item]
     return Composition(
-        event_of(reader, item),
-        reader.items.description[item],
+        event_of(model, item),
+        model.items.description[item],
         modalities,
-        tags,
-        replies,
-        neighbours(reader, item, count),
+        _tags(model, item),
+        model.tags.raw_replies[item] if model.tags and "tags" in model.parts else (),
+        neighbours(model, item, count),
         neighbours(without["tags"], item, count) if "tags" in without else {},
+    )
+
+
+def _tags(model: CounterfactualModel, item: int) -> tuple[Ingredient, ...]:
+    """How far the item's vector turns without each of its tags."""
+    if model.tags is None or "tags" not in model.parts:
+        return ()
+    own = model.own_tags(item)
+    vectors = model.fused(
+        [Interaction(item, tags=tuple(other for other in own if other != tag)) for tag in own]
+    )
+    return tuple(
+        Ingredient(name, turned(model.inputs[item], vector), weight=weight, origin=ORIGIN[source])
+        for (name, weight, source), vector in zip(model.tags.tags_of(item), vectors)
     )

@@ -1,7 +1,8 @@
-"""A trained TEMA-LLM that is asked about histories, also about edited ones: other tags, another domain, a modality left out.
+"""A trained TEMA-LLM that answers questions about real and about edited histories.
 
-An edited event gets a row of its own behind the item table.  So the forward pass that ranks is the one that answers "what if", and
-nothing of the model is written a second time.  Status: ours.
+An event may have other tags or count in the other domain, and all items may lose a modality. Each
+edited event gets a row of its own behind the item table, so the forward pass that ranks also
+answers "what if", and no part of the model is written twice. Status: ours.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,7 @@ from torch import Tensor
 from tema_lib.data.batches import Batch
 from tema_lib.data.dataset import Items
 from tema_lib.encoders.features import ItemFeatures
+from tema_lib.models.base import Recommender
 from tema_lib.models.tema import Tema
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.item_tags import ItemTags
@@ -25,9 +28,11 @@ from tema_lib.tags.weigh import weigh
 
 @dataclass(frozen=True)
 class Interaction:
-    """One event as the model shall read it; None = as the item has it.
+    """One event of a history; None stands for what the item itself says.
 
-    item: global id; domain: 0 (A) or 1 (B), the sequence in which the event counts; tags: numbers of the vocabulary, () for no tag at all.
+    item: global id.
+    domain: 0 (A) or 1 (B), the domain in which the event counts.
+    tags: ids in the tag vocabulary; () for an item without tags.
     """
 
     item: int
@@ -37,11 +42,12 @@ class Interaction:
 
 @dataclass(frozen=True)
 class CounterfactualOutput:
-    """What the model makes of B histories of at most T events.
+    """What the model predicts for B histories of at most T events.
 
-    log_probability: float [B, N+1], log P(next item | history) among the items of that item's domain (-inf for padding).
-    weights[branch]: float [B, layers, H, Ts, Ts], attention inside the branch; row = the event that looks.
-    across: float [B, 2, branches], how much the last step listens to each branch when it answers for A and for B.
+    log_probability: float [B, N+1], log P(next item | history) among the items of that item's
+        domain (-inf for padding).
+    weights[branch]: float [B, layers, H, Ts, Ts], attention inside the branch; rows are queries.
+    across: float [B, 2, branches], attention across the branches when the target is in A and in B.
     """
 
     log_probability: Tensor
@@ -49,78 +55,112 @@ class CounterfactualOutput:
     across: Tensor
 
     def rank(self, target: int, candidates: Tensor) -> Tensor:
-        """Rank of `target` among `candidates` (global ids, without the target), [B]: 1 is best, ties stand in the middle."""
+        """Rank of `target` among `candidates`, [B]; 1 is best, and ties get their mean rank.
+
+        candidates: global ids, without the target.
+        """
         own, others = self.log_probability[:, target, None], self.log_probability[:, candidates]
         return 1 + (others > own).sum(1) + 0.5 * (others == own).sum(1)
 
 
 class CounterfactualModel:
-    """A model in evaluation mode with its item vectors at hand.
+    """TEMA-LLM in evaluation mode, with its item vectors computed once.
 
-    `tags` and `text`, those that the model was built from, are needed to edit tags: a changed list is weighed anew by `tags.writing.weigh`.
-    Of a history the newest `max_length` events are read, as many as the model has places for if nothing is said.
+    inputs: float [N+1, D], the item vectors with which histories are read.
+    outputs: float [N+1, D], the item vectors with which their states are compared.
+    parts: what each modality adds to every item vector, float [N+1, D] each.
+    average_parts: the mean of each part over the items of A and of B, float [2, D] each.
+
+    Args:
+        model: a `Tema`, such as the one that `Experiment.train("tema")` returns.
+        items: the items under their global ids.
+        tags, text: what the model was built from. They are needed to edit tags: a changed list gets
+            new weights from `tags.weigh.weigh`.
+        max_length: the number of newest events that are read; by default as in training.
+        tag_config: how tags are weighed.
+
+    Raises:
+        TypeError: the model is not a `Tema`.
     """
 
     def __init__(
         self,
-        model: Tema,
+        model: Recommender,
         items: Items,
         tags: ItemTags | None = None,
         text: ItemFeatures | None = None,
         max_length: int | None = None,
-        tag_config: TagConfig = TagConfig(),
+        tag_config: TagConfig | None = None,
     ):
-        self.model, self.items, self.tags, self.text = model.eval(), items, tags, text
-        self.max_length, self.tag_config = max_length or model.config.max_length, tag_config
+        if not isinstance(model, Tema):
+            raise TypeError(
+                f"only TEMA-LLM can be explained this way, not {type(model).__name__}: "
+                "occlusion.py works for every recommender."
+            )
+        self.model: Tema = model.eval()
+        self.items = items
+        self.tags = tags
+        self.text = text
+        self.max_length = max_length or model.config.max_length
+        self.tag_config = tag_config or TagConfig()
         self.missing: frozenset[str] = frozenset()
         self.retagged: dict[int, tuple[int, ...]] = {}
         self.of_domain = [torch.from_numpy(items.of_domain(domain)) for domain in (0, 1)]
         with torch.inference_mode():
-            self.shares = {
-                modality: share.detach() for modality, share in model.items.parts().items()
-            }
-            self.average = {
-                modality: torch.stack([share[own].mean(0) for own in self.of_domain])
-                for modality, share in self.shares.items()
+            self.parts = {modality: part.detach() for modality, part in model.items.parts().items()}
+            self.average_parts = {
+                modality: torch.stack([part[own].mean(0) for own in self.of_domain])
+                for modality, part in self.parts.items()
             }
             self.inputs, self.outputs = model.item_embeddings()
 
-    # ------------------------------------------------------------------------------------------ other item vectors
+    @property
+    def has_tags(self) -> bool:
+        """Whether tags are known here and the model uses them."""
+        return self.tags is not None and "tags" in self.parts
+
+    # ---- other item vectors
 
     def without(self, *modalities: str) -> CounterfactualModel:
-        """The same model, but the share of these modalities in every item vector is the average of the item's domain: they tell items apart no more.
+        """The same model in which these modalities no longer distinguish the items of a domain.
 
-        The average and not zero, because zero is a vector that no item ever had.  Raises ValueError for a modality the model has not.
+        Their part of every item vector becomes the domain's average. Zero would not do: no item has
+        a zero part. Raises ValueError for a modality that the model does not have.
         """
-        if unknown := set(modalities) - set(self.shares):
+        if unknown := set(modalities) - set(self.parts):
             raise ValueError(
-                f"this model has no modality {', '.join(sorted(unknown))}: choose from {', '.join(self.shares)}."
+                f"this model has no modality {', '.join(sorted(unknown))}: "
+                f"choose from {', '.join(self.parts)}."
             )
         return self._changed(missing=self.missing | set(modalities))
 
     def with_tags(self, item: int, tags: Sequence[int]) -> CounterfactualModel:
-        """The same model in a world where `item` carries these tags.  Raises ValueError where the model has no tags."""
+        """The same model in a world where `item` has these tags.
+
+        Raises ValueError where the model has no tags.
+        """
         with torch.inference_mode():
-            share = self._shares_of([Interaction(item, tags=tuple(tags))])["tags"]
-            table = self.shares["tags"].clone()
-            table[item] = share[0]
+            part = self._parts_of([Interaction(item, tags=tuple(tags))])["tags"]
+            table = self.parts["tags"].clone()
+            table[item] = part[0]
         return self._changed(
-            shares={**self.shares, "tags": table}, retagged={**self.retagged, item: tuple(tags)}
+            parts={**self.parts, "tags": table}, retagged={**self.retagged, item: tuple(tags)}
         )
 
-    def _changed(self, **changes) -> CounterfactualModel:
+    def _changed(self, **changes: Any) -> CounterfactualModel:
         other = copy.copy(self)
         vars(other).update(changes)
         with torch.inference_mode():
-            other.inputs = other._fuse(other.shares, torch.arange(self.items.count + 1))
+            other.inputs = other._fuse(other.parts, torch.arange(self.items.count + 1))
             other.outputs = F.normalize(other.inputs, dim=-1)
         return other
 
     @torch.inference_mode()
     def fused(self, interactions: Sequence[Interaction]) -> Tensor:
-        """The vectors the model reads for these events, [R, D].  An item whose tags are all taken away gets the average share of tags of its domain.
+        """The item vectors of these events, [R, D].
 
-        Raises ValueError for edited tags where the model has none.
+        An item without any tag gets the average tag part of its domain. Raises ValueError for
+        edited tags where the model has none.
         """
         rows = torch.tensor([interaction.item for interaction in interactions], dtype=torch.long)
         vectors = self.inputs[rows].clone()
@@ -131,131 +171,137 @@ class CounterfactualModel:
         ]
         if edited:
             vectors[edited] = self._fuse(
-                self._shares_of([interactions[position] for position in edited]), rows[edited]
+                self._parts_of([interactions[position] for position in edited]), rows[edited]
             )
         return vectors
 
-    def _shares_of(self, interactions: Sequence[Interaction]) -> dict[str, Tensor]:
-        """Each modality's share for events with edited tags, [R, D] each."""
-        if self.tags is None or self.text is None or "tags" not in self.shares:
+    def _parts_of(self, interactions: Sequence[Interaction]) -> dict[str, Tensor]:
+        """The part of each modality for events with edited tags, [R, D] each."""
+        if self.tags is None or self.text is None or "tags" not in self.parts:
             raise ValueError(
-                "tags can be edited only in a model with tags: give its `tags` and `text` to the Reader."
+                "tags can be edited only in a model with tags: "
+                "give its `tags` and `text` to CounterfactualModel."
             )
         rows = torch.tensor([interaction.item for interaction in interactions], dtype=torch.long)
         given = [list(self.tags_read(interaction)) for interaction in interactions]
         ids = torch.zeros(len(given), max(1, *map(len, given)), dtype=torch.long)
-        for line, row in enumerate(given):
-            ids[line, : len(row)] = torch.tensor(row, dtype=torch.long)
-        of_rows = replace(self.text, matrix=self.text.matrix[rows], present=self.text.present[rows])
-        shares = self.model.items.parts(
-            rows, (ids, weigh(ids, self.tags.vectors, of_rows, self.tag_config))
-        )
-        bare = (ids == 0).all(1, keepdim=True)
-        return shares | {
-            "tags": torch.where(bare, self.average["tags"][self._domain(rows)], shares["tags"])
-        }
+        for row, tags in enumerate(given):
+            ids[row, : len(tags)] = torch.tensor(tags, dtype=torch.long)
+        text = replace(self.text, matrix=self.text.matrix[rows], present=self.text.present[rows])
+        weights = weigh(ids, self.tags.vectors, text, self.tag_config)
+        parts = self.model.items.parts(rows, (ids, weights))
+        untagged = (ids == 0).all(1, keepdim=True)
+        average = self.average_parts["tags"][self._domain(rows)]
+        return parts | {"tags": torch.where(untagged, average, parts["tags"])}
 
-    def _fuse(self, shares: dict[str, Tensor], rows: Tensor) -> Tensor:
-        return sum(
-            self.average[modality][self._domain(rows)] if modality in self.missing else share
-            for modality, share in shares.items()
-        )
+    def _fuse(self, parts: dict[str, Tensor], rows: Tensor) -> Tensor:
+        """The sum of all parts, with averages for the missing modalities."""
+        total = torch.zeros(())
+        for modality, part in parts.items():
+            missing = modality in self.missing
+            total = total + (self.average_parts[modality][self._domain(rows)] if missing else part)
+        return total
 
     def _domain(self, rows: Tensor) -> Tensor:
-        return self.model.domain_of_item[rows].clamp(
-            min=0
-        )  # padding is in no domain; its vector is never read
+        # Padding belongs to no domain; its vector is never read.
+        return self.model.domain_of_item[rows].clamp(min=0)
 
-    # ------------------------------------------------------------------------------------------ what stands in an event
+    # ---- events and candidates
 
     def own_tags(self, item: int) -> tuple[int, ...]:
-        """The numbers of an item's tags, as the model has them."""
+        """The ids of an item's own tags."""
         if item in self.retagged:
             return self.retagged[item]
-        return (
-            ()
-            if self.tags is None
-            else tuple(tag for tag in self.tags.tag_ids[item].tolist() if tag)
-        )
+        if self.tags is None:
+            return ()
+        return tuple(tag for tag in self.tags.tag_ids[item].tolist() if tag)
 
     def tags_read(self, interaction: Interaction) -> tuple[int, ...]:
+        """The ids of the tags with which the model reads this event."""
         return self.own_tags(interaction.item) if interaction.tags is None else interaction.tags
 
-    def shop_of(self, interaction: Interaction) -> int:
-        return (
-            int(self.items.domain_of_item[interaction.item])
-            if interaction.domain is None
-            else interaction.domain
-        )
+    def tag_name(self, tag: int) -> str:
+        """The text of a tag id."""
+        if self.tags is None:
+            raise ValueError("tags have names only where CounterfactualModel was given `tags`.")
+        return self.tags.vocabulary[tag]
+
+    def domain_of(self, interaction: Interaction) -> int:
+        """The domain in which this event counts, 0 or 1."""
+        if interaction.domain is None:
+            return int(self.items.domain_of_item[interaction.item])
+        return interaction.domain
 
     def interactions(self, history: Sequence[Interaction | int]) -> tuple[Interaction, ...]:
-        """The part of a history that the model reads, ids turned into interactions.  Raises ValueError for an id that is no item."""
+        """The newest `max_length` events, ids turned into `Interaction`.
+
+        Raises ValueError for an unknown global id.
+        """
         window = tuple(
             event if isinstance(event, Interaction) else Interaction(int(event))
             for event in history
         )[-self.max_length :]
         if bad := [event.item for event in window if not 1 <= event.item <= self.items.count]:
-            raise ValueError(f"{bad[0]} is no item: global ids run from 1 to {self.items.count}.")
+            raise ValueError(
+                f"item {bad[0]} does not exist: global ids run from 1 to {self.items.count}."
+            )
         return window
 
     def seen(self, history: Sequence[Interaction | int]) -> list[int]:
-        """The items of a whole history, also of the part that is too old to be read: none of them is recommended again, as in `evaluation`."""
+        """The items of the whole history, older events included; as in `evaluation`, none of them
+        is recommended again."""
         return [event.item if isinstance(event, Interaction) else int(event) for event in history]
 
     def candidates(self, target: int, seen: Sequence[int]) -> Tensor:
-        """The items with which `target` competes: those of its domain that were not bought."""
+        """The items that compete with `target`: those of its domain that are not in `seen`."""
         own = self.of_domain[int(self.items.domain_of_item[target])]
         return own[~torch.isin(own, torch.tensor([target, *seen]))]
 
-    # ------------------------------------------------------------------------------------------ reading
+    # ---- prediction
 
     @torch.inference_mode()
-    def read(self, histories: Sequence[Sequence[Interaction | int]]) -> CounterfactualOutput:
-        """All histories in one batch, each cut to its newest `max_length` events."""
+    def predict(self, histories: Sequence[Sequence[Interaction | int]]) -> CounterfactualOutput:
+        """Predictions for all histories in one batch, each cut to its newest events."""
         windows = [self.interactions(history) for history in histories]
-        rows: dict[Interaction, int] = {}
-
-        def as_it_is(interaction):
-            return self.shop_of(interaction) == self.items.domain_of_item[
-                interaction.item
-            ] and self.tags_read(interaction) == self.own_tags(interaction.item)
-
-        def position(interaction):
-            return (
-                interaction.item
-                if as_it_is(interaction)
-                else rows.setdefault(interaction, self.items.count + 1 + len(rows))
-            )
-
-        sequence = torch.zeros(len(windows), max([1, *map(len, windows)]), dtype=torch.long)
-        for line, window in enumerate(windows):
-            sequence[line, : len(window)] = torch.tensor(
-                [position(interaction) for interaction in window], dtype=torch.long
-            )
+        sequence, edited = self._sequence(windows)
         table, domain_of_item = self.inputs, self.model.domain_of_item
-        if rows:
-            table = torch.cat([table, self.fused(list(rows))])
-            domain_of_item = torch.cat(
-                [domain_of_item, torch.tensor([self.shop_of(interaction) for interaction in rows])]
-            )
+        if edited:
+            domains = torch.tensor([self.domain_of(interaction) for interaction in edited])
+            table = torch.cat([table, self.fused(edited)])
+            domain_of_item = torch.cat([domain_of_item, domains])
 
         every = torch.arange(len(sequence))
         batch = Batch(sequence, None, torch.zeros_like(every), every)
-        states, present, looked = self.model.branches(
+        states, present, attention = self.model.branches(
             batch, table, need_weights=True, domain_of_item=domain_of_item
         )
         states, present = states[every, batch.last][:, None], present[every, batch.last][:, None]
-        answer = torch.full((len(sequence), self.items.count + 1), -torch.inf)
+        log_probability = torch.full((len(sequence), self.items.count + 1), -torch.inf)
         for domain, own in enumerate(self.of_domain):
-            state = self.model.mixed(
-                states, present, torch.full_like(every, domain)[:, None], present.any(2)
-            )[:, 0]
-            answer[:, own] = (state @ self.outputs[own].T).log_softmax(-1)
+            target_domain = torch.full_like(every, domain)[:, None]
+            state = self.model.mixed(states, present, target_domain, present.any(2))[:, 0]
+            log_probability[:, own] = (state @ self.outputs[own].T).log_softmax(-1)
         across = torch.stack(
             [self.model.across(states[:, 0], present[:, 0], domain)[1] for domain in (0, 1)], 1
         )
-        return CounterfactualOutput(
-            answer,
-            {branch: torch.stack(weights, 1) for branch, (_, weights) in looked.items()},
-            across,
-        )
+        weights = {branch: torch.stack(layers, 1) for branch, (_, layers) in attention.items()}
+        return CounterfactualOutput(log_probability, weights, across)
+
+    def _sequence(
+        self, windows: Sequence[Sequence[Interaction]]
+    ) -> tuple[Tensor, list[Interaction]]:
+        """Row numbers of the item table, [B, T], and the edited events behind its last row."""
+        edited: dict[Interaction, int] = {}
+        first = self.items.count + 1
+
+        def row_of(event: Interaction) -> int:
+            own_domain = self.domain_of(event) == self.items.domain_of_item[event.item]
+            if own_domain and self.tags_read(event) == self.own_tags(event.item):
+                return event.item
+            return edited.setdefault(event, first + len(edited))
+
+        sequence = torch.zeros(len(windows), max([1, *map(len, windows)]), dtype=torch.long)
+        for number, window in enumerate(windows):
+            rows = [row_of(event) for event in window]
+            sequence[number, : len(window)] = torch.tensor(rows, dtype=torch.long)
+        return sequence, list(edited)

@@ -1,7 +1,9 @@
-"""Head by head, over all users: where the newest event looks, and whether a head found the rule that wrote the synthetic data set.
+"""Attention heads over all users: what the newest event attends to, and whether a head found the
+rule that wrote the synthetic data set.
 
-Every share stands beside *recency alone*: the average look at each age, given to whatever stands there.  Newer events are alike in many
-ways, so a head that only prefers new things seems to prefer the same tag and the same topic too.  Status: ours.
+Every share of attention stands beside *recency alone*: the average attention at each age, given to
+whatever event has that age. Newer events are alike in many ways, so a head that only prefers new
+events also seems to prefer the same tag and the same topic. Status: ours.
 """
 
 from __future__ import annotations
@@ -16,125 +18,139 @@ from torch import Tensor
 
 from tema_lib.data.batches import Batch
 from tema_lib.evaluation.intervals import interval
-from tema_lib.explain.attention import newest_attention
+from tema_lib.explain.attention import in_branch, newest_attention
 from tema_lib.explain.occlusion import agreement
-from tema_lib.models.tema import BRANCHES, Tema
+from tema_lib.models.layers import AttentionBlock, SequenceEncoder
+from tema_lib.models.tema import Tema
 from tema_lib.tags.item_tags import ItemTags
 
-SYNTHETIC = {
+RULE = {
     "A": "the target's topic, events in A",
     "B": "the target's topic, events in B",
     "merged": "the target's topic, events in both domains",
 }
+INDEX = ["branch", "layer", "head"]
 
 
 def ages(here: np.ndarray) -> np.ndarray:
-    """How many events of the branch came after each one, int [B, T]; meaningless where `here` [B, T] is False."""
+    """How many events of the branch came after each one, int [B, T].
+
+    Meaningless where `here` [B, T] is False.
+    """
     return here[:, ::-1].cumsum(1)[:, ::-1] - 1
 
 
 def recency_alone(attention: np.ndarray, here: np.ndarray) -> np.ndarray:
-    """What remains of attention [B, T] when only an event's age may matter: the average look at each age, among the cases with equally many
-    events in the branch.  Rows sum to 1, or to 0 for an empty branch.
+    """What remains of attention [B, T] when only the age of an event may matter.
 
-    Long and short histories apart: pooled, the small weights of long ones would make every age look older than it is, and attention that
-    prefers nothing at all would seem to prefer old things.
+    It is the average attention at each age, among the cases with equally many events in the branch.
+    Rows sum to 1, or to 0 for an empty branch.
+
+    Long and short histories stay apart: pooled, the small weights of long ones would make every age
+    look older than it is, and uniform attention would seem to prefer old events.
     """
     lengths, profile = here.sum(1), np.zeros(here.shape)
     for length in np.unique(lengths[lengths > 0]):
         cases = lengths == length
         average = attention[cases][here[cases]].reshape(-1, length).mean(0)  # oldest to newest
-        some = np.zeros((cases.sum(), here.shape[1]))
-        some[here[cases]] = np.tile(average, cases.sum())
-        profile[cases] = some
+        rows = np.zeros((cases.sum(), here.shape[1]))
+        rows[here[cases]] = np.tile(average, cases.sum())
+        profile[cases] = rows
     return profile
 
 
 def share_on(
     attention: np.ndarray, here: np.ndarray, right: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Attention on the `right` events, by recency alone, and by chance (all events of the branch alike), per case: [cases] each.
+    """The share of attention on the `right` events: measured, by recency alone, and uniform.
 
-    Only the cases count in which some but not all events of the branch are right; in the others every reading scores 0 or 1.
+    Only cases count in which some but not all events of the branch are right; in the others every
+    attention scores 0 or 1.
+
+    Args:
+        attention: float [B, T].
+        here: bool [B, T], the events of the branch.
+        right: bool [B, T].
+
+    Returns:
+        three float arrays with one share per counted case.
     """
     right = right & here
-    open_question = right.any(1) & (right.sum(1) < here.sum(1))
-    shares = (
-        attention,
-        recency_alone(attention, here),
-        here / np.maximum(here.sum(1, keepdims=True), 1),
-    )
-    return tuple((share * right).sum(1)[open_question] for share in shares)
+    counted = right.any(1) & (right.sum(1) < here.sum(1))
+    uniform = here / np.maximum(here.sum(1, keepdims=True), 1)
+
+    def share(weights: np.ndarray) -> np.ndarray:
+        return (weights * right).sum(1)[counted]
+
+    return share(attention), share(recency_alone(attention, here)), share(uniform)
 
 
 def heads_of(model: Tema, batch: Batch) -> Iterator[tuple[str, int, int, np.ndarray, np.ndarray]]:
-    """(branch, layer, head, looks [B, T], here [B, T]) of every head: what the newest event of the branch looks at, in merged time."""
+    """(branch, layer, head, attention [B, T], here [B, T]) of every head.
+
+    The attention is that of the branch's newest event, at the positions of the whole history.
+    """
     for branch, attention in newest_attention(model, batch).items():
-        here = (
-            batch.sequence > 0
-            if branch == "merged"
-            else model.domain_of_item[batch.sequence] == BRANCHES.index(branch)
-        )
+        here = in_branch(model, batch, branch).numpy()
         for layer in range(attention.size(1)):
             for head in range(attention.size(2)):
-                yield branch, layer + 1, head + 1, attention[:, layer, head].numpy(), here.numpy()
+                yield branch, layer + 1, head + 1, attention[:, layer, head].numpy(), here
 
 
 def mean_of(values: np.ndarray) -> float:
-    """The mean; nan without a value, and without a warning."""
+    """The mean; nan, without a warning, where there is no value."""
     return float(values.mean()) if len(values) else float("nan")
 
 
 def head_table(model: Tema, batch: Batch, tags: ItemTags | None = None) -> pd.DataFrame:
-    """One row a head: mean share of attention that crosses to the other domain, mean age of what is looked at (0 = the newest event
-    itself), and share on earlier events that have a tag in common with the newest; each share also by recency alone.  nan where no case asks."""
+    """One row per head.
+
+    Columns: the mean age of the attended events (0 is the newest event itself), the mean share of
+    attention on the other domain, and the mean share on earlier events that have a tag in common
+    with the newest; each share also by recency alone. nan where no case counts.
+    """
     sequence = batch.sequence.numpy()
     domain = model.domain_of_item[batch.sequence].numpy()
+    every = np.arange(len(sequence))
     rows = []
     for branch, layer, head, attention, here in heads_of(model, batch):
-        some = here.any(1)
         newest = here.shape[1] - 1 - here[:, ::-1].argmax(1)
-        own = sequence[np.arange(len(sequence)), newest]
-        row = {
-            "branch": branch,
-            "layer": layer,
-            "head": head,
-            "events back": mean_of((attention * ages(here) * here).sum(1)[some]),
-        }
-        measures = (
-            {"other domain": domain != domain[np.arange(len(domain)), newest][:, None]}
-            if branch == "merged"
-            else {}
-        )
+        back = (attention * ages(here) * here).sum(1)[here.any(1)]
+        row = {"branch": branch, "layer": layer, "head": head, "events back": mean_of(back)}
+        measures = {}
+        if branch == "merged":
+            measures["other domain"] = domain != domain[every, newest][:, None]
         if tags is not None:
-            measures["same tag"] = _share_a_tag(tags, sequence, own) & (ages(here) > 0)
+            shared = _share_a_tag(tags, sequence, sequence[every, newest])
+            measures["same tag"] = shared & (ages(here) > 0)
         for name, right in measures.items():
             found, recency, _ = share_on(attention, here, right)
             row |= {name: mean_of(found), f"{name}, recency alone": mean_of(recency)}
         rows.append(row)
-    return pd.DataFrame(rows).set_index(["branch", "layer", "head"])
+    return pd.DataFrame(rows).set_index(INDEX)
 
 
 def _share_a_tag(tags: ItemTags, sequence: np.ndarray, newest: np.ndarray) -> np.ndarray:
     """bool [B, T]: the event has a tag in common with the newest one [B]."""
     theirs, own = tags.tag_ids[torch.from_numpy(sequence)], tags.tag_ids[torch.from_numpy(newest)]
-    return (
-        ((theirs[:, :, :, None] == own[:, None, None, :]) & (theirs[..., None] > 0))
-        .any(3)
-        .any(2)
-        .numpy()
-    )
+    same = (theirs[:, :, :, None] == own[:, None, None, :]) & (theirs[..., None] > 0)
+    return same.any(3).any(2).numpy()
 
 
 def known_rule(
     model: Tema, batch: Batch, right: np.ndarray, effects: Sequence[Tensor]
 ) -> pd.DataFrame:
-    """One row a head: what was synthetic, what the head found, and whether occlusion agrees.
+    """One row per head: the rule, what the head attends to, and whether occlusion agrees.
 
-    right: bool [B, T], the event serves the target's topic; effects: `occlusion` of each case.
-    found: attention on right events minus recency alone, mean with its 95 % interval (low, high) over cases; occlusion: mean rank correlation,
-    inside each history, of the attention beyond recency with the events' effects, with its interval.  The rule is "found" and occlusion
-    "agrees" where the interval lies above 0.
+    Columns: the share of attention on right events by chance (uniform), by recency alone and as
+    measured; "beyond recency", the mean difference over cases with its 95 % interval (low, high);
+    "occlusion", the mean rank correlation inside each history of the attention beyond recency with
+    the events' effects, with its interval. The rule is "found", and occlusion "agrees", where the
+    interval lies above 0.
+
+    Args:
+        right: bool [B, T], the event serves the target's topic.
+        effects: `occlusion` of each case.
     """
     rows = []
     for branch, layer, head, attention, here in heads_of(model, batch):
@@ -147,47 +163,56 @@ def known_rule(
             ]
         )
         rho = rho[~np.isnan(rho)]
-        above = found - recency
-        row = {
-            "branch": branch,
-            "layer": layer,
-            "head": head,
-            "synthetic": SYNTHETIC[branch],
-            "by chance": chance.mean(),
-            "recency alone": recency.mean(),
-            "attention": found.mean(),
-            "beyond recency": above.mean(),
-        }
-        row["low"], row["high"] = interval(above)
-        row["occlusion"], (row["occlusion low"], row["occlusion high"]) = rho.mean(), interval(rho)
-        row["found"], row["agrees"] = row["low"] > 0, row["occlusion low"] > 0
-        rows.append(row)
-    return pd.DataFrame(rows).set_index(["branch", "layer", "head"])
+        low, high = interval(found - recency)
+        rho_low, rho_high = interval(rho)
+        rows.append(
+            {
+                "branch": branch,
+                "layer": layer,
+                "head": head,
+                "rule": RULE[branch],
+                "by chance": chance.mean(),
+                "recency alone": recency.mean(),
+                "attention": found.mean(),
+                "beyond recency": (found - recency).mean(),
+                "low": low,
+                "high": high,
+                "occlusion": rho.mean(),
+                "occlusion low": rho_low,
+                "occlusion high": rho_high,
+                "found": low > 0,
+                "agrees": rho_low > 0,
+            }
+        )
+    return pd.DataFrame(rows).set_index(INDEX)
 
 
-def blinded(
+def uniform_attention(
     model: Tema, branch: str | None = None, layer: int | None = None, head: int | None = None
 ) -> Tema:
-    """A copy of the network that looks at everything alike: in the chosen heads (None: all of them), and across the branches if all three are None.
+    """A copy of the network whose chosen heads attend to all events equally; nothing is retrained.
 
-    Queries and keys of the chosen heads are set to 0; nothing is trained again.
+    Queries and keys of the chosen heads become 0.
+
+    Args:
+        branch, layer, head: which heads, layers and heads counted from 1; None chooses all. If all
+            three are None, attention across the branches becomes uniform as well.
     """
-    blind = copy.deepcopy(model)
-    width = model.config.hidden // model.config.heads
+    uniform = copy.deepcopy(model)
+    hidden = model.config.hidden
+    width = hidden // model.config.heads
+    chosen = slice(None) if head is None else slice((head - 1) * width, head * width)
     with torch.no_grad():
-        for name, encoder in blind.encoders.items():
+        for name, encoder in uniform.encoders.items():
+            assert isinstance(encoder, SequenceEncoder)
             for number, block in enumerate(encoder.blocks, start=1):
-                if branch in (None, name) and layer in (None, number):
-                    chosen = (
-                        slice(None) if head is None else slice((head - 1) * width, head * width)
-                    )
-                    for parameter in (
-                        block.attention.query_key_value.weight,
-                        block.attention.query_key_value.bias,
-                    ):
-                        parameter.modality(3, model.config.hidden, *parameter.shape[1:])[
-                            :2, chosen
-                        ] = 0  # rows: queries, keys, values
+                assert isinstance(block, AttentionBlock)
+                if branch not in (None, name) or layer not in (None, number):
+                    continue
+                projection = block.attention.query_key_value
+                for parameter in (projection.weight, projection.bias):
+                    # Rows: queries, keys, values.
+                    parameter.view(3, hidden, *parameter.shape[1:])[:2, chosen] = 0
         if (branch, layer, head) == (None, None, None):
-            blind.across.query.zero_()
-    return blind
+            uniform.across.query.zero_()
+    return uniform

@@ -1,4 +1,4 @@
-"""tema_lib.explain.shapley"""
+"""Shapley values of the events of a history."""
 
 from __future__ import annotations
 
@@ -11,49 +11,56 @@ from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
 
 
 def shapley_values(
-    reader: CounterfactualModel,
+    model: CounterfactualModel,
     history: Sequence[Interaction | int],
     targets: Sequence[int],
     draws: int = 100,
     seed: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """What each event adds to log P(target), averaged over random orders of putting the history together: (mean, standard error), [targets, T] each.
+    """What each event adds to log P(target), averaged over random orders of adding the events.
 
-    Events that stand in for each other hide each other when one alone is removed; here they share what they have in common.  The shares sum to
-    log P(target | history) - log P(target | nothing).  The parts keep their order in time.  Source: Shapley 1953; drawn orders: Castro et al. 2009.
-    Raises ValueError for fewer than two draws, which have no standard error.
+    Events that carry the same information hide each other in leave-one-out occlusion; here they
+    share its value. The values of a history sum to log P(target | history) - log P(target | no
+    history). Every subset of the history stays in the order of time.
+
+    Args:
+        targets: global ids.
+        draws: the number of random orders, at least two.
+        seed: of the random orders.
+
+    Returns:
+        (mean, standard error) over the orders, float [targets, T] each.
+
+    Raises:
+        ValueError: fewer than two draws, which have no standard error.
+
+    Source: Shapley (1953); sampled orders: Castro et al. (2009).
     """
     if draws < 2:
         raise ValueError(f"{draws} orders give no standard error: draw at least two.")
-    history, targets, generator = (
-        reader.interactions(history),
-        list(targets),
-        torch.Generator().manual_seed(seed),
-    )
-    if not history:
+    events, targets = model.interactions(history), list(targets)
+    if not events:
         return torch.zeros(len(targets), 0), torch.zeros(len(targets), 0)
-    orders = [torch.randperm(len(history), generator=generator).tolist() for _ in range(draws)]
-    parts: dict[frozenset, int] = {}
+    generator = torch.Generator().manual_seed(seed)
+    orders = [torch.randperm(len(events), generator=generator).tolist() for _ in range(draws)]
+    subsets: dict[frozenset[int], int] = {}  # each subset is predicted once
     paths = torch.tensor(
         [
             [
-                parts.setdefault(frozenset(order[:size]), len(parts))
-                for size in range(len(history) + 1)
+                subsets.setdefault(frozenset(order[:size]), len(subsets))
+                for size in range(len(events) + 1)
             ]
             for order in orders
         ]
     )
-    asked = [[history[position] for position in sorted(part)] for part in parts]
-    known = torch.cat(
+    histories = [[events[position] for position in sorted(subset)] for subset in subsets]
+    log_probability = torch.cat(
         [
-            reader.read(asked[start : start + 512]).log_probability[:, targets]
-            for start in range(0, len(asked), 512)
+            model.predict(histories[start : start + 512]).log_probability[:, targets]
+            for start in range(0, len(histories), 512)
         ]
     )
-    gained = torch.zeros(draws, len(history), len(targets))
-    gained.scatter_(
-        1,
-        torch.tensor(orders, dtype=torch.long).modality(draws, -1, 1).expand_as(gained),
-        known[paths].diff(dim=1),
-    )
-    return gained.mean(0).T, gained.std(0).T / draws**0.5
+    gains = torch.zeros(draws, len(events), len(targets))
+    positions = torch.tensor(orders, dtype=torch.long).view(draws, -1, 1).expand_as(gains)
+    gains.scatter_(1, positions, log_probability[paths].diff(dim=1))
+    return gains.mean(0).T, gains.std(0).T / draws**0.5

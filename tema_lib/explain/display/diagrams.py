@@ -1,4 +1,4 @@
-"""What flows where: a system as boxes and arrows (notebook 07)."""
+"""Block diagrams of systems: boxes and arrows (notebook 07)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from tema_lib.explain.display.figures import COLOURS
+from tema_lib.explain.display.style import COLOURS
 
 FILL = {
     "A": COLOURS["A"],
@@ -24,44 +24,35 @@ def flow(
     arrows: Iterable[tuple[str, str] | tuple[str, str, str]],
     idea: Iterable[str] = (),
 ) -> Figure:
-    """Boxes {words: (column, row, kind)} and arrows [(from, to), (from, to, words)]; rows count downwards.
+    """A block diagram.
 
-    kind colours a box: "A", "B", "merged" for what belongs to a sequence, "model" for what a pretrained model said, "" for the rest.
-    Boxes in `idea` have a thick edge: what this system has and its neighbours have not.  Dashed arrows (words ending in "loss") act in training only.
+    Args:
+        boxes: {text: (column, row, kind)}; rows count downwards. The kind colours a box: "A", "B",
+            "merged" for what belongs to a sequence, "model" for the output of a pretrained model,
+            "" for the rest.
+        arrows: (from, to) or (from, to, text). An arrow whose text ends in "loss" is dashed: it
+            acts in training only.
+        idea: boxes with a thick edge, the parts that only this system has.
     """
-    columns, rows = ([position[axis] for position in boxes.values()] for axis in (0, 1))
-    fig, ax = plt.subplots(
-        figsize=(2.15 * (max(columns) - min(columns) + 1), 0.78 * (max(rows) - min(rows) + 1)),
-        layout="constrained",
-    )
-    patches, idea = {}, set(idea)
-    for words, (column, row, kind) in boxes.items():
-        patches[words] = FancyBboxPatch(
-            (column - 0.36, -row - 0.28),
-            0.72,
-            0.56,
-            boxstyle="round,pad=0.02,rounding_size=0.08",
-            mutation_aspect=2,
-            facecolor=FILL[kind] + ("" if kind == "" else "33"),
-            edgecolor=FILL[kind] if kind else "#555555",
-            linewidth=2.6 if words in idea else 1.0,
-        )
-        ax.add_patch(patches[words])
-        ax.text(
-            column,
-            -row,
-            words,
-            ha="center",
-            va="center",
-            fontsize=8.5,
-            weight="bold" if words in idea else "normal",
-        )
-    for start, end, *words in arrows:
-        training = bool(words) and words[0].endswith("loss")
+    columns = [column for column, _, _ in boxes.values()]
+    rows = [row for _, row, _ in boxes.values()]
+    size = (2.15 * (max(columns) - min(columns) + 1), 0.78 * (max(rows) - min(rows) + 1))
+    fig, ax = plt.subplots(figsize=size, layout="constrained")
+    idea = set(idea)
+    centres = {text: (column, -row) for text, (column, row, _) in boxes.items()}
+    patches = {
+        text: _box(centres[text], kind, thick=text in idea) for text, (_, _, kind) in boxes.items()
+    }
+    for text, patch in patches.items():
+        weight = "bold" if text in idea else "normal"
+        ax.add_patch(patch)
+        ax.text(*centres[text], text, ha="center", va="center", fontsize=8.5, weight=weight)
+    for start, end, *texts in arrows:
+        training = bool(texts) and texts[0].endswith("loss")
         ax.add_patch(
             FancyArrowPatch(
-                (boxes[start][0], -boxes[start][1]),
-                (boxes[end][0], -boxes[end][1]),
+                centres[start],
+                centres[end],
                 arrowstyle="-|>",
                 mutation_scale=11,
                 shrinkA=2,
@@ -74,11 +65,11 @@ def flow(
                 zorder=0.5,
             )
         )
-        if words:
+        for text in texts:
             ax.text(
-                (boxes[start][0] + boxes[end][0]) / 2,
-                -(boxes[start][1] + boxes[end][1]) / 2,
-                words[0],
+                (centres[start][0] + centres[end][0]) / 2,
+                (centres[start][1] + centres[end][1]) / 2,
+                text,
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -90,3 +81,17 @@ def flow(
     )
     ax.axis("off")
     return fig
+
+
+def _box(centre: tuple[float, float], kind: str, thick: bool) -> FancyBboxPatch:
+    x, y = centre
+    return FancyBboxPatch(
+        (x - 0.36, y - 0.28),
+        0.72,
+        0.56,
+        boxstyle="round,pad=0.02,rounding_size=0.08",
+        mutation_aspect=2,
+        facecolor=FILL[kind] + ("33" if kind else ""),
+        edgecolor=FILL[kind] if kind else "#555555",
+        linewidth=2.6 if thick else 1.0,
+    )

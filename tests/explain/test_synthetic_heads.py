@@ -1,12 +1,17 @@
-"""Does attention find the rule that wrote the synthetic data set?  A model that knows items by nothing but their tags does, and with the same
-tags shuffled among the items it does not: so the test of the rule can fail, and fails for the right reason."""
+"""Does attention find the rule that wrote the synthetic data set?
+
+A model that knows items only by their tags finds it; with the same tags shuffled among the items
+it does not. So the test can fail, and it fails for the right reason.
+"""
 
 import numpy as np
 import pytest
 import torch
 
 from tema_lib.experiment import Experiment
-from tema_lib.explain.attention import case_batch
+from tema_lib.explain.attention import (
+    case_batch,
+)
 from tema_lib.explain.heads import known_rule
 from tema_lib.explain.occlusion import occlusions
 from tema_lib.models.tema import Tema, TemaConfig
@@ -42,14 +47,14 @@ def heads(run, tags):
 
 
 def finds_the_rule(table):
-    """Both heads of the merged sequence look at the target's topic by a hundredth of their attention more than recency alone, at 95 %."""
+    """Both merged heads put .01 more attention on the target's topic than recency, at 95 %."""
     assert (table.loc["merged", "low"] > 0.01).all()
 
 
-def test_heads_find_the_planted_rule_by_the_tags_and_not_by_shuffled_ones(run):
+def test_heads_find_the_rule_by_the_tags_and_not_by_shuffled_ones(run):
     true, shuffled = heads(run, ""), heads(run, "shuffled")
     finds_the_rule(true)
-    assert list(true.loc["merged", "synthetic"].unique()) == [
+    assert list(true.loc["merged", "rule"].unique()) == [
         "the target's topic, events in both domains"
     ]
     assert true.loc["merged", "found"].all()
@@ -65,8 +70,8 @@ def test_heads_find_the_planted_rule_by_the_tags_and_not_by_shuffled_ones(run):
     ).all()
 
 
-def test_a_model_is_the_same_whether_its_features_were_encoded_before_or_just_now(run, monkeypatch):
-    """Loading an encoder draws random numbers: a first run would otherwise train another network than a second one with the same seed."""
+def test_a_model_is_the_same_whether_its_features_are_cached_or_encoded(run, monkeypatch):
+    """Loading an encoder draws random numbers, which must not change the model that is trained."""
     known, encode = run.build("tema").state_dict(), Experiment._encoded
     monkeypatch.setattr(
         Experiment, "_encoded", lambda *arguments: (torch.rand(7), encode(*arguments))[1]

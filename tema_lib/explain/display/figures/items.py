@@ -1,0 +1,81 @@
+"""Figures of items: what an item vector is made of, and maps of many items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from tema_lib.explain.composition import Composition
+from tema_lib.explain.display.style import COLOURS, written
+
+
+def ingredients(found: Composition) -> Figure:
+    """The angle by which an item vector turns without a modality (left) or a tag (right)."""
+    rows = max(len(found.modalities), len(found.tags), 1)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 1.2 + 0.3 * rows), layout="constrained")
+    for ax, parts, title in (
+        (left, found.modalities, "without a modality"),
+        (right, found.tags, "without a tag"),
+    ):
+        ax.barh(range(len(parts)), [part.turn for part in parts], color=COLOURS["merged"])
+        ax.set_yticks(range(len(parts)), [written(part.name) for part in parts])
+        ax.set(title=title, xlabel="the vector turns by (degrees)")
+        ax.invert_yaxis()
+    sns.despine(fig=fig)
+    return fig
+
+
+def item_maps(
+    maps: Mapping[str, np.ndarray], domain: np.ndarray, groups: np.ndarray | None = None
+) -> Figure:
+    """Maps of items side by side; circles are items of A, crosses items of B.
+
+    Args:
+        maps: {title: points [N, 2]}.
+        domain: int [N], 0 or 1.
+        groups: a name for each item, such as its topic; groups are coloured and named.
+    """
+    fig, axes = plt.subplots(
+        1, len(maps), figsize=(6.2 * len(maps), 5.6), squeeze=False, layout="constrained"
+    )
+    names = [] if groups is None else sorted(set(groups))
+    colours = dict(zip(names, sns.color_palette("husl", len(names))))
+    for ax, (title, points) in zip(axes[0], maps.items()):
+        for index, marker in ((0, "o"), (1, "x")):
+            own = domain == index
+            ax.scatter(
+                *points[own].T,
+                c=COLOURS["AB"[index]]
+                if groups is None
+                else [colours[group] for group in groups[own]],
+                marker=marker,
+                s=22,
+                linewidths=1.1 if marker == "x" else 0,
+                alpha=0.85,
+                label="AB"[index],
+            )
+        for name in names:
+            # Colours alone are hard to tell apart, so each group has its name at its median.
+            ax.text(
+                *np.median(points[groups == name], axis=0),
+                written(name),
+                fontsize="x-small",
+                ha="center",
+                va="center",
+                bbox={
+                    "boxstyle": "round,pad=0.15",
+                    "facecolor": "white",
+                    "edgecolor": colours[name],
+                    "alpha": 0.85,
+                },
+            )
+        ax.set(title=title, xticks=[], yticks=[])
+    legend = axes[0][0].legend(frameon=False, loc="upper left", title="domain")
+    for handle in legend.legend_handles:
+        handle.set_color("black")
+    sns.despine(fig=fig, left=True, bottom=True)
+    return fig
