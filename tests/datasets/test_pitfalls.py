@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tema_lib.datasets.synthetic.formats import write_official, write_published
 
 from tema_lib.data.dataset import DataError, encode_ids
 from tema_lib.data.sequences import build_sequences
 from tema_lib.data.splits import leave_one_out, published_split
 from tema_lib.datasets.load import read_data
 from tema_lib.datasets.pitfalls import PITFALLS, read_correctly, read_with_pitfall
-from tema_lib.datasets.synthetic.formats import write_official, write_published
 from tema_lib.datasets.synthetic.generator import bag_of_words, neighbour_precision, read_truth
 from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models.baselines import CoOccurrence
