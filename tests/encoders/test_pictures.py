@@ -13,7 +13,7 @@ from PIL import Image
 from tema_lib.data.dataset import DataError
 from tema_lib.encoders.image import check_pictures, encode_images, read_picture
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DOWN, ACROSS = np.mgrid[0:48, 0:64]
 COLOURS = np.stack([ACROSS * 4, DOWN * 5, (ACROSS + DOWN) * 2], -1).astype(np.uint8)
 PLAIN = Image.fromarray(COLOURS)
@@ -322,5 +322,5 @@ def test_all_bad_pictures_stand_in_one_message_before_anything_is_encoded(tmp_pa
         check_pictures([tmp_path / "good.png", tmp_path / "cut.jpg"])
 
 
-def test_the_planted_pictures_pass():
+def test_the_synthetic_pictures_pass():
     check_pictures(sorted((ROOT / "data" / "synthetic" / "pictures").glob("*.png")))

@@ -176,10 +176,8 @@ def _complaint(error: str) -> str:
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str, *values: Any) -> tuple[Any, ...]:
-    """The one row of a query."""
-    row = connection.execute(query, list(values)).fetchone()
-    assert row is not None
-    return row
+    """The one row of a query; `fetchone` would leave the result open."""
+    return connection.execute(query, list(values)).fetchall()[0]
 
 
 def _keep(

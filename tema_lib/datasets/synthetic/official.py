@@ -176,7 +176,11 @@ def _metadata(row: Any, number: int, year: int, pictures: str) -> str:
         return repr({key: value for key, value in record.items() if present.get(key, True)})
     descriptions = [description] * bool(row.description)
     if year == 2018:
-        ranks: tuple[Any, ...] = ("1,234 in Pantry (", [">#2,345 in Pantry (", ">#12 in Things ("], [])
+        ranks: tuple[Any, ...] = (
+            "1,234 in Pantry (",
+            [">#2,345 in Pantry (", ">#12 in Things ("],
+            [],
+        )
         record = {
             "asin": row.item_id,
             "title": title,
