@@ -5,9 +5,10 @@ Status: ours; the format is that of the paper's public repository.
 
 from __future__ import annotations
 
-import pickletools
+import pickle
 from collections import Counter
 from pathlib import Path
+from typing import IO, Any
 
 import pandas as pd
 
@@ -105,7 +106,7 @@ def _pickled_items(folder: Path) -> pd.DataFrame:
                 f"{path}: its numbers are not 0 to {len(index) - 1}; restore the published file."
             )
         rows += [
-            (item, domain, clean_text(title.get(item) or ""))
+            (item, domain, clean_text(str(title.get(item) or "")))
             for item in sorted(index, key=lambda item: index[item])
         ]
     items = pd.DataFrame(rows, columns=["item_id", "domain", "title"], dtype=object)
@@ -124,70 +125,52 @@ def _check_counts(path: Path, counted: list[int], what: str) -> None:
         )
 
 
-def read_pickled_dict(path: Path) -> dict:
-    """A pickled dict of texts and numbers.  Nothing is unpickled: the file's instructions are listed and only those that build data are followed.
+class _DataUnpickler(pickle.Unpickler):
+    """Builds texts, numbers and containers, and refuses whatever else a file asks for."""
 
-    Raises `DataError` for anything that names a class or calls a function.
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        super().__init__(file)
+        self.path = path
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise DataError(
+            f"{self.path}: the pickle wants to run {module}.{name}, and this file may hold texts "
+            "and numbers only; do not use it."
+        )
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise DataError(
+            f"{self.path}: the pickle wants to load {pid!r} from elsewhere, and this file may hold "
+            "texts and numbers only; do not use it."
+        )
+
+
+def read_pickled_dict(path: Path) -> dict[str, Any]:
+    """A pickled dict from texts to texts or numbers.
+
+    Nothing that the file names is imported or called.
+
+    Raises:
+        DataError: The file is missing or damaged, names a class or function, or holds more.
     """
     if not path.is_file():
         raise DataError(
-            f"{path} is missing: the LLMCDSR form needs items.tsv, or item_set_A.pkl, item_set_B.pkl, text_A.pkl and text_B.pkl."
+            f"{path} is missing: the LLMCDSR format needs items.tsv, or item_set_A.pkl, "
+            "item_set_B.pkl, text_A.pkl and text_B.pkl."
         )
-    stack, memo, mark = [], {}, object()
-
-    def since_mark():
-        index = len(stack) - 1 - stack[::-1].index(mark)
-        taken = stack[index + 1 :]
-        del stack[index:]
-        return taken
-
     try:
-        for code, value, position in pickletools.genops(path.read_bytes()):
-            name = code.name
-            if name in ("PROTO", "FRAME"):
-                continue
-            if name == "STOP":
-                break
-            if name == "MARK":
-                stack.append(mark)
-            elif name == "EMPTY_DICT":
-                stack.append({})
-            elif name == "DICT":
-                taken = since_mark()
-                stack.append(dict(zip(taken[::2], taken[1::2])))
-            elif name == "SETITEMS":
-                taken = since_mark()
-                stack[-1].update(zip(taken[::2], taken[1::2]))
-            elif name == "SETITEM":
-                value, key = stack.pop(), stack.pop()
-                stack[-1][key] = value
-            elif name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
-                memo[len(memo) if name == "MEMOIZE" else int(value)] = stack[-1]
-            elif name in ("GET", "BINGET", "LONG_BINGET"):
-                stack.append(memo[int(value)])
-            elif name == "NONE":
-                stack.append(None)
-            elif type(value) in (str, int, float) and name not in (
-                "GLOBAL",
-                "INST",
-                "PERSID",
-                "EXT1",
-                "EXT2",
-                "EXT4",
-            ):
-                stack.append(value)
-            else:
-                raise DataError(
-                    f"{path}, byte {position}: the pickle wants to run {name} {value or ''}, and this file may hold texts and numbers only; "
-                    "do not use it."
-                )
-        found = stack[-1]
-    except (ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
+        with path.open("rb") as file:
+            found = _DataUnpickler(file, path).load()
+    except DataError:
+        raise
+    except Exception:  # pickle raises whatever its instructions meet in a broken file
         raise DataError(f"{path} is not a whole pickle: download it again.") from None
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+    if not isinstance(found, dict) or not all(
+        isinstance(key, str) and isinstance(value, str | int | float | None)
+        for key, value in found.items()
+    ):
         raise DataError(
-            f"{path} holds no dict from item to text or number; restore the published file."
+            f"{path} does not hold a dict from items to texts or numbers; "
+            "restore the published file."
         )
     return found

@@ -2,7 +2,7 @@
 
     write_official(world, folder, 2014)     reviews, ratings and metadata, as on the release's server
 
-The files have the pitfalls of their form: lines by item instead of by time, entities escaped once
+The files have the pitfalls of theirs: lines by item instead of by time, entities escaped once
 or twice, missing keys, repeated reviews and metadata lines, a line that was cut off, headlines
 called title, variants of a product.  Synthetic, like the data set itself.  Status: ours.
 """
