@@ -20,7 +20,7 @@ def test_first_interactions_keep_the_earliest(tmp_path):
 
 
 def test_k_core_needs_a_second_round(tmp_path):
-    """x has two events, but one of its users is too short and leaves, so x leaves in the second round."""
+    """x has two events, but one of its users leaves, so x leaves in the second round."""
     events = "user_id\titem_id\tdomain\ttimestamp\n" + "".join(
         f"{user}\t{item}\t{item[0].upper()}\t{time}\n"
         for user, seen in {"u1": "a1 b1 a2", "u2": "a1 b1 a2", "u3": "a2"}.items()
@@ -41,7 +41,7 @@ def test_k_core_needs_a_second_round(tmp_path):
 
 
 def test_tie_shuffle_stays_inside_a_day_and_removes_the_bias():
-    """200 users whose days always list A before B: afterwards B comes first about half of the time."""
+    """200 users whose days always list A before B: afterwards B comes first about half the time."""
     table = pd.DataFrame(
         [
             (f"u{user}", f"{domain}{day}", domain, day * 86400)

@@ -124,7 +124,10 @@ def test_the_first_of_repeats_is_the_first_by_the_full_time(tmp_path):
 
 
 def test_a_row_costs_some_numbers_and_no_texts(tmp_path):
-    """400,000 rows in a process of its own: at most 200 bytes a row above what the import takes (over 400 when each field was a text of its own)."""
+    """400,000 rows in a process of their own take at most 200 bytes a row above the import.
+
+    It was over 400 when each field was a text of its own.
+    """
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import data as bench
 

@@ -70,7 +70,8 @@ def test_numbers_and_texts_as_ids_of_two_parquet_tables(tmp_path):
         return f"VALUES ({kind.format(1)}, 'A', 'Tea'), ({kind.format(2)}, 'B', 'Wok')"
 
     def events(kind):
-        return f"VALUES ({kind.format(7)}, {kind.format(1)}, 'A', 100), ({kind.format(7)}, {kind.format(2)}, 'B', 200)"
+        user, first, second = (kind.format(number) for number in (7, 1, 2))
+        return f"VALUES ({user}, {first}, 'A', 100), ({user}, {second}, 'B', 200)"
 
     kinds = ("{}::BIGINT", "{}::DOUBLE", "'{}'", "{}::DECIMAL(9, 2)", "'{}'::BLOB")
     for number, kind in enumerate(kinds):
@@ -104,7 +105,8 @@ TICKS = {
     "nanoseconds": "make_timestamp_ns(CAST({0} * 4 AS BIGINT) + 1700000000000000000)",
     "microseconds": "make_timestamp(CAST({0} * 100 AS BIGINT))",
     "milliseconds": "TIMESTAMP_MS '1970-01-01' + INTERVAL (CAST({0} * 100 AS BIGINT)) MILLISECOND",
-    "a time zone": "TIMESTAMPTZ '2020-01-01 00:00:00+05' + INTERVAL (CAST({0} * 100 AS BIGINT)) MILLISECOND",
+    "a time zone": "TIMESTAMPTZ '2020-01-01 00:00:00+05' + "
+    "INTERVAL (CAST({0} * 100 AS BIGINT)) MILLISECOND",
 }
 
 

@@ -80,7 +80,7 @@ ODD = [
 
 @pytest.mark.parametrize("name", ODD)
 def test_a_path_is_a_name_and_never_a_pattern(tmp_path, name):
-    """Beside each odd name stand files that it would match as a pattern, or that its signs would lead to."""
+    """Beside each odd name stand files that it would match as a pattern."""
     for decoy in ("s1", "sx", "b", "as", "s2"):
         parquet(tmp_path / "x" / decoy, "VALUES ('wrong', 't1', 'A', 1)")
         (tmp_path / "x" / f"{decoy}.json").write_text(

@@ -35,7 +35,7 @@ def split_of(raw):
 
 
 def ndcg(raw):
-    """Mean over all test cases of item co-occurrence, the quickest system that learns from order."""
+    """Of item co-occurrence, the quickest system that learns from order, over all test cases."""
     domain, split = torch.from_numpy(encode_ids(raw).domain_of_item), split_of(raw)
     model = CoOccurrence(domain, history=True)
     model.fit_statistics(split.train)

@@ -16,7 +16,10 @@ CAFE_EVENTS = (
     "u2\tb1\tB\t50\nu1\t0001\tA\t10\nu1\tb1\tB\t20\nu1\ta2\tA\t30\nu1\tb2\tB\t40\nu2\t0001\tA\t60\nu2\ta2\tA\t70\n"
 )
 ITEMS = "item_id\tdomain\ttitle\nt1\tA\tGreen tea\nt2\tA\tOat flakes\nk1\tB\tWok\nk2\tB\tKettle\n"
-EVENTS = "user_id\titem_id\tdomain\ttimestamp\nmina\tk1\tB\t100\nmina\tt1\tA\t200\nmina\tt2\tA\t300\nmina\tk2\tB\t400\n"
+EVENTS = (
+    "user_id\titem_id\tdomain\ttimestamp\n"
+    "mina\tk1\tB\t100\nmina\tt1\tA\t200\nmina\tt2\tA\t300\nmina\tk2\tB\t400\n"
+)
 RIGHT = {"mina": "k1 t1 t2 k2"}
 MARK = b"\xef\xbb\xbf"
 
@@ -36,12 +39,13 @@ def tables(folder, items=ITEMS, events=EVENTS, end=""):
     return folder
 
 
-def parquet(
-    folder,
-    events,
-    items="VALUES ('t1', 'A', 'Tea'), ('t2', 'A', 'Oats'), ('k1', 'B', 'Wok'), ('k2', 'B', 'Kettle')",
-):
-    """Two parquet tables; written under a harmless name first, so that a wrong reading is the reader's alone."""
+PARQUET_ITEMS = (
+    "VALUES ('t1', 'A', 'Tea'), ('t2', 'A', 'Oats'), ('k1', 'B', 'Wok'), ('k2', 'B', 'Kettle')"
+)
+
+
+def parquet(folder, events, items=PARQUET_ITEMS):
+    """Two parquet tables, written under a harmless name: a wrong reading is the reader's alone."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, values, columns in (
         ("interactions", events, "user_id, item_id, domain, timestamp"),

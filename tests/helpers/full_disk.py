@@ -9,7 +9,7 @@ import pytest
 def full_disk(most=64):
     """Inside the block the system refuses to write files of more than `most` bytes.
 
-    pytest's own log is such a file as well, so the block must not hold more than the call that is tested.
+    pytest's own log is such a file as well, so the block must hold the tested call only.
     """
     resource, signal = pytest.importorskip("resource"), pytest.importorskip("signal")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -43,7 +43,8 @@ def c2dsr(folder, **changed):
             "userlist__txt": "AUSER0\t0\nAUSER1\t1\n",
             "traindata_new__txt": "0\t99\t0|100|1970-01-01 08:01:40|\t2|200|1970-01-01 08:03:20|\n",
             "validdata_new__txt": "1\t3\t1|100|x|\t0|300|x|\t3|400|x|\n",
-            "testdata_new__txt": "0\t2\t3|300|1970-01-01 08:05:00|\t2|100|1970-01-01 08:01:40|\t0|200|x|\t1|200|x|\n",
+            "testdata_new__txt": "0\t2\t3|300|1970-01-01 08:05:00|\t2|100|1970-01-01 08:01:40|"
+            "\t0|200|x|\t1|200|x|\n",
             **changed,
         },
     )

@@ -1,6 +1,6 @@
 """The synthetic data set written out as the official releases have theirs.
 
-    write_official(world, folder, 2014)     reviews, ratings and metadata, as on the release's server
+    write_official(world, folder, 2014)     reviews, ratings and metadata, as on their server
 
 The files have the pitfalls of theirs: lines by item instead of by time, entities escaped once
 or twice, missing keys, repeated reviews and metadata lines, a line that was cut off, headlines

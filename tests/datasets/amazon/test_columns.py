@@ -25,7 +25,7 @@ TRIPLES = [
     ],
 )
 def test_ratings_tables_with_and_without_swapped_columns_and_header(tmp_path, year, order, header):
-    """The rows tell which column is the user, whatever the release is said to have; the header line is no rating."""
+    """The rows tell which column is the user, whatever the release; a header is not a rating."""
     rows = [
         ",".join([user, item][:: 1 if order == "ui" else -1])
         + f",5.0,{seconds * (1000 if year == 2023 else 1)}"

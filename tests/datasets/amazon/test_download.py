@@ -76,7 +76,10 @@ def test_an_interrupted_run_goes_on_in_the_next_and_ends_with_the_same_bytes(ser
     [(True, True, 1_400_000), (True, False, 1_500_000), (False, True, 1_400_000)],
 )
 def test_a_file_that_changed_meanwhile_is_noticed(server, tmp_path, sends_etag, heeds, size):
-    """By If-Range; by the ETag of an answer whose server does not heed it, even at the same size; without an ETag by the size."""
+    """By If-Range; by the answer's ETag where the server ignores that; by the size without an ETag.
+
+    The second case has the same size.
+    """
     other = gzip.compress(random.Random(1).randbytes(size), mtime=0)
     server.sends_etag, server.heeds_conditions = sends_etag, heeds
     server.troubles = [("break", 500_000)]

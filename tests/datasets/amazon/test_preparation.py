@@ -38,7 +38,7 @@ def write_domain(path, rows):
 
 
 def random_domains(folder, seed, users=60, items=25, lines=900, shared=3):
-    """Two review files with a long tail, repeated reviews, days that tie, and a few items that both domains list."""
+    """Two review files with a long tail, repeated reviews, ties, and items that both list."""
     rng = np.random.default_rng(seed)
     domains = {}
     for domain in "AB":
@@ -102,7 +102,7 @@ def test_it_is_what_the_pandas_way_gives(tmp_path, seed, limits):
 
 
 def test_the_core_runs_until_nothing_changes(tmp_path):
-    """`x` has two users, but one of them is too short and leaves, so `x` leaves in the second round, and with it the other."""
+    """`x` has two users, but one leaves, so `x` leaves in the second round, and the other too."""
     seen = {
         "A": [("u1", "a"), ("u2", "a"), ("u3", "a"), ("u1", "x"), ("u4", "x")],
         "B": [("u1", "b"), ("u2", "b"), ("u3", "b"), ("u4", "c")],
@@ -193,10 +193,14 @@ def test_another_limit_or_another_file_is_another_preparation(tmp_path):
 
 
 def test_nothing_of_an_interrupted_preparation_gets_into_another_one(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
     domains = random_domains(tmp_path, seed=1)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(subject, "item_table", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        prepare(domains, tmp_path / "out", Limits(5, 3))
+    with monkeypatch.context() as patched:
+        patched.setattr(subject, "item_table", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(domains, tmp_path / "out", Limits(5, 3))
     with open(domains["A"].events, "a") as file:
         file.write(
             json.dumps({"reviewerID": "A9", "asin": "B9", "unixReviewTime": 1_300_000_000}) + "\n"
@@ -218,7 +222,10 @@ def test_items_keep_their_place_without_texts_and_coverage_is_counted(tmp_path):
     }
     metadata = tmp_path / "meta.json"
     metadata.write_text(
-        "{'asin': 'A0', 'title': 'Rice\\t&amp;amp; beans', 'description': 'Long. ' }\n{'asin': 'A1', 'imUrl': 'http://e.org/1.jpg'}\n{'asin': 'A2', 'title': 'NA'}\n{oops\n"
+        "{'asin': 'A0', 'title': 'Rice\\t&amp;amp; beans', 'description': 'Long. ' }\n"
+        "{'asin': 'A1', 'imUrl': 'http://e.org/1.jpg'}\n"
+        "{'asin': 'A2', 'title': 'NA'}\n"
+        "{oops\n"
         "{'asin': 'B9', 'title': 'never seen'}\n"
     )
     domains["A"] = Source(domains["A"].events, metadata, 2014)

@@ -56,9 +56,8 @@ def test_plain_and_packed_files_with_either_line_end_and_corrupt_lines_in_the_mi
     )
     table, notes = read_reviews(path, 2014)
     assert table["user_id"].tolist() == ["A1AAAAAAAAAAA", "A2AAAAAAAAAAA", "A3AAAAAAAAAAA"]
-    assert notes.bad == 7 and notes.bad_lines == [2, 5, 7, 8, 9, 10, 11], (
-        "numbers as an editor shows them, the empty line counted"
-    )
+    assert notes.bad == 7
+    assert notes.bad_lines == [2, 5, 7, 8, 9, 10, 11], "as an editor counts, with the empty line"
     assert "7 of 10 lines could not be read (lines 2, 5, 7" in notes.sentence(path)
 
 
@@ -66,7 +65,8 @@ def test_a_line_that_only_the_strict_parser_refuses_is_saved(tmp_path):
     table, notes = read_reviews(
         lines(
             tmp_path / "r.json.gz",
-            '{"reviewerID": "A1", "asin": "B1", "unixReviewTime": 1365811200, "overall": 4.0, "reviewText": "\\ud83d"}',
+            '{"reviewerID": "A1", "asin": "B1", "unixReviewTime": 1365811200, "overall": 4.0, '
+            '"reviewText": "\\ud83d"}',
             review("A2"),
         ),
         2014,
@@ -119,9 +119,8 @@ def test_2023_counts_milliseconds_and_is_joined_on_the_parent(tmp_path):
         1577836800,
         1577836799,
     ]
-    assert table["headline"].tolist() == ["Best value"] * 2 and table["votes"].tolist() == [3, 3], (
-        "the review's title is a headline, never a title"
-    )
+    assert table["headline"].tolist() == ["Best value"] * 2, "a review's title is a headline"
+    assert table["votes"].tolist() == [3, 3]
 
 
 @pytest.mark.parametrize(

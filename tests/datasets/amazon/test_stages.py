@@ -1,4 +1,4 @@
-"""The stages of a preparation: notes of earlier runs, fingerprints of the code, and all releases."""
+"""The stages of a preparation: notes of earlier runs, the code's fingerprint, all releases."""
 
 import json
 import os
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_a_preparation_keeps_the_order_inside_a_second_and_so_does_its_reader(
     tmp_path, year, scale
 ):
-    """A's fifth event comes before B's fifth, and so on, a tenth of a second apart; a hash of the ids would mix them."""
+    """A's and B's events take turns within a second; a hash of the ids would mix them."""
     keys = (
         ("user_id", "parent_asin", "timestamp")
         if year == 2023
@@ -148,7 +148,8 @@ def test_a_mended_reader_reads_anew(tmp_path):
     for domain in "AB":
         (tmp_path / domain).write_text(
             "".join(
-                f'{{"reviewerID": "u{n}", "asin": "{domain}{n % 2}", "unixReviewTime": 1365811200}}\n'
+                f'{{"reviewerID": "u{n}", "asin": "{domain}{n % 2}", "unixReviewTime": 1365811200}}'
+                "\n"
                 for n in range(9)
             )
         )

@@ -73,7 +73,7 @@ def ordered(raw):
 
 
 def test_the_synthetic_data_set_comes_back_from_abxi(tmp_path):
-    """Identical: users, items, domains, seconds, order. The form holds no texts and no pictures."""
+    """Users, items, domains, seconds and order are identical."""
     write_published(SYNTHETIC, tmp_path, "abxi")
     back = read_data(tmp_path)
     pd.testing.assert_frame_equal(ordered(back), ordered(SYNTHETIC))

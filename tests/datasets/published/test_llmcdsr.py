@@ -33,9 +33,8 @@ def test_llmcdsr_numbers_its_items_from_zero_and_b_behind_a(tmp_path):
     ]
     items = encode_ids(raw)
     split = published_split(raw, build_sequences(raw, items))
-    assert [items.item_id[item] for item in split.test[0]] == ["B2", "B1", "00A"] and items.item_id[
-        int(split.valid.last[0])
-    ] == "B1", "last id = target"
+    assert [items.item_id[item] for item in split.test[0]] == ["B2", "B1", "00A"]
+    assert items.item_id[int(split.valid.last[0])] == "B1", "the last id is the target"
     assert "0, 1, 2" in data_quality_warnings(raw)[0]
 
 
@@ -108,7 +107,7 @@ def ordered(raw):
 
 
 def test_the_synthetic_data_set_comes_back_from_llmcdsr(tmp_path):
-    """Identical: items with domains and titles, and every sequence in its order. The form holds no user ids, no times, no descriptions, no pictures."""
+    """Items with domains and titles, and every sequence in its order, are identical."""
     write_published(SYNTHETIC, tmp_path, "llmcdsr")
     back = read_data(tmp_path)
     pd.testing.assert_frame_equal(
