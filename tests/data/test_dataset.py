@@ -92,9 +92,8 @@ def test_missing_folder_file_picture_and_encoding(tmp_path):
     pictured.joinpath("items.tsv").write_text(
         pictured.joinpath("items.tsv").read_text().replace("Pan\t", "Pan\tlost.png")
     )
-    with pytest.raises(
-        DataError, match="missing pictures: [^,]*gone.png, [^,]*lost.png; bring them"
-    ):  # all at once
+    all_at_once = "missing pictures: [^,]*gone.png, [^,]*lost.png; bring them"
+    with pytest.raises(DataError, match=all_at_once):
         encode_ids(read_data(pictured))
     (tmp_path / "items.tsv").write_bytes(CAFE_ITEMS.encode() + b"b3\tB\t\xff\n")
     with pytest.raises(DataError, match="not UTF-8"):

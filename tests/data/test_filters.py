@@ -2,10 +2,7 @@
 
 import pandas as pd
 import pytest
-from helpers.data_folders import (
-    CAFE_EVENTS,
-    cafe_folder,
-)
+from helpers.data_folders import CAFE_EVENTS, cafe_folder
 
 from tema_lib.data.files import DataError
 from tema_lib.data.filters import first_interactions, k_core, shuffle_ties

@@ -7,14 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.data_folders import (
-    CAFE_EVENTS,
-    EVENTS,
-    RIGHT,
-    cafe_folder,
-    order,
-    tables,
-)
+from helpers.data_folders import CAFE_EVENTS, EVENTS, RIGHT, cafe_folder, order, tables
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.files import DataError

@@ -2,17 +2,10 @@
 
 import gzip
 
+import duckdb
 import pandas as pd
 import pytest
-from helpers.data_folders import (
-    EVENTS,
-    ITEMS,
-    MARK,
-    RIGHT,
-    order,
-    parquet,
-    tables,
-)
+from helpers.data_folders import EVENTS, ITEMS, MARK, RIGHT, order, parquet, tables
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.files import DataError
@@ -139,8 +132,6 @@ def own_tables(folder, kind="parquet", **changed):
             "description": [None, "x"],
         }
     )
-    import duckdb
-
     tables = {"interactions": events.assign(**changed), "items": items}
     for name, table in tables.items():
         duckdb.from_df(table).write_parquet(str(folder / f"{name}.parquet"))

@@ -1,9 +1,7 @@
 """Sequences in time order, and the way from a domain back to merged time."""
 
 import torch
-from helpers.data_folders import (
-    cafe_folder,
-)
+from helpers.data_folders import cafe_folder
 from helpers.flat_sequences import DOMAIN, flat
 
 from tema_lib.data.dataset import encode_ids

@@ -5,14 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.data_folders import (
-    EVENTS,
-    ITEMS,
-    event_lines,
-    order,
-    tables,
-    write_c2dsr,
-)
+from helpers.data_folders import EVENTS, ITEMS, event_lines, order, tables, write_c2dsr
 
 from tema_lib.data.dataset import RawData
 from tema_lib.data.files import DataError

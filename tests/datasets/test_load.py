@@ -6,14 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.data_folders import (
-    EVENTS,
-    ITEMS,
-    order,
-    parquet,
-    tables,
-    write_c2dsr,
-)
+from helpers.data_folders import EVENTS, ITEMS, order, parquet, tables, write_c2dsr
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.sequences import build_sequences
@@ -30,7 +23,7 @@ from tema_lib.datasets.load import read_data
 @pytest.mark.parametrize(
     "other", ["train_overlap.txt", "traindata_new.txt", "train_new.txt", "x_preprocessed.txt"]
 )
-def test_our_own_two_tables_win_over_a_guessed_form(tmp_path, end, other):
+def test_our_own_two_tables_win_over_a_guessed_format(tmp_path, end, other):
     if end == "parquet":
         parquet(tmp_path, "VALUES ('mina', 'k1', 'B', 100), ('mina', 't1', 'A', 200)")
     else:
@@ -52,7 +45,7 @@ def test_a_published_split_is_left_as_it_is_and_says_that_it_repeats(tmp_path):
     assert "1 events repeat" in " ".join(data_quality_warnings(raw))
 
 
-def test_a_published_form_without_a_split_is_treated_like_our_own_tables(tmp_path):
+def test_a_published_format_without_a_split_is_treated_like_our_own_tables(tmp_path):
     (tmp_path / "a_preprocessed.txt").write_text("0 1|10 2|20 2|20 1|30\n")
     (tmp_path / "map_item.txt").write_text('{"t1": [1, 0], "k1": [2, 1]}')
     (tmp_path / "map_user.txt").write_text('{"mina": 0}')

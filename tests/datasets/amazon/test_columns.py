@@ -1,9 +1,7 @@
 """Ratings tables: with and without a header, in either order, whatever wraps them."""
 
 import pytest
-from helpers.data_folders import (
-    MARK,
-)
+from helpers.data_folders import MARK
 
 from tema_lib.data.files import DataError
 from tema_lib.datasets.amazon.reviews import read_reviews

@@ -3,13 +3,11 @@
 import gzip
 
 import pytest
-from helpers.data_folders import (
-    MARK,
-)
+from helpers.data_folders import MARK
 from helpers.review_files import lines, review, review_2023
 
 from tema_lib.data.files import DataError
-from tema_lib.datasets.amazon.metadata import read_count
+from tema_lib.datasets.amazon.metadata import read_count, read_metadata
 from tema_lib.datasets.amazon.reviews import read_reviews
 
 
@@ -158,8 +156,6 @@ ROW = "A1AAAAAAAAAAA,0001,5.0,1365811200"
 
 @pytest.mark.parametrize("name", ["r.json", "r.json.gz"])
 def test_reviews_and_metadata_with_a_mark_lose_no_line(tmp_path, name):
-    from tema_lib.datasets.amazon.metadata import read_metadata
-
     content = (
         MARK
         + b'\n{"reviewerID": "A1", "asin": "B1", "unixReviewTime": 1365811200}\n'.lstrip()

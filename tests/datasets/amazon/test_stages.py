@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.data_folders import (
-    order,
-)
+from helpers.data_folders import order
 from helpers.synthetic_data import SYNTHETIC
 
 from tema_lib.data.files import DataError

@@ -43,7 +43,7 @@ def test_abxi_counts_items_from_one_and_users_from_zero(tmp_path):
         ({"map_item_50__txt": "{'a': 1}"}, "is not valid JSON"),
     ],
 )
-def test_abxi_lines_of_another_form_are_named(tmp_path, changed, words):
+def test_abxi_lines_of_another_format_are_named(tmp_path, changed, words):
     with pytest.raises(DataError, match=words):
         read_data(abxi(tmp_path, **changed))
 

@@ -2,11 +2,7 @@
 
 import pandas as pd
 import pytest
-from helpers.data_folders import (
-    MARK,
-    order,
-    write_c2dsr,
-)
+from helpers.data_folders import MARK, order, write_c2dsr
 from helpers.published_folders import c2dsr
 from helpers.synthetic_data import SYNTHETIC
 
@@ -52,7 +48,7 @@ def test_c2dsr_lines_are_put_into_time_order_and_b_begins_behind_a(tmp_path):
         ({"testdata_new__txt": "0\t2\n"}, "testdata_new.txt, line 1"),
     ],
 )
-def test_c2dsr_lines_of_another_form_are_named(tmp_path, changed, words):
+def test_c2dsr_lines_of_another_format_are_named(tmp_path, changed, words):
     with pytest.raises(DataError, match=words):
         read_data(c2dsr(tmp_path, **changed))
 

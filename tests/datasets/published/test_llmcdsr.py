@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.data_folders import (
-    MARK,
-    order,
-)
+from helpers.data_folders import MARK, order
 from helpers.published_folders import llmcdsr
 from helpers.synthetic_data import SYNTHETIC
 

@@ -54,10 +54,8 @@ def sequences():
 
 def test_the_same_seed_gives_the_same_data(tmp_path):
     write_dataset(tmp_path, seed=0)
-    names = {path.relative_to(FOLDER) for path in FOLDER.rglob("*") if path.is_file()} - {
-        Path("replies.jsonl"),
-        Path("profile_replies.jsonl.gz"),
-    }  # what the language model said about the world
+    replies = {Path("replies.jsonl"), Path("profile_replies.jsonl.gz")}  # of a language model
+    names = {path.relative_to(FOLDER) for path in FOLDER.rglob("*") if path.is_file()} - replies
     assert names == {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     for name in names:
         if name.suffix == ".png":
@@ -129,11 +127,9 @@ def test_no_single_word_reveals_a_topic(texts, truth):
     sizes, topic = truth.topic.value_counts(), truth.topic.to_numpy(str)
     for word, rows in members.items():
         for name, hits in Counter(topic[sorted(rows)]).items():
-            if hits / len(rows) > 0.3:  # the word points at this topic ...
-                assert hits / sizes[name] < 0.3, (
-                    word,
-                    name,
-                )  # ... so it must be in few of its items
+            # A word that points at a topic must be in few of its items.
+            if hits / len(rows) > 0.3:
+                assert hits / sizes[name] < 0.3, (word, name)
 
 
 def test_ids_say_nothing(truth):
@@ -145,9 +141,8 @@ def test_ids_say_nothing(truth):
             return np.mean([(order[step:] == order[:-step]).mean() for step in (1, 2, 3, 16)])
 
         chance = [leak(random.permutation(topic)) for _ in range(500)]
-        assert leak(topic) < np.quantile(
-            chance, 0.995
-        )  # neighbours in id share a topic as often as by chance
+        # Neighbours in id share a topic as often as by chance.
+        assert leak(topic) < np.quantile(chance, 0.995)
 
 
 def test_meaning_beats_shared_words_and_falls_short_of_the_truth(texts, truth):
@@ -160,10 +155,8 @@ def test_meaning_beats_shared_words_and_falls_short_of_the_truth(texts, truth):
     chance = np.mean([(topic == name).mean() for name in topic])
     assert chance < shared_words <= 0.7 * meaning
     assert 0.35 < meaning < 0.9
-    assert (
-        neighbour_precision(np.eye(len(TOPICS))[np.unique(topic, return_inverse=True)[1]], topic)
-        == 1.0
-    )
+    truth_itself = np.eye(len(TOPICS))[np.unique(topic, return_inverse=True)[1]]
+    assert neighbour_precision(truth_itself, topic) == 1.0
 
 
 def test_long_tail_items_have_their_share(items, sequences):
@@ -200,9 +193,7 @@ def test_knowing_the_topic_pays_in_cross_domain_transitions(truth, sequences):
             hits.append(sum(value > scores[s[-1]] for value in scores.values()) < 10)
         return np.mean(hits)
 
-    oracle, together = (
-        hit_rate(lambda last, item: topic[last] == topic[item]),
-        hit_rate(lambda last, item: after[last][item]),
-    )
+    oracle = hit_rate(lambda last, item: topic[last] == topic[item])
+    together = hit_rate(lambda last, item: after[last][item])
     popular = hit_rate(lambda last, item: 0)
     assert oracle > together + 0.15 > popular + 0.15

@@ -12,10 +12,8 @@ def test_bad_input_is_one_clear_sentence(tmp_path):
         read_truth(tmp_path)
     with pytest.raises(ValueError, match="line 2: expected"):
         read_topics("# tea\nA | only three | cells")
-    for vectors, topic in (
-        (np.eye(12), ["a"] * 11),
-        (np.eye(3), ["a"] * 3),
-    ):  # lengths differ; fewer than k others
+    lengths_differ, too_few = (np.eye(12), ["a"] * 11), (np.eye(3), ["a"] * 3)
+    for vectors, topic in (lengths_differ, too_few):
         with pytest.raises(ValueError, match="one topic per vector and more than k"):
             neighbour_precision(vectors, topic)
 
