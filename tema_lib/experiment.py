@@ -27,7 +27,7 @@ from tema_lib.data.sequences import Sequences, build_sequences
 from tema_lib.data.splits import Split, leave_one_out, published_split
 from tema_lib.data.summary import check_runnable
 from tema_lib.datasets.load import read_data
-from tema_lib.datasets.synthetic import generator as synthetic
+from tema_lib.datasets.synthetic.truth import read_truth
 from tema_lib.encoders.features import ItemFeatures, remembered
 from tema_lib.encoders.image import check_pictures, encode_images
 from tema_lib.encoders.text import TitleTokens, encode_text, title_tokens
@@ -164,7 +164,7 @@ class Experiment:
     @cached_property
     def truth(self):
         """(items, users) of the synthetic data set: which topic each item serves; None on data without truth."""
-        return synthetic.read_truth(SYNTHETIC) if self.synthetic else None
+        return read_truth(SYNTHETIC) if self.synthetic else None
 
     # ------------------------------------------------------------------------------------------ features (notebook 03)
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from full_disk import full_disk
+from helpers.full_disk import full_disk
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
 

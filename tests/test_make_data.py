@@ -8,12 +8,12 @@ import sys
 
 import pandas as pd
 import pytest
-from file_server import serving
+from helpers.file_server import serving
 
 from tema_lib.data.dataset import RawData
 from tema_lib.datasets.amazon.releases import FILES, PAIRS
 from tema_lib.datasets.load import read_data
-from tema_lib.datasets.synthetic.formats import write_official
+from tema_lib.datasets.synthetic.official import write_official
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 WORLD = read_data(ROOT / "data" / "synthetic")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from full_disk import full_disk
+from helpers.full_disk import full_disk
 from safetensors.torch import load_file, save_file
 
 from tema_lib.encoders import weights as pretrained

@@ -312,7 +312,9 @@ def unsafe(source):
             continue
         name = ast.unparse(node.func)
         options = {k.arg: ast.unparse(k.value) for k in node.keywords}
-        if name in {"eval", "exec"} or name.endswith((".read_pickle", ".to_pickle")):
+        if name in {"eval", "exec", "pickle.load", "pickle.loads"}:
+            found.append(name)
+        if name.endswith((".read_pickle", ".to_pickle")):
             found.append(name)
         if (
             name in {"torch.load", "load_state_dict_from_file"}
@@ -349,6 +351,10 @@ def test_the_search_for_unsafe_loads_finds_them(source):
     assert unsafe(source)
 
 
+# It subclasses `pickle.Unpickler` to refuse every class and function that a file names.
+READS_PICKLES_AS_DATA = ROOT / "tema_lib/datasets/published/llmcdsr.py"
+
+
 def test_nothing_is_unpickled():
     assert not unsafe(
         "torch.load(p, weights_only=True); np.load(p, allow_pickle=False); model.eval()"
@@ -359,7 +365,8 @@ def test_nothing_is_unpickled():
         + sorted((ROOT / "notebooks").rglob("*.ipynb"))
     ):
         if ".ipynb_checkpoints" not in path.parts:
-            assert not unsafe(code_of(path)), path.relative_to(ROOT)
+            allowed = ["import pickle"] if path == READS_PICKLES_AS_DATA else []
+            assert unsafe(code_of(path)) == allowed, path.relative_to(ROOT)
 
 
 # --- nothing private ----------------------------------------------------------------------------------------------------
@@ -528,7 +535,7 @@ def test_bad_tables_and_names_stop_the_run_before_anything_is_made(tmp_path):
 
     (folder := tmp_path / "bad_tables").mkdir()
     two_tables(folder, time="soon")
-    assert "interactions.tsv, line 3: 'soon' is no time: write Unix seconds" in words(folder)
+    assert "interactions.tsv, line 3: 'soon' is not a time: write Unix seconds" in words(folder)
     assert "there is no such folder" in words(tmp_path / "nowhere")
     assert "system 'tame' is unknown: choose from popularity" in words(
         "synthetic", "--systems", "tema tame"

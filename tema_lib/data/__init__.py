@@ -1,1 +1,1 @@
-"""Raw interactions -> interactions -> two-domain sequences (notebook 01)."""
+"""Interactions and items as tables, sequences, splits and batches (notebook 01)."""

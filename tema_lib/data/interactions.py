@@ -1,8 +1,8 @@
 """The table of interactions: ids as numbers while it is read, times in full, repeats found.
 
-    read_interactions(path, items, repeats)   -> the table, and how many rows were left out
-    moment(text)                           -> a time as seconds and nanoseconds
-    distinct(user, item, ...)              -> which rows stay
+    read_interactions(path, items, repeats)   the table, and how many rows were left out
+    moment(text)                              a time as seconds and nanoseconds
+    distinct(user, item, ...)                 which rows stay
 
 Status: ours.
 """
@@ -10,21 +10,23 @@ Status: ours.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tema_lib.data.readers import DOMAINS, DataError, location_of, shown, table_blocks
+from tema_lib.data.files import DataError, shown
+from tema_lib.data.readers import DOMAINS, location_of, table_blocks
 
-FAR = 10**17  # no time, in whatever unit
+FAR = 10**17  # not a time, in whatever unit
 
 
-class _Codes(dict):
+class _Codes(dict[str, int]):
     """Text -> number, from 0 in the order of appearance; blanks around a text do not count."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.names: list[str] = []
 
     def __missing__(self, text: str) -> int:
@@ -37,26 +39,34 @@ class _Codes(dict):
         return self[text]
 
     def of(self, texts: list[str]) -> np.ndarray:
+        """The numbers of some texts, int32."""
         return np.fromiter(map(self.__getitem__, texts), np.int32, len(texts))
 
 
+# --- times ---
+
+
 def moment(text: str) -> tuple[int, int]:
-    """A time as (Unix seconds, nanoseconds after them).  Raises `ValueError` for no time.
+    """A time as (Unix seconds, nanoseconds after them).
 
     An exponent may be written, as Java does (1.3749696E9); one that a spreadsheet or C wrote
     (1.37E+09) has cost digits.
+
+    Raises:
+        ValueError: The text is not a time, or has lost digits.
     """
     text = text.strip()
-    whole, _, rest = text.partition(".")
-    if whole.isdigit() and (not rest or rest.isdigit()) and text.isascii() and len(whole) < 17:
-        return int(whole), int(f"{rest:0<9.9}")
+    head, _, tail = text.partition(".")
+    if head.isdigit() and (not tail or tail.isdigit()) and text.isascii() and len(head) < 17:
+        return int(head), int(f"{tail:0<9.9}")
     try:
         time = Decimal(text.replace("_", "?"))
     except InvalidOperation:
         time = Decimal("nan")
     if not time.is_finite() or abs(time) >= FAR:
-        raise ValueError("is no time: write Unix seconds")
-    if "+" in text[1:] and time.as_tuple().exponent > 0:
+        raise ValueError("is not a time: write Unix seconds")
+    exponent = time.as_tuple().exponent
+    if "+" in text[1:] and isinstance(exponent, int) and exponent > 0:
         raise ValueError("has lost its last digits: write Unix seconds in full")
     whole = int(time) - (time < 0 and time != int(time))
     return whole, int((time - whole) * 10**9)
@@ -91,15 +101,31 @@ def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.nda
     return seconds, rest
 
 
+# --- the table ---
+
+
 def read_interactions(
     path: Path, items: pd.DataFrame, repeats: str
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The table, checked against the items, without what `distinct` drops, and how much that was.
+    """The table of interactions, checked against the items.
 
     An id is held once: a row costs some numbers while it is read, and references in the table.
-    Raises `DataError`; warns where a user's time goes backwards.
+    Warns where a user's time goes backwards.
+
+    Args:
+        path: The table's file.
+        items: The checked table of items.
+        repeats: As in `distinct`.
+
+    Returns:
+        The table without what `distinct` drops, and how much that was, by reason.
+
+    Raises:
+        DataError: A row has an unknown domain, user, item or time.
     """
-    users, goods, domain_codes, parts, row = _Codes(), _Codes(), _Codes(), [], 0
+    users, goods, domain_codes = _Codes(), _Codes(), _Codes()
+    parts = []
+    row = 0
     for block in table_blocks(path):
         listed = block["item_id"] if "item_id" in block else block["asin"]
         parts.append(
@@ -113,51 +139,70 @@ def read_interactions(
         row += len(listed)
     columns = list(zip(*parts))
     del parts
+    # One column after the other: no column is held twice for longer than needed.
     user, item, domain_code, seconds, rest = (np.concatenate(columns.pop(0)) for _ in range(5))
     home = dict(zip(items["item_id"], items["domain"]))
-    for codes, column, right, complaint in (
-        (
-            domain_codes,
-            domain_code,
-            DOMAINS.__contains__,
-            lambda name: "is no domain: write A or B",
-        ),
-        (users, user, bool, lambda name: "is no user: fill in user_id or drop the line"),
-        (goods, item, home.__contains__, lambda name: _stranger(name, home)),
-    ):
-        if (bad := np.array([not right(name) for name in codes.names])).any():
-            position = int(np.flatnonzero(bad[column])[0])
-            name = codes.names[column[position]]
-            raise DataError(f"{location_of(path, position)}: {shown(name)} {complaint(name)}.")
-
-    def number(domains):
-        return np.array([DOMAINS.index(domain) for domain in domains], np.int8)
-
-    domain = number(home[name] for name in goods.names)[item]
-    if (bad := domain != number(domain_codes.names)[domain_code]).any():
-        position = int(np.flatnonzero(bad)[0])
+    _check_codes(
+        path,
+        domain_codes,
+        domain_code,
+        DOMAINS.__contains__,
+        lambda _: "is not a domain: write A or B",
+    )
+    _check_codes(
+        path, users, user, bool, lambda _: "is not a user id: fill in user_id or drop the line"
+    )
+    _check_codes(path, goods, item, home.__contains__, lambda name: _unknown_item(name, home))
+    domain = _domain_numbers(home[name] for name in goods.names)[item]
+    wrong = domain != _domain_numbers(domain_codes.names)[domain_code]
+    if wrong.any():
+        position = int(np.flatnonzero(wrong)[0])
         raise DataError(
-            f"{location_of(path, position)}: {shown(goods.names[item[position]])} stands in another "
-            "domain than in items.tsv: an item has one domain."
+            f"{location_of(path, position)}: {shown(goods.names[item[position]])} stands in "
+            "another domain than in items.tsv: an item has one domain."
         )
     _warn_of_backward_times(path, users, user, seconds, rest)
     kept, dropped = distinct(user, item, seconds, rest, repeats)
-    del domain_code, rest, bad
+    del domain_code, rest, wrong
 
-    def named(names, codes):
+    def named(names: Sequence[str], codes: np.ndarray) -> np.ndarray:
         return np.array(names, dtype=object)[codes[kept]]
 
-    return event_table(
+    table = event_table(
         named(users.names, user), named(goods.names, item), named(DOMAINS, domain), seconds[kept]
-    ), dropped
+    )
+    return table, dropped
 
 
-def event_table(users, items, domains, seconds, splits="") -> pd.DataFrame:
-    """The five columns of `RawData.interactions`."""
-    if isinstance(splits, str):
-        splits = np.full(len(seconds), splits, object)
+def _domain_numbers(domains: Iterable[str]) -> np.ndarray:
+    return np.array([DOMAINS.index(domain) for domain in domains], np.int8)
 
-    def text(values):
+
+def _check_codes(
+    path: Path,
+    codes: _Codes,
+    column: np.ndarray,
+    accepts: Callable[[str], bool],
+    complaint: Callable[[str], str],
+) -> None:
+    """Raise `DataError` for the first row whose name is not accepted."""
+    bad = np.array([not accepts(name) for name in codes.names])
+    if bad.any():
+        row = int(np.flatnonzero(bad[column])[0])
+        name = codes.names[column[row]]
+        raise DataError(f"{location_of(path, row)}: {shown(name)} {complaint(name)}.")
+
+
+def event_table(
+    users: Sequence[str] | np.ndarray,
+    items: Sequence[str] | np.ndarray,
+    domains: Sequence[str] | np.ndarray,
+    seconds: Sequence[int] | np.ndarray,
+    splits: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The five columns of `RawData.interactions`; without `splits` the last holds "" everywhere."""
+
+    def text(values: Sequence[str] | np.ndarray) -> pd.Series:
         return pd.Series(values, dtype=object, copy=False)
 
     return pd.DataFrame(
@@ -166,30 +211,30 @@ def event_table(users, items, domains, seconds, splits="") -> pd.DataFrame:
             "item_id": text(items),
             "domain": text(domains),
             "timestamp": np.asarray(seconds, dtype=np.int64),
-            "split": text(splits),
+            "split": text(np.full(len(seconds), "", object) if splits is None else splits),
         },
         copy=False,
     )
 
 
-def _stranger(name: str, home) -> str:
-    """What to say of an id that items.tsv lacks; often one that only looks otherwise is there."""
+def _unknown_item(name: str, home: Mapping[str, str]) -> str:
+    """What to say of an id that items.tsv lacks; often the same id is there in another spelling."""
 
-    def number(text):
+    def number(text: str) -> str:
         return text.removesuffix(".0").lstrip("0").casefold()
 
     twin = next((other for other in home if name and number(other) == number(name)), None)
+    if twin is None:
+        return "is not in items.tsv: add the item or drop the line"
     return (
-        "is not in items.tsv: add the item or drop the line"
-        if twin is None
-        else (
-            f"is not in items.tsv, which has {twin!r}: write ids alike in both tables, as text "
-            "(a program that took them for numbers adds .0 or drops leading zeros)"
-        )
+        f"is not in items.tsv, which has {twin!r}: write ids alike in both tables, as text "
+        "(a program that took them for numbers adds .0 or drops leading zeros)"
     )
 
 
-def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> None:
+def _warn_of_backward_times(
+    path: Path, users: _Codes, user: np.ndarray, seconds: np.ndarray, rest: np.ndarray
+) -> None:
     order = np.argsort(user, kind="stable")
     same = user[order][1:] == user[order][:-1]
     step, finer = np.diff(seconds[order]), np.diff(rest[order])
@@ -204,16 +249,29 @@ def _warn_of_backward_times(path: Path, users: _Codes, user, seconds, rest) -> N
         )
 
 
-def distinct(user, item, seconds, rest, repeats: str) -> tuple[np.ndarray, dict[str, int]]:
-    """Which rows stay, int64, and how many do not: those that repeat a row to the letter ("identical")
-    and, for repeats="first", a user's later events with the same item ("repeats").
+def distinct(
+    user: np.ndarray, item: np.ndarray, seconds: np.ndarray, rest: np.ndarray, repeats: str
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Which rows stay when repeats are dropped.
 
-    Rows keep their order; only where times are told below the second, a user's are put into time order.
+    Rows keep their order; only where times are finer than a second, a user's are put into time
+    order.
+
+    Args:
+        user: Code of each row's user, int.
+        item: Code of each row's item, int.
+        seconds: Unix seconds, int64.
+        rest: Nanoseconds after them, int32.
+        repeats: "first" keeps a user's first event with an item, "keep" all of them.
+
+    Returns:
+        The rows that stay, int64, and the counts of those that do not: "identical" repeat a row to
+        the letter, "repeats" are a user's later events with the same item.
     """
     pair = user.astype(np.int64) * (int(item.max(initial=0)) + 1) + item
     order = np.lexsort((rest, seconds, pair) if rest.any() else (seconds, pair))
 
-    def changes(values):
+    def changes(values: np.ndarray) -> np.ndarray:
         return np.concatenate([[True], values[1:] != values[:-1]])[: len(order)]
 
     other = changes(pair[order])

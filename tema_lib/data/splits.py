@@ -1,4 +1,10 @@
-"""tema_lib.data.splits"""
+"""Splits: which events are trained on and which are held out for validation and test.
+
+    leave_one_out(sequences)            the last event of each user tests, the one before validates
+    published_split(raw, sequences)     the split that a published data set brings
+
+Status: ours; leave-one-out is the common protocol of sequential recommendation.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +12,17 @@ from dataclasses import dataclass
 
 import torch
 
-from tema_lib.data.dataset import DataError, RawData
+from tema_lib.data.dataset import RawData
+from tema_lib.data.files import DataError
 from tema_lib.data.sequences import Sequences
 
 
 @dataclass(frozen=True)
 class Split:
-    """`train` is learned from; the last event of each `valid` and `test` sequence is the target, what precedes it the input."""
+    """Sequences for training, validation and test.
+
+    The last event of each `valid` and `test` sequence is the target; what precedes it is the input.
+    """
 
     name: str
     train: Sequences
@@ -21,10 +31,15 @@ class Split:
 
 
 def leave_one_out(sequences: Sequences) -> Split:
-    """Per user: test target = the last event, validation target = the one before, training = the rest.
+    """Per user, the last event is the test target and the one before it the validation target.
 
-    This is not a split in global time: a training event of one user may be newer than another user's target.
-    Raises `DataError` when no user has three events.
+    Everything before these two is trained on.
+
+    This is not a split in global time: a training event of one user may be newer than another
+    user's target.
+
+    Raises:
+        DataError: No user has three events.
     """
     long_enough = torch.nonzero(sequences.lengths >= 3).flatten()
     if not len(long_enough):
@@ -38,7 +53,7 @@ def leave_one_out(sequences: Sequences) -> Split:
 
 
 def published_split(raw: RawData, sequences: Sequences) -> Split:
-    """The split that the folder itself brings: separate sequences for training, validation and test."""
+    """The folder's own split: separate sequences for training, validation and test."""
     part = raw.interactions.groupby("user_id")["split"].first()
     rows = {
         name: [user for user, key in enumerate(sequences.user_id) if part[key] == name]

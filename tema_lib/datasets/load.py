@@ -1,4 +1,10 @@
-"""tema_lib.datasets.load"""
+"""Data sets by folder: our own two tables, or a format that papers publish.
+
+    read_data(folder)           -> RawData
+    read_description(folder)    the names of the domains, and what happens to repeats
+
+Status: ours.
+"""
 
 from __future__ import annotations
 
@@ -17,56 +23,64 @@ from tema_lib.data.dataset import (
     lacking,
     read_table,
 )
+from tema_lib.data.files import DataError, read_json, table_path
 from tema_lib.data.filters import without_repeats
 from tema_lib.data.interactions import read_interactions
-from tema_lib.data.readers import (
-    DataError,
-    header_of,
-    read_json,
-    table_path,
-)
+from tema_lib.data.readers import header_of
+from tema_lib.datasets.published import format_of, read_published
 
 
 def read_data(folder: str | Path, repeats: str = "") -> RawData:
-    """Read a data folder: the two tables, or one of the published forms.
+    """Read a data folder: the two tables, or one of the published formats.
 
-    Rows that stand there twice, to the letter, are dropped, and of a user's events with one item all
-    but the first; repeats="keep" keeps these, and so does {"repeats": "keep"} in dataset.json, which is
-    asked where `repeats` is "".  A published split is left as it is, whatever `repeats`
-    says: its targets are part of other people's protocol, and a dropped event would change them; where
-    it repeats items, `RawData.repeats` is "keep".
-    Raises `DataError`; all columns that are missing, in either table, stand in one message.
+    Rows that repeat another one to the letter are dropped, and of a user's events with one item all
+    but the first.  A published split is left as it is, whatever `repeats` says: its targets belong
+    to other people's protocol, and a dropped event would change them; where it repeats items,
+    `RawData.repeats` is "keep".
+
+    Args:
+        folder: The data folder.
+        repeats: "keep" keeps a user's later events with one item, "first" drops them; "" does what
+            `dataset.json` says ({"repeats": "keep"}), and drops them where it says nothing.
+
+    Raises:
+        DataError: The folder cannot be read; all columns that are missing, in either table, stand
+            in one message.
     """
-    from tema_lib.datasets.published import form_of, read_published  # it builds on this module
-
     folder = Path(folder)
     if repeats and repeats not in REPEATS:
         raise DataError(f"repeats={repeats!r}: choose {' or '.join(REPEATS)}.")
     if not folder.is_dir():
         raise DataError(
-            f"{folder} is no folder: give DATA= a folder with interactions.tsv and items.tsv."
+            f"{folder} is not a folder: give DATA= a folder with interactions.tsv and items.tsv."
         )
-    domains, said = read_description(folder)
-    repeats = repeats or said
-    if not form_of(folder):
+    domains, described_repeats = read_description(folder)
+    repeats = repeats or described_repeats
+    if not format_of(folder):
         return replace(_read_tables(folder, repeats), domains=domains)
     raw = replace(read_published(folder), domains=domains)
     if raw.published:
-        again = raw.interactions.duplicated(["user_id", "item_id"]).any()
-        return replace(raw, repeats="keep" if again else repeats)
+        repeated = raw.interactions.duplicated(["user_id", "item_id"]).any()
+        return replace(raw, repeats="keep" if repeated else repeats)
     return without_repeats(raw, repeats)
 
 
 def _read_tables(folder: Path, repeats: str) -> RawData:
-    paths = {name: table_path(folder / name) for name in ("items.tsv", "interactions.tsv")}
-    lack = [
+    """Our own two tables."""
+    items_path, interactions_path = (
+        table_path(folder / name) for name in ("items.tsv", "interactions.tsv")
+    )
+    missing = [
         lacking(path, header_of(path), required)
-        for path, required in zip(paths.values(), (ITEM_COLUMNS, INTERACTION_COLUMNS))
+        for path, required in (
+            (items_path, ITEM_COLUMNS),
+            (interactions_path, INTERACTION_COLUMNS),
+        )
     ]
-    if any(lack):
-        raise DataError("; ".join(filter(None, lack)) + ".")
-    items = check_items(paths["items.tsv"], read_table(folder / "items.tsv"))
-    interactions, dropped = read_interactions(paths["interactions.tsv"], items, repeats)
+    if any(missing):
+        raise DataError("; ".join(filter(None, missing)) + ".")
+    items = check_items(items_path, read_table(folder / "items.tsv"))
+    interactions, dropped = read_interactions(interactions_path, items, repeats)
     return RawData(
         folder.resolve().name,
         folder,
@@ -79,9 +93,15 @@ def _read_tables(folder: Path, repeats: str) -> RawData:
 
 
 def read_description(folder: Path) -> tuple[tuple[str, str], str]:
-    """(names of domains A and B, what happens to repeats) from an optional `dataset.json`.
+    """What an optional `dataset.json` says: {"domains": ["food", "kitchen"], "repeats": "keep"}.
 
-    {"domains": ["food", "kitchen"], "repeats": "keep"}; either may be missing.  Raises `DataError`.
+    Either key may be missing.
+
+    Returns:
+        (names of domains A and B, what happens to repeats).
+
+    Raises:
+        DataError: The file does not have this form.
     """
     path = folder / "dataset.json"
     if not path.is_file():
@@ -91,7 +111,8 @@ def read_description(folder: Path) -> tuple[tuple[str, str], str]:
         names = domain_names(described.get("domains", UNNAMED))
     except (ValueError, AttributeError, TypeError):
         raise DataError(
-            f'{path} does not name two domains: write {{"domains": ["food", "kitchen"]}}, or delete it.'
+            f'{path} does not name two domains: write {{"domains": ["food", "kitchen"]}}, '
+            "or delete it."
         ) from None
     if (repeats := described.get("repeats", REPEATS[0])) not in REPEATS:
         raise DataError(f"{path}: repeats is {repeats!r}: write {' or '.join(REPEATS)}.")

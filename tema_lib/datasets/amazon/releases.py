@@ -1,13 +1,18 @@
-"""tema_lib.datasets.amazon.releases"""
+"""The releases of 2014, 2018 and 2023: where their files lie and what they are called.
+
+    addresses("food-kitchen", 2014, "ratings")     where the files of a pair lie
+
+The files are for research use and do not belong to this project.  Status: ours; the releases are
+McAuley's group's.
+"""
 
 from __future__ import annotations
 
-from tema_lib.data.readers import DataError
+from tema_lib.data.files import DataError
 
 YEARS = (2014, 2018, 2023)
-
-
-# The two documented pairs, the paper's domains: A and B by their category names, the same in every release.
+# The two documented pairs, the paper's domains: A and B by their category names, the same in every
+# release.
 PAIRS = {
     "food-kitchen": ("Grocery_and_Gourmet_Food", "Home_and_Kitchen"),
     "movies-books": ("Movies_and_TV", "Books"),
@@ -17,9 +22,8 @@ ADDRESS = {
     2018: "https://datarepo.eng.ucsd.edu/mcauley_group/data/amazon_v2/",
     2023: "https://datarepo.eng.ucsd.edu/mcauley_group/data/amazon_2023/raw/",
 }
-
-
-# `ratings` hold everything a sequence needs and are about a tenth of `reviews`; 2023 offers them elsewhere and in another form.
+# `ratings` hold everything a sequence needs and are about a tenth of `reviews`; 2023 offers them
+# elsewhere and in another form.
 FILES = {
     2014: {
         "ratings": "ratings_{}.csv",
@@ -41,7 +45,11 @@ FILES = {
 
 
 def release(year: int) -> int:
-    """The year itself.  Raises `DataError` for a release that does not exist."""
+    """The year itself.
+
+    Raises:
+        DataError: There was no release in that year.
+    """
     if year not in YEARS:
         raise DataError(
             f"YEAR={year}: there is no such release; choose {', '.join(map(str, YEARS))}."
@@ -50,17 +58,26 @@ def release(year: int) -> int:
 
 
 def addresses(pair: str, year: int, kind: str, base: str = "") -> dict[str, tuple[str, str]]:
-    """{"A": (address of the events, address of the metadata), "B": ...} of a documented pair; `kind` is a key of `FILES`.
+    """Where the files of a documented pair lie.
 
-    base: another server with the same files below it.  Raises `DataError` for an unknown pair, year or kind.
+    Args:
+        pair: A key of `PAIRS`.
+        year: The release.
+        kind: Which events, a key of `FILES[year]`.
+        base: Another server with the same files below it.
+
+    Returns:
+        {"A": (address of the events, address of the metadata), "B": ...}.
+
+    Raises:
+        DataError: An unknown pair, year or kind.
     """
     if pair not in PAIRS:
         raise DataError(f"PAIR={pair}: no such pair; choose {' or '.join(PAIRS)}.")
     names = FILES[release(year)]
     if kind not in names or kind == "metadata":
-        raise DataError(
-            f"FROM={kind}: the release of {year} has no such events; choose {', '.join(name for name in names if name != 'metadata')}."
-        )
+        kinds = ", ".join(name for name in names if name != "metadata")
+        raise DataError(f"FROM={kind}: the release of {year} has no such events; choose {kinds}.")
     base = (base or ADDRESS[year]).rstrip("/") + "/"
     return {
         domain: (base + names[kind].format(category), base + names["metadata"].format(category))

@@ -1,0 +1,1 @@
+"""The synthetic data set with known ground truth: its generator, its truth, its published forms."""

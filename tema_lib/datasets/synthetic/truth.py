@@ -1,50 +1,76 @@
-"""What the truth of the synthetic data set is for: how well neighbours share an topic, and which test cases cross the domains.
+"""What the truth of the synthetic data set is for: checking neighbours and cross-domain cases.
 
-Status: ours. The truth is for checking; no model may read it.
+    read_truth(folder)                              the truth about items and about users
+    neighbour_precision(vectors, topic, k=10)       how well neighbours share a topic
+    is_cross_domain(sequence, truth_items)          whether the target comes from the other domain
+
+No model may read the truth.  Status: ours.
 """
+
+from __future__ import annotations
 
 import csv
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 
 def read_truth(folder: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The truth about items and about users, one row each (columns: see the README of the folder)."""
+    """The truth about items and about users, one row each (columns: see the README of the folder).
+
+    Raises:
+        FileNotFoundError: The folder has no truth.
+    """
     tables = []
     for name in ("items", "users"):
         path = Path(folder) / "truth" / f"{name}.tsv"
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} is missing: only the synthetic data set has a truth; write it with `python -m tema_lib.datasets.synthetic.generator`"
+                f"{path} is missing: only the synthetic data set has a truth; "
+                "write it with `python -m tema_lib.datasets.synthetic.generator`"
             )
         tables.append(pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, keep_default_na=False))
     return tables[0], tables[1]
 
 
-def neighbour_precision(vectors: np.ndarray, topic, k: int = 10) -> float:
-    """Share of the k nearest other items (cosine, whole catalogue) that have the same topic; vectors [N, F], topic [N].
+def neighbour_precision(vectors: ArrayLike, topic: ArrayLike, k: int = 10) -> float:
+    """Share of the k nearest other items (by cosine, whole catalogue) that have the same topic.
 
-    The truth itself would score 1.0. ValueError where the two lengths differ or there are no k other items.
+    Args:
+        vectors: [N, F].
+        topic: The topic of each item, [N].
+        k: How many neighbours.
+
+    Returns:
+        Between 0 and 1; the truth itself would score 1.
+
+    Raises:
+        ValueError: The two lengths differ, or there are no k other items.
     """
-    vectors, topic = np.asarray(vectors, dtype=np.float64), np.asarray(topic)
-    if len(vectors) != len(topic) or len(vectors) <= k:
+    matrix, topics = np.asarray(vectors, dtype=np.float64), np.asarray(topic)
+    if len(matrix) != len(topics) or len(matrix) <= k:
         raise ValueError(
-            f"{len(vectors)} vectors, {len(topic)} topics, k = {k}: give one topic per vector and more than k vectors"
+            f"{len(matrix)} vectors, {len(topics)} topics, k = {k}: give one topic per vector "
+            "and more than k vectors"
         )
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    closeness = unit @ unit.T
-    np.fill_diagonal(closeness, -np.inf)
-    nearest = np.argsort(-closeness, axis=1, kind="stable")[:, :k]
-    return float((topic[nearest] == topic[:, None]).mean())
+    unit = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    return float((topics[nearest] == topics[:, None]).mean())
 
 
-def bag_of_words(texts) -> np.ndarray:
-    """TF-IDF rows [N, words], the neighbour that knows words but no meaning; idf = log(N / number of texts with the word)."""
+def bag_of_words(texts: Iterable[str]) -> np.ndarray:
+    """TF-IDF rows [N, words], which know words but no meaning.
+
+    idf = log(N / number of texts with the word).
+    """
     bags = [Counter(re.findall(r"[a-z0-9']+", text.lower())) for text in texts]
     spread = Counter(word for bag in bags for word in bag)
     column = {word: number for number, word in enumerate(sorted(spread))}
@@ -55,8 +81,8 @@ def bag_of_words(texts) -> np.ndarray:
     return matrix
 
 
-def is_cross_domain(sequence, truth_items: pd.DataFrame) -> bool:
-    """True where the last item id of `sequence` lies in the other domain than the one before it and shares its topic."""
+def is_cross_domain(sequence: Sequence[str], truth_items: pd.DataFrame) -> bool:
+    """Whether the last item lies in the other domain than the one before and shares its topic."""
     if len(sequence) < 2:
         return False
     known = truth_items.set_index("item_id").loc[list(sequence[-2:])]

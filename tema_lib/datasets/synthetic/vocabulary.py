@@ -1,18 +1,21 @@
-"""The words of the planted world: sixteen occasions, their kinds of things in two shops, and what one says of them.
+"""The words of the synthetic data set: sixteen topics, their kinds, and what is said of them.
 
-`TABLE` is written to be read. A `#` line opens an occasion; its name never reaches the text of an item. Every other line
-is one kind: shop | kind | shape, colour, accent of its picture | phrases, each a different way to call it. The four kinds
-of a shop stand in the loose order in which people buy them. A `+` line holds related words for descriptions.
-Few words come twice within an occasion, so that only somebody who knows what the words mean can see what belongs together.
+`TABLE` is written to be read.  A `#` line opens a topic; its name never reaches the text of an
+item.  Every other line is one kind: domain | kind | shape, colour, accent of its picture | phrases,
+each a different way to call it.  The four kinds of a domain stand in the loose order in which
+people want them.  A `+` line holds related words for descriptions.  Few words come twice within a
+topic, so that only a reader who knows what the words mean can see what belongs together.
 Status: ours (nothing here is taken from a real catalogue).
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of thing in one shop: what it is called and how it is drawn."""
+    """One kind of thing in one domain: what it is called and how it is drawn."""
 
     name: str
     shape: str
@@ -23,7 +26,11 @@ class Kind:
 
 @dataclass(frozen=True)
 class Topic:
-    """What happens in a kitchen: kinds and related words, by domain ("A" food, "B" kitchen)."""
+    """A latent topic, an occasion in the kitchen such as sushi night.
+
+    kinds, related: by domain ("A" food, "B" kitchen), the kinds of things that belong to it and
+    words for descriptions.
+    """
 
     name: str
     kinds: dict[str, tuple[Kind, ...]]
@@ -207,25 +214,31 @@ B | tortilla warmer | basket red yellow | insulated tortilla pouch; terracotta k
 B | molcajete | mortar gray red | lava-rock molcajete; avocado tool; lime squeezer; salsa chopper; molinillo
 B | taco holders | rack red yellow | taco stand; shell-shaping fryer clamp; fajita sizzler; condiment caddy for fillings; chile roasting rack
 +B | salsa; tacos; quesadillas; fajitas; carnitas; tamales; cilantro; queso; chipotle; taquerias; refried beans; tostadas; Tex-Mex; Baja; al pastor; ancho; barbacoa; salsa verde
-"""
+"""  # noqa: E501 - a table with one line a kind
 
 
 def read_topics(table: str = TABLE) -> tuple[Topic, ...]:
-    """Read the word table. A line that is not in its form is a ValueError naming the line."""
+    """The topics of a word table.
+
+    Raises:
+        ValueError: A line does not have one of the three forms; the message names it.
+    """
     topics: list[Topic] = []
     for number, line in enumerate(table.strip().splitlines(), start=1):
         cells = [cell.strip() for cell in line.split("|")]
+        drawn = cells[2].split() if len(cells) == 4 else []
         if line.startswith("# "):
             topics.append(Topic(line[2:].strip(), {"A": (), "B": ()}, {}))
         elif len(cells) == 2 and cells[0] in ("+A", "+B"):
             topics[-1].related[cells[0][1]] = _split(cells[1])
-        elif len(cells) == 4 and cells[0] in ("A", "B") and len(cells[2].split()) == 3:
-            kind = Kind(cells[1], *cells[2].split(), phrases=_split(cells[3]))
+        elif cells[0] in ("A", "B") and len(drawn) == 3:
+            shape, colour, accent = drawn
+            kind = Kind(cells[1], shape, colour, accent, _split(cells[3]))
             topics[-1].kinds[cells[0]] += (kind,)
         else:
             raise ValueError(
-                f"planted_words.TABLE, line {number}: expected '# occasion', 'A | kind | shape colour accent | "
-                f"phrases' or '+A | words', found {line!r}; correct that line"
+                f"vocabulary.TABLE, line {number}: expected '# topic', 'A | kind | shape colour "
+                f"accent | phrases' or '+A | words', found {line!r}; correct that line"
             )
     return tuple(topics)
 
@@ -234,7 +247,7 @@ def _split(cell: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in cell.split(";") if part.strip())
 
 
-# Brands, makers' words and everyday praise: shared by all occasions, so they say nothing about any of them.
+# Brands, makers' words and everyday praise: all topics share them, so they say nothing about any.
 BRANDS = {
     "A": (
         "Harrow & Finch",
@@ -319,7 +332,8 @@ SIZES = {
 }
 
 
-# Sentences about the occasion; {x} and {y} are related words. Short, so that no run of five words repeats often.
+# Sentences about the topic; {x} and {y} are related words.  Short, so that no run of five words
+# repeats often.
 HINTS = (
     "Think {x}, think {y}.",
     "Best with {x} and {y}.",

@@ -1,4 +1,4 @@
-"""Pictures of every kind that domains and cameras hand out, and broken ones: the first give what their plain twin gives, the others one message."""
+"""Odd pictures give what their plain twins give; broken ones give one message."""
 
 import os
 import struct
@@ -13,7 +13,7 @@ from PIL import Image
 from tema_lib.data.dataset import DataError
 from tema_lib.encoders.image import check_pictures, encode_images, read_picture
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DOWN, ACROSS = np.mgrid[0:48, 0:64]
 COLOURS = np.stack([ACROSS * 4, DOWN * 5, (ACROSS + DOWN) * 2], -1).astype(np.uint8)
 PLAIN = Image.fromarray(COLOURS)
@@ -27,7 +27,10 @@ OTHERS = [PLAIN.rotate(90), PLAIN.rotate(180)]
 
 
 def png(path, values, kind, extra=b"", bits=16):
-    """A PNG written chunk by chunk: Pillow writes none of 16 bits a colour.  kind: 0 grey, 2 colour, 4 and 6 the same with alpha."""
+    """A PNG written chunk by chunk: Pillow writes none of 16 bits a colour.
+
+    kind: 0 grey, 2 colour, 4 and 6 the same with alpha.
+    """
 
     def chunk(name, data):
         return (
@@ -192,7 +195,10 @@ def test_an_odd_picture_reads_as_its_plain_twin(tmp_path, name, recwarn):
 
 
 def test_odd_pictures_get_the_vectors_of_their_plain_twins(tmp_path):
-    """Two roundings of a grey picture may differ by one level in 255; half a percent of the length is far from any neighbour."""
+    """Two roundings of a grey picture may differ by one level in 255.
+
+    Half a percent of the length is far from any neighbour.
+    """
     odd = (
         "grey16.png",
         "grey16.pgm",
@@ -214,7 +220,7 @@ def test_odd_pictures_get_the_vectors_of_their_plain_twins(tmp_path):
 
 
 def flipped(path):
-    """One byte in the middle of the pixels: the decoder reads on and gives another picture, only the checksum tells."""
+    """One byte amid the pixels: the decoder gives another picture, only the checksum tells."""
     PLAIN.save(path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -322,5 +328,5 @@ def test_all_bad_pictures_stand_in_one_message_before_anything_is_encoded(tmp_pa
         check_pictures([tmp_path / "good.png", tmp_path / "cut.jpg"])
 
 
-def test_the_planted_pictures_pass():
+def test_the_synthetic_pictures_pass():
     check_pictures(sorted((ROOT / "data" / "synthetic" / "pictures").glob("*.png")))

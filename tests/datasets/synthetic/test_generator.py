@@ -1,4 +1,4 @@
-"""The synthetic data set keeps its promises: the same again from its seed, readable only through meaning, with known gaps."""
+"""The synthetic data set is the same again from its seed, and only meaning shows its topics."""
 
 import itertools
 import re
@@ -10,16 +10,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tema_lib.datasets.synthetic.generator import TOPICS, SyntheticConfig, write_dataset
+from tema_lib.datasets.synthetic.config import SyntheticConfig
+from tema_lib.datasets.synthetic.generator import write_dataset
+from tema_lib.datasets.synthetic.items import TOPICS
 from tema_lib.datasets.synthetic.truth import (
     bag_of_words,
     is_cross_domain,
     neighbour_precision,
     read_truth,
 )
-from tema_lib.datasets.synthetic.vocabulary import read_topics
+from tema_lib.encoders.text import encode_text
 
-WORLD = Path(__file__).resolve().parents[1] / "data" / "synthetic"
+FOLDER = Path(__file__).resolve().parents[3] / "data" / "synthetic"
 
 
 def words(text):
@@ -28,12 +30,12 @@ def words(text):
 
 @pytest.fixture(scope="module")
 def items():
-    return pd.read_csv(WORLD / "items.tsv", sep="\t", quoting=3, keep_default_na=False)
+    return pd.read_csv(FOLDER / "items.tsv", sep="\t", quoting=3, keep_default_na=False)
 
 
 @pytest.fixture(scope="module")
 def truth():
-    return read_truth(WORLD)[0]
+    return read_truth(FOLDER)[0]
 
 
 @pytest.fixture(scope="module")
@@ -43,32 +45,30 @@ def texts(items):
 
 @pytest.fixture(scope="module")
 def sequences():
-    events = pd.read_csv(WORLD / "interactions.tsv", sep="\t", quoting=3)
+    events = pd.read_csv(FOLDER / "interactions.tsv", sep="\t", quoting=3)
     gaps = events.groupby("user_id").timestamp.diff().dropna()
     assert events.user_id.is_monotonic_increasing
     assert (gaps > 0).all()
     return list(events.groupby("user_id").item_id.apply(list))
 
 
-def test_same_seed_same_world(tmp_path):
+def test_the_same_seed_gives_the_same_data(tmp_path):
     write_dataset(tmp_path, seed=0)
-    names = {path.relative_to(WORLD) for path in WORLD.rglob("*") if path.is_file()} - {
-        Path("replies.jsonl"),
-        Path("profile_replies.jsonl.gz"),
-    }  # what the language model said about the world
+    replies = {Path("replies.jsonl"), Path("profile_replies.jsonl.gz")}  # of a language model
+    names = {path.relative_to(FOLDER) for path in FOLDER.rglob("*") if path.is_file()} - replies
     assert names == {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     for name in names:
         if name.suffix == ".png":
-            with Image.open(WORLD / name) as stored, Image.open(tmp_path / name) as made:
+            with Image.open(FOLDER / name) as stored, Image.open(tmp_path / name) as made:
                 assert stored.convert("RGB").tobytes() == made.convert("RGB").tobytes(), name
         else:
-            assert (WORLD / name).read_bytes() == (tmp_path / name).read_bytes(), name
+            assert (FOLDER / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
 def test_it_is_small_and_called_synthetic(items):
-    assert sum(path.stat().st_size for path in WORLD.glob("pictures/*")) < 1_500_000
+    assert sum(path.stat().st_size for path in FOLDER.glob("pictures/*")) < 1_500_000
     assert len(items) <= 640
-    assert "Synthetic" in (WORLD / "README.md").read_text()
+    assert "Synthetic" in (FOLDER / "README.md").read_text()
 
 
 def test_no_run_of_five_words_repeats(texts):
@@ -93,10 +93,10 @@ def test_gaps_have_their_shares_and_every_item_can_be_understood(items, truth):
         )
     assert (items.title != "").all()
     assert (truth[["uninformative", "undescribed", "unpictured"]].sum(axis=1) <= 1).all()
-    assert all((WORLD / image).is_file() for image in items.image if image)
+    assert all((FOLDER / image).is_file() for image in items.image if image)
 
 
-def test_terse_titles_say_nothing(items, truth):
+def test_uninformative_titles_say_nothing(items, truth):
     telling = {
         word
         for o in TOPICS
@@ -115,11 +115,11 @@ def test_terse_titles_say_nothing(items, truth):
     assert not said & (telling - domain_words - {"the"})
 
 
-def test_occasion_is_never_named(texts, truth):
+def test_a_topic_is_never_named(texts, truth):
     assert not [text for text, topic in zip(texts, truth.topic) if topic.lower() in text.lower()]
 
 
-def test_no_single_word_reveals_an_occasion(texts, truth):
+def test_no_single_word_reveals_a_topic(texts, truth):
     members = defaultdict(set)
     for row, text in enumerate(texts):
         for word in words(text):
@@ -127,11 +127,9 @@ def test_no_single_word_reveals_an_occasion(texts, truth):
     sizes, topic = truth.topic.value_counts(), truth.topic.to_numpy(str)
     for word, rows in members.items():
         for name, hits in Counter(topic[sorted(rows)]).items():
-            if hits / len(rows) > 0.3:  # the word points at this topic ...
-                assert hits / sizes[name] < 0.3, (
-                    word,
-                    name,
-                )  # ... so it must be in few of its items
+            # A word that points at a topic must be in few of its items.
+            if hits / len(rows) > 0.3:
+                assert hits / sizes[name] < 0.3, (word, name)
 
 
 def test_ids_say_nothing(truth):
@@ -143,14 +141,11 @@ def test_ids_say_nothing(truth):
             return np.mean([(order[step:] == order[:-step]).mean() for step in (1, 2, 3, 16)])
 
         chance = [leak(random.permutation(topic)) for _ in range(500)]
-        assert leak(topic) < np.quantile(
-            chance, 0.995
-        )  # neighbours in id share an topic as often as by chance
+        # Neighbours in id share a topic as often as by chance.
+        assert leak(topic) < np.quantile(chance, 0.995)
 
 
 def test_meaning_beats_shared_words_and_falls_short_of_the_truth(texts, truth):
-    from tema_lib.encoders.text import encode_text
-
     telling = np.flatnonzero(truth.uninformative == 0)
     texts, topic = [texts[row] for row in telling], truth.topic.to_numpy(str)[telling]
     meaning = neighbour_precision(
@@ -160,20 +155,18 @@ def test_meaning_beats_shared_words_and_falls_short_of_the_truth(texts, truth):
     chance = np.mean([(topic == name).mean() for name in topic])
     assert chance < shared_words <= 0.7 * meaning
     assert 0.35 < meaning < 0.9
-    assert (
-        neighbour_precision(np.eye(len(TOPICS))[np.unique(topic, return_inverse=True)[1]], topic)
-        == 1.0
-    )
+    truth_itself = np.eye(len(TOPICS))[np.unique(topic, return_inverse=True)[1]]
+    assert neighbour_precision(truth_itself, topic) == 1.0
 
 
-def test_rare_items(items, sequences):
+def test_long_tail_items_have_their_share(items, sequences):
     seen = Counter(item for sequence in sequences for item in sequence[:-2])
     rare = {item for item in items.item_id if seen[item] <= 2}
     assert len(rare) >= 0.20 * len(items)
     assert np.mean([sequence[-1] in rare for sequence in sequences]) >= 0.10
 
 
-def test_knowing_the_occasion_pays_where_it_crosses_shops(truth, sequences):
+def test_knowing_the_topic_pays_in_cross_domain_transitions(truth, sequences):
     known = truth.set_index("item_id")
     topic, domain = known.topic.to_dict(), known.domain.to_dict()
     cross_domain = [
@@ -186,7 +179,7 @@ def test_knowing_the_occasion_pays_where_it_crosses_shops(truth, sequences):
     seen, after = Counter(), defaultdict(Counter)
     for s in sequences:
         seen.update(s[:-2])
-        for first, second in itertools.pairwise(s):
+        for first, second in itertools.pairwise(s[:-2]):
             after[first][second] += 1
 
     def hit_rate(score):
@@ -200,26 +193,7 @@ def test_knowing_the_occasion_pays_where_it_crosses_shops(truth, sequences):
             hits.append(sum(value > scores[s[-1]] for value in scores.values()) < 10)
         return np.mean(hits)
 
-    oracle, together = (
-        hit_rate(lambda last, item: topic[last] == topic[item]),
-        hit_rate(lambda last, item: after[last][item]),
-    )
+    oracle = hit_rate(lambda last, item: topic[last] == topic[item])
+    together = hit_rate(lambda last, item: after[last][item])
     popular = hit_rate(lambda last, item: 0)
     assert oracle > together + 0.15 > popular + 0.15
-
-
-def test_bad_input_is_one_clear_sentence(tmp_path):
-    with pytest.raises(FileNotFoundError, match="only the synthetic data set has a truth"):
-        read_truth(tmp_path)
-    with pytest.raises(ValueError, match="line 2: expected"):
-        read_topics("# tea\nA | only three | cells")
-    for vectors, topic in (
-        (np.eye(12), ["a"] * 11),
-        (np.eye(3), ["a"] * 3),
-    ):  # lengths differ; fewer than k others
-        with pytest.raises(ValueError, match="one topic per vector and more than k"):
-            neighbour_precision(vectors, topic)
-
-
-def test_an_item_is_not_its_own_neighbour():
-    assert neighbour_precision([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], ["a", "b", "a", "b"], k=1) == 0

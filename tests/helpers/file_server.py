@@ -1,4 +1,4 @@
-"""A real web server on this machine for the download tests: serves a folder, understands ranges, and misbehaves on request."""
+"""A real web server for the download tests: it serves a folder and misbehaves on request."""
 
 import contextlib
 import hashlib
@@ -9,12 +9,19 @@ import threading
 
 
 class FileServer(http.server.ThreadingHTTPServer):
-    """`troubles`: taken one by one, one a GET request: ("status", code, headers), ("break", bytes after which the line is cut), ("lie",) or None."""
+    """Serves a folder, with ranges and ETags unless told otherwise.
+
+    troubles: taken one by one, one a GET request: ("status", code, headers), ("redirect", address),
+    ("break", bytes after which the line is cut), or None.
+    """
 
     def __init__(self, folder):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.folder, self.troubles, self.asked, self.conditions = pathlib.Path(folder), [], [], []
-        self.marks = self.ranges = self.heeds_conditions = True
+        self.folder = pathlib.Path(folder)
+        self.troubles = []
+        self.asked = []  # (method, path, Range) of every request
+        self.conditions = []  # If-Range of every request
+        self.sends_etag = self.ranges = self.heeds_conditions = True
 
     def handle_error(self, *_):
         pass  # a client that hangs up early is what we test
@@ -45,7 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(404, {})
         content = path.read_bytes()
         etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-        headers = {"ETag": etag} if server.marks else {}
+        headers = {"ETag": etag} if server.sends_etag else {}
         kinds = {".png": "image/png", ".jpg": "image/jpeg", ".html": "text/html"}
         headers["Content-Type"] = kinds.get(path.suffix, "application/octet-stream")
         start, status = 0, 200

@@ -1,4 +1,4 @@
-"""A disk without room, for the tests of what is written: a real limit of the system, not a patched function."""
+"""A full disk for the tests of what is written: a real limit of the system, nothing patched."""
 
 import contextlib
 
@@ -9,13 +9,11 @@ import pytest
 def full_disk(most=64):
     """Inside the block the system refuses to write files of more than `most` bytes.
 
-    pytest's own log is such a file as well, so the block must not hold more than the call that is tested.
+    pytest's own log is such a file as well, so the block must hold the tested call only.
     """
     resource, signal = pytest.importorskip("resource"), pytest.importorskip("signal")
-    before, ignored = (
-        resource.getrlimit(resource.RLIMIT_FSIZE),
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
-    )
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
     try:
         yield
