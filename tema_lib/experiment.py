@@ -278,12 +278,13 @@ class Experiment:
         return self.profiles_of(self.split.train)
 
     def profiles_of(
-        self, sequences: Sequences, config: ProfileConfig = ProfileConfig()
+        self, sequences: Sequences, config: ProfileConfig | None = None
     ) -> Profiles:
         """The language model's profile of each sequence.
 
         On the synthetic data set most replies are the shipped ones; all, where tags are exported.
         """
+        config = config or ProfileConfig()
         with timed(self.seconds, "profiles"), torch.random.fork_rng(devices=[]):
             llm = LocalModel(decoding=PHRASES)
             cluster = cluster_items(self.text.matrix, self.text.present, config)
@@ -327,7 +328,7 @@ class Experiment:
             raise ValueError(f"shuffle is {shuffle!r}: give a tuple of text and image.")
         if unknown := set(shuffle) - {"text", "image"}:
             raise ValueError(
-                f"shuffle names {', '.join(sorted(unknown))}: only text and image can change places."
+                f"shuffle names {', '.join(sorted(unknown))}: only text and image can be exchanged."
             )
         # Loading an encoder draws random numbers; whether one was needed must not change a model.
         with torch.random.fork_rng(devices=[]):

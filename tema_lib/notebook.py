@@ -60,8 +60,8 @@ def expect(
     tolerance = max(abs, rel * size)
     if size and tolerance >= size / 2:
         raise ValueError(
-            f"{name}: with ±{tolerance:.2g} around {reference:.4g} the number could be off by half; "
-            "narrow the tolerance."
+            f"{name}: with ±{tolerance:.2g} around {reference:.4g} the number could be off by "
+            "half; narrow the tolerance."
         )
     if not reference - tolerance <= value <= reference + tolerance:
         raise AssertionError(
@@ -78,7 +78,7 @@ def show(fig: Figure, alt: str) -> None:
 
 @contextlib.contextmanager
 def expected_error(*types: type[BaseException]) -> Iterator[None]:
-    """Show an error as one line of text; a cell that should fail and does not is an error itself."""
+    """Show an error as one line of text; a cell that does not fail is itself an error."""
     try:
         yield
     except types as error:

@@ -41,8 +41,8 @@ def recommend(
         raise ValueError('history holds no items: give a list of item ids, such as ["A001"].')
     if unknown := [item for item in dict.fromkeys(history) if item not in items.index]:
         raise ValueError(
-            f"history: item {', '.join(map(repr, unknown))} is unknown: give ids of the item table, "
-            f"such as {items.item_id[1]}."
+            f"history: item {', '.join(map(repr, unknown))} is unknown: give ids of the item "
+            f"table, such as {items.item_id[1]}."
         )
     if domain not in DOMAINS:
         raise ValueError(f"domain {domain!r} is unknown: choose {' or '.join(DOMAINS)}.")
