@@ -1,4 +1,4 @@
-"""What the commands share: opening a data set, and one clear sentence for what is wrong."""
+"""What the commands share: opening a data set, with one sentence for what is wrong with it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tema_lib.commands.output import sentence
 from tema_lib.data.summary import data_quality_warnings
 from tema_lib.experiment import Experiment
 from tema_lib.models.systems import system_named
-from tema_lib.workspace import ROOT, home
+from tema_lib.workspace import home
 
 
 def data_set(value: str) -> str:
@@ -55,23 +56,3 @@ def check(
 def use_own_artifacts(experiment: Experiment) -> None:
     """Let trained models lie where `tema run` leaves those of this data set."""
     os.environ.setdefault("TEMA_ARTIFACTS", str(home() / "artifacts" / experiment.name))
-
-
-def sentence(error: Exception) -> str:
-    """An error for the reader; what the system says about a file gets the name of the file."""
-    if isinstance(error, OSError) and error.errno and error.strerror:
-        named = error.filename or "A file"
-        return f"{named} cannot be read or written: {error.strerror.lower()}."
-    return str(error)
-
-
-def say(title: str, lines: Iterable[str]) -> None:
-    """A title and its lines, or nothing where there is no line."""
-    if lines := list(lines):
-        print(title, *(f"  {line}" for line in lines), sep="\n", flush=True)
-
-
-def shown(path: Path) -> str:
-    """A path as it is shown: relative to the checkout where it lies inside."""
-    path = path.resolve()
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

@@ -9,7 +9,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
-from tema_lib.commands.common import say, shown
+from tema_lib.commands.output import say, shown
 from tema_lib.data.dataset import DataError
 from tema_lib.data.summary import data_quality_warnings, population
 from tema_lib.datasets.amazon.download import download

@@ -6,7 +6,8 @@ import argparse
 import math
 import sys
 
-from tema_lib.commands.common import data_set, sentence, use_own_artifacts
+from tema_lib.commands.common import data_set, use_own_artifacts
+from tema_lib.commands.output import sentence
 from tema_lib.experiment import Experiment
 from tema_lib.explain.attention import shortened
 from tema_lib.explain.counterfactual import CounterfactualModel

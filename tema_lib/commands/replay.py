@@ -6,7 +6,8 @@ import argparse
 import os
 import time
 
-from tema_lib.commands.common import check, data_set, say, shown
+from tema_lib.commands.common import check, data_set
+from tema_lib.commands.output import say, shown
 from tema_lib.experiment import Experiment
 from tema_lib.records import print_table, write_json
 from tema_lib.workspace import home

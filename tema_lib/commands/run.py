@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tema_lib.commands import replay
-from tema_lib.commands.common import check, data_set, say, shown
+from tema_lib.commands.common import check, data_set
+from tema_lib.commands.output import say, shown
 from tema_lib.experiment import Experiment
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.records import print_table

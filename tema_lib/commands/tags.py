@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 from tema_lib.cli import is_url
-from tema_lib.commands.common import check, data_set, sentence
+from tema_lib.commands.common import check, data_set
+from tema_lib.commands.output import sentence
 from tema_lib.data.dataset import Items
 from tema_lib.experiment import EXPORTS, Experiment
 from tema_lib.llm.local import LocalModel

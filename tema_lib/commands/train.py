@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from tema_lib.commands.common import check, data_set, say, use_own_artifacts
+from tema_lib.commands.common import check, data_set, use_own_artifacts
+from tema_lib.commands.output import say
 from tema_lib.reproducibility import seed_everything
 
 
