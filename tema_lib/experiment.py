@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -277,9 +278,7 @@ class Experiment:
         """Who the users are, from their training events alone."""
         return self.profiles_of(self.split.train)
 
-    def profiles_of(
-        self, sequences: Sequences, config: ProfileConfig | None = None
-    ) -> Profiles:
+    def profiles_of(self, sequences: Sequences, config: ProfileConfig | None = None) -> Profiles:
         """The language model's profile of each sequence.
 
         On the synthetic data set most replies are the shipped ones; all, where tags are exported.
@@ -452,8 +451,9 @@ class Experiment:
         """The run record of one system (`results/README.md`); `command`: what made it."""
         system = system_named(system)
         model, history, ranks = self.train(system), self.history(system), self.ranks(system)
+        options: Any = getattr(model, "config", None)  # a counting system has none
         config = {
-            "model": asdict(model.config) if hasattr(model, "config") else {},
+            "model": asdict(options) if options else {},
             "training": asdict(self.training),
             "fast": self.fast,
             "epochs_run": history.epochs,

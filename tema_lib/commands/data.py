@@ -74,7 +74,7 @@ def fetch(chosen: argparse.Namespace) -> dict[str, Source]:
         for address, path in zip(files, paths):
             print(f"{domain}: {address}", flush=True)
             download(address, path)
-        sources[domain] = Source(*paths, chosen.year)
+        sources[domain] = Source(paths[0], paths[1], chosen.year)
     return sources
 
 

@@ -12,7 +12,7 @@ from tema_lib.experiment import Experiment
 from tema_lib.explain.attention import shortened
 from tema_lib.explain.counterfactual import CounterfactualModel
 from tema_lib.explain.display.html import Pages
-from tema_lib.explain.occlusion import FIRST, Explanation, explain
+from tema_lib.explain.explanation import FIRST, Explanation, explain
 from tema_lib.reproducibility import seed_everything
 from tema_lib.workspace import write_atomically
 
@@ -59,12 +59,12 @@ def summary(explanation: Explanation) -> str:
     title = shortened(effects.target.title, 80)
     lines = [f"{what} in {record.domain}: {title} (P = {math.exp(effects.log_probability):.3f})."]
     order = sorted(
-        range(len(record.history)), key=lambda position: -abs(float(effects.shares[position]))
+        range(len(record.history)), key=lambda position: -abs(float(effects.shapley[position]))
     )
     for position in order[:5]:
-        share, error = effects.shares[position], effects.shares_error[position]
+        value, error = effects.shapley[position], effects.shapley_error[position]
         title = shortened(record.history[position].title, 80)
-        lines.append(f"  {share:+.2f} ± {error:.2f}  {title}")
+        lines.append(f"  {value:+.2f} ± {error:.2f}  {title}")
     tags = [(tag, effect.lost) for row in effects.tags for tag, effect in row]
     tags += [(f"{tag} (its own)", effect.lost) for tag, effect in effects.own_tags]
     modalities = [(modality, effect.lost) for modality, effect in effects.modalities.items()]
@@ -74,10 +74,10 @@ def summary(explanation: Explanation) -> str:
             listed = ", ".join(f"{name} {lost:+.2f}" for name, lost in largest)
             lines.append(f"{kind}, log P lost without: {listed}")
     branch = list(record.events)[-1]
-    lost, share = explanation.agreement(FIRST, branch)
-    if not math.isnan(lost + share):
+    lost, shapley = explanation.agreement(FIRST, branch)
+    if not math.isnan(lost + shapley):
         lines.append(
             f"Rank correlation of attention ({branch}) with removal {lost:+.2f}, with Shapley "
-            f"values {share:+.2f}."
+            f"values {shapley:+.2f}."
         )
     return "\n".join(lines)

@@ -50,12 +50,13 @@ def main(chosen: argparse.Namespace) -> None:
         text = path.read_text(encoding="utf-8")
         name = block.split(":")[0].removeprefix("<!-- ")
         pattern = re.compile(rf"<!-- {name}:start.*?-->\n.*?<!-- {name}:end -->", re.DOTALL)
-        if len(pattern.findall(text)) != 1:
+        places = list(pattern.finditer(text))
+        if len(places) != 1:
             sys.exit(
                 f"{file}: the comments `{name}:start` and `{name}:end` have to stand there once, "
                 "in this order."
             )
-        rendered = pattern.sub(lambda _, block=block: block, text)
+        rendered = text[: places[0].start()] + block + text[places[0].end() :]
         if rendered != text and chosen.check:
             sys.exit(f"{file}: a table differs from the records in results/; run `make report`.")
         if rendered != text:
@@ -149,7 +150,7 @@ def rows_of(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:
 
 def flat(config: Record, prefix: str = "") -> dict[str, str]:
     """{"a": {"b": 1}, "seed": 0} -> {"a.b": "1"}: choices, without the outcomes of a seed."""
-    entries = {}
+    entries: dict[str, str] = {}
     for key, value in config.items():
         if isinstance(value, dict):
             entries |= flat(value, f"{prefix}{key}.")

@@ -10,7 +10,7 @@ import sys
 
 import pandas as pd
 import pytest
-from file_server import serving
+from helpers.file_server import serving
 
 from tema_lib.data.dataset import RawData
 from tema_lib.datasets.amazon.releases import FILES, PAIRS
