@@ -200,7 +200,7 @@ def test_the_real_program_repeats_a_folder_that_is_not_there(project):
 
 @pytest.fixture
 def set_up(tmp_path):
-    """A copy of the set-up program beside a virtual environment whose Python is a script of ours."""
+    """A copy of the set-up program, beside an environment whose Python is a script of ours."""
     (tmp_path / "tools").mkdir()
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(ROOT / "tools" / "environment.py", tmp_path / "tools")

@@ -18,6 +18,9 @@ from nbclient import NotebookClient
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+from tema_lib.checkpoints import syntax_hash  # noqa: E402  (the checkout is not installed)
+from tema_lib.workspace import write_atomically  # noqa: E402
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 LIBRARY = {".py", ".html", ".css", ".js"}  # files of the library that decide outputs
 TABLES = {".tsv", ".json", ".jsonl", ".gz"}
@@ -39,8 +42,6 @@ def stamp(notebook):
     Its code cells, the library and the synthetic tables. Of the library its syntax trees count,
     without docstrings: a comment, a wording or another layout makes no notebook stale.
     """
-    from tema_lib.checkpoints import syntax_hash
-
     digest = hashlib.sha256()
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -57,7 +58,7 @@ def stamp(notebook):
 
 
 def joined(outputs):
-    """Neighbouring pieces of one stream as one: where the kernel cuts them depends on the moment."""
+    """Neighbouring pieces of one stream as one: where the kernel cuts them is chance."""
     whole = []
     for output in outputs:
         if (
@@ -113,9 +114,7 @@ def refresh(path):
         **({"widgets": notebook.metadata.widgets} if "widgets" in notebook.metadata else {}),
     }
     nbformat.validate(notebook)
-    unfinished = path.with_suffix(".ipynb.part")
-    nbformat.write(notebook, unfinished)
-    os.replace(unfinished, path)
+    write_atomically(path, nbformat.writes(notebook) + "\n")
 
 
 def main(wanted):
