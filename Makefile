@@ -1,4 +1,4 @@
-# Thin on purpose: what a target does stands in tools/. The README has the same commands for conda and Windows.
+# Thin on purpose: the command `tema` does the work. docs/install.md has the same for conda and Windows.
 PYTHON ?= python3
 BIN    := .venv/bin
 DATA   ?= synthetic
@@ -14,7 +14,7 @@ export OMP_NUM_THREADS := $(THREADS)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser-test lab report data tags bench bench-growth bench-data bench-tagging
+.PHONY: help run lint test browser-test lab report data tags bench bench-growth bench-data bench-tagging
 
 help:  ## this list
 	@echo "TEMA-LLM, reproduced. Commands:"
@@ -36,10 +36,13 @@ help:  ## this list
 	@echo '                 TORCH_INDEX=https://download.pytorch.org/whl/cpu'
 
 run: .venv/ready  ## all notebooks in order, with real models; ends with the metric table and an HTML copy
-	@$(BIN)/python tools/chain.py --data="$$DATA" --systems="$$SYSTEMS" --seed="$$SEED" \
+	@$(BIN)/python -m tema_lib run --data="$$DATA" --systems="$$SYSTEMS" --seed="$$SEED" \
 	    $${DOMAINS:+"--domains=$$DOMAINS"} $${TAGS:+"--tags=$$TAGS"} $(if $(filter-out 0,$(FAST)),--fast)
 
-test: .venv/ready  ## weights, unit tests, the notebooks in a chain, and their committed outputs (nbval)
+lint: .venv/ready  ## format, rules (ruff) and types (mypy)
+	@$(BIN)/python tools/check.py --lint
+
+test: .venv/ready  ## lint, weights, unit tests, the notebooks in a chain, and their committed outputs (nbval)
 	@$(BIN)/python tools/check.py
 
 browser-test: .venv/ready  ## notebook 05 in JupyterLab and Notebook 7, by a real browser; screenshots in build/screenshots/
@@ -49,12 +52,12 @@ lab: .venv/ready  ## open the first notebook in JupyterLab
 	@$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
 
 data: .venv/ready  ## fetch two official Amazon categories and prepare them: PAIR=food-kitchen or movies-books
-	@$(BIN)/python tools/data.py --pair="$$PAIR" --year="$$YEAR" \
+	@$(BIN)/python -m tema_lib data --pair="$$PAIR" --year="$$YEAR" \
 	    $${OUT:+"--out=$$OUT"} $${FROM:+"--events=$$FROM"} $${CORE:+"--core=$$CORE"} $(if $(filter 0,$(PICTURES)),--no-pictures)
 
 tags: .venv/ready  ## tag every item of DATA with a language model, resumable; writes the compact export to data/tags/
 	@set -f; for field in $$REQUEST; do set -- "$$@" "--request=$$field"; done; \
-	$(BIN)/python tools/tags.py --data="$$DATA" \
+	$(BIN)/python -m tema_lib tags --data="$$DATA" \
 	    $${LLM:+"--llm=$$LLM"} $${OUT:+"--out=$$OUT"} $${DOMAINS:+"--domains=$$DOMAINS"} \
 	    $${DTYPE:+"--dtype=$$DTYPE"} $(if $(filter-out 0,$(AGAIN)),--again) "$$@"
 
@@ -70,9 +73,9 @@ bench-tagging: .venv/ready  ## the fast tagging path against one greedy generati
 bench-data: .venv/ready  ## data preparation against the pandas way; writes results/bench_data.json (LARGE=n: also n lines, for the memory)
 	@$(BIN)/python benchmarks/data.py $${ROUNDS:+"--rounds=$$ROUNDS"} $${LARGE:+"--large=$$LARGE"}
 
-report: .venv/ready  ## rewrite the README's result table from results/
-	@$(BIN)/python tools/report.py
+report: .venv/ready  ## rewrite the tables of README and docs/ from results/
+	@$(BIN)/python -m tema_lib readme
 
 # Made again only when a dependency changes.
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml setup.py constraints.txt
 	@"$$PYTHON" tools/environment.py --torch-index="$$TORCH_INDEX"

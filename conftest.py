@@ -1,4 +1,7 @@
-"""Makes the bare `pytest --nbval notebooks/` right, from any folder: environment, options, and a tolerance for shown numbers."""
+"""Makes the bare `pytest --nbval notebooks/` right, from any folder.
+
+It sets the environment and nbval's options, and gives shown numbers a tolerance.
+"""
 
 import functools
 import os
@@ -21,7 +24,7 @@ for name, value in {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }.items():
     os.environ.setdefault(name, value)
-# Kernels are processes of their own: they shall import this checkout, not an installed copy of another one.
+# Kernels are processes of their own: they must import this checkout, not an installed copy.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 OUR_ARTIFACTS = pytest.StashKey[str]()
 
@@ -35,10 +38,9 @@ def pytest_configure(config):
         ROOT / "tests" / "nbval_sanitize.cfg"
     )
     if option.nbval_kernel_name is None:
-        option.nbval_current_env = (
-            True  # the interpreter that runs pytest, whatever kernels are registered
-        )
-    if option.nbval_cell_timeout == 2000:  # nbval's own default: half an hour for a hanging cell
+        # The interpreter that runs pytest, whatever kernels are registered.
+        option.nbval_current_env = True
+    if option.nbval_cell_timeout == 2000:  # nbval's own default, half an hour for a hanging cell
         option.nbval_cell_timeout = 300.0
     if "TEMA_ARTIFACTS" not in os.environ:  # a test run leaves the student's build/artifacts/ alone
         (ROOT / "build").mkdir(exist_ok=True)
@@ -53,9 +55,10 @@ def pytest_unconfigure(config):
         os.environ.pop("TEMA_ARTIFACTS", None)
 
 
-# A cell tagged `nbval-approx` may differ in its decimal numbers, by this share and by half a unit of the last digit shown.
-# There is no fixed absolute tolerance, since it would swallow small metrics: an NDCG of 0.0040 must not pass for 0.0020.
-# Whole numbers, words and the order of everything have to be the same. See tests/test_notebooks.py for what must fail.
+# A cell tagged `nbval-approx` may differ in its decimal numbers, by this share and by half a unit
+# of the last digit shown. There is no fixed absolute tolerance, since it would swallow small
+# metrics: an NDCG of 0.0040 must not pass for 0.0020. Whole numbers, words and the order of
+# everything have to be the same. See tests/test_notebooks.py for what must fail.
 SHARE = 0.15
 DECIMAL = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
@@ -67,13 +70,15 @@ def half_unit(number):
 
 
 def close(committed, fresh):
-    return abs(float(committed) - float(fresh)) <= SHARE * abs(float(committed)) + half_unit(
-        committed
-    )
+    tolerance = SHARE * abs(float(committed)) + half_unit(committed)
+    return abs(float(committed) - float(fresh)) <= tolerance
 
 
 def map_to_nearest(committed, fresh):
-    """`committed` if `fresh` says the same within tolerance; else `fresh` with its close numbers replaced by the committed ones."""
+    """`committed` if `fresh` says the same within tolerance.
+
+    Else `fresh`, with its close numbers replaced by the committed ones.
+    """
     if not (isinstance(committed, str) and isinstance(fresh, str)):
         return fresh
 
@@ -90,7 +95,7 @@ def map_to_nearest(committed, fresh):
 
 
 def compare_approximately(compare, fresh, committed, skip_compare=None):
-    """nbval's own comparison, after the numbers within tolerance were mapped to the committed ones."""
+    """nbval's own comparison, after close numbers were replaced by the committed ones."""
     for old, new in zip(committed, fresh):
         if old.output_type == new.output_type == "stream":
             new["text"] = map_to_nearest(old["text"], new["text"])

@@ -1,32 +1,33 @@
-"""The whole road, composed once: each property is one arrow of the pipeline and remembers what it made.
+"""The whole road, composed once: each property is one arrow of the pipeline, made once and kept.
 
-A notebook walks one stretch by hand and takes what lies before it from here, so each notebook also runs alone.
-Frozen features lie in `build/cache` under the hash of what made them; trained models in the artefacts folder.
+A notebook walks one stretch by hand and takes what lies before it from here, so each notebook also
+runs alone. Frozen features lie in the cache folder under the hash of what made them; trained models
+in the artefacts folder (`tema_lib.workspace`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import gzip
-import hashlib
 import json
-import os
-import random
-import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
-from tema_lib import records as results
+from tema_lib import records
 from tema_lib.checkpoints import checkpoint_for, identity
-from tema_lib.data.dataset import Items, RawData, domain_names, encode_ids
+from tema_lib.data.dataset import DOMAINS, Items, RawData, domain_names, encode_ids
 from tema_lib.data.sequences import Sequences, build_sequences
 from tema_lib.data.splits import Split, leave_one_out, published_split
 from tema_lib.data.summary import check_runnable
-from tema_lib.datasets.load import read_data
+from tema_lib.datasets.load import SYNTHETIC, read_data
 from tema_lib.datasets.synthetic.truth import read_truth
 from tema_lib.encoders.features import ItemFeatures, remembered
 from tema_lib.encoders.image import check_pictures, encode_images
@@ -34,84 +35,92 @@ from tema_lib.encoders.text import TitleTokens, encode_text, title_tokens
 from tema_lib.encoders.weights import fingerprint, resolve
 from tema_lib.evaluation.protocols import Protocol
 from tema_lib.evaluation.ranking import Ranks, evaluate
+from tema_lib.evaluation.report import Evaluation
+from tema_lib.evaluation.slices import slices
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, open_replies
 from tema_lib.models.base import Recommender
 from tema_lib.models.item_embedding import MODALITIES, ItemInputs
 from tema_lib.models.systems import SYSTEMS, system_named
-from tema_lib.notebook import ROOT, artifacts, timed
+from tema_lib.recommendation import recommend
+from tema_lib.replay import LIVE_USERS, live_items, replay_profiles, replay_tags
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.controls import control_tags
-from tema_lib.tags.draft import prompt_for
 from tema_lib.tags.export import check_choice, choose_export, read_card, read_export
 from tema_lib.tags.item_tags import ItemTags
-from tema_lib.tags.profiles import (
-    PHRASES,
-    ProfileConfig,
-    Profiles,
-    analyse_prompt,
-    cluster_items,
-    interests,
-    write_profiles,
-)
+from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, cluster_items, write_profiles
 from tema_lib.tags.write import write_tags
 from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
+from tema_lib.workspace import artifacts, cache_folder, data_folder, in_checkout, sha256_of
 
-SYNTHETIC = ROOT / "data" / "synthetic"
-EXPORTS = ROOT / "data" / "tags"
-LIVE_ITEMS = 24  # fast runs: items of each domain that the language model reads live
-LIVE_USERS = 24  # on the synthetic data set: users whom it profiles live, full or fast; for the others its replies are shipped
-LONG_TAIL = 2  # an item seen at most this often in training is rare: a slice of its own
+EXPORTS = data_folder() / "tags"
 
 
 class Experiment:
-    """From a data folder to ranks.
+    """From data to ranks: what is asked for is made once, from its file where there is one.
 
-    data: "synthetic" or a folder; domains: what A and B are called ("movies,books"), else the data set says; fast: short training, and on the synthetic data set shipped replies for all but 24 items a domain;
-    seed: initial weights, batch order, controls; tags: "live", or which exported tags are read instead ("export", "export:MODEL",
-    or a path, see `choose_export`).  Raises `DataError` for a folder that cannot be read, ValueError for another word.
+    Args:
+        data: "synthetic", a folder, or what `load_dataset` gave.
+        fast: short training; live tags of the synthetic data then come from the shipped replies,
+            but for 24 items a domain.
+        seed: of initial weights, batch order and controls.
+        domains: what A and B are called ("movies,books"); "" leaves it to the data set.
+        tags: "live" asks the language model; "export", "export:MODEL" or a path reads exported tags
+            (`choose_export`). None: "live", but "export" for the synthetic data of an installed
+            package.
+
+    Raises:
+        DataError: `domains` cannot be used; a folder that cannot be read fails when it is needed.
+        ValueError: `tags` is another word.
     """
 
     def __init__(
         self,
-        data: str = "synthetic",
+        data: str | Path | RawData = "synthetic",
         fast: bool = True,
         seed: int = 0,
         domains: str = "",
-        tags: str = "live",
-    ):
-        check_choice(tags)
-        self.data, self.fast, self.seed, self.tags_from = data, fast, seed, tags
+        tags: str | None = None,
+    ) -> None:
+        self.data, self.fast, self.seed = data, fast, seed
         self.named = domain_names(domains.split(",")) if domains else None
-        self.synthetic = data == "synthetic"
-        self.folder = SYNTHETIC if self.synthetic else Path(data)
-        self.hidden = (
-            64 if fast or self.synthetic else 128
-        )  # width and epochs: chosen on validation targets
+        if isinstance(data, RawData):
+            self.folder, self.synthetic = data.folder, data.folder == SYNTHETIC
+        else:
+            self.synthetic = data == "synthetic"
+            self.folder = SYNTHETIC if self.synthetic else Path(data)
+        if tags is None:
+            tags = "export" if self.synthetic and not in_checkout() else "live"
+        check_choice(tags)
+        self.tags_from = tags
+        # Width and epochs were chosen on validation targets.
+        self.hidden = 64 if fast or self.synthetic else 128
         self.seconds: dict[str, float] = {}
         self._trained: dict[str, tuple[Recommender, TrainingHistory]] = {}
         self._ranks: dict[str, Ranks] = {}
 
     def with_seed(self, seed: int) -> Experiment:
-        """The same road with another seed; data, features and tags are those that were made already."""
+        """The same experiment with another seed; it shares data, features and tags made so far."""
         other = copy.copy(self)
         other.seed, other.seconds, other._trained, other._ranks = seed, {}, {}, {}
         return other
 
-    # ------------------------------------------------------------------------------------------ data (notebook 01)
+    # --- data (notebook 01) ---
 
     @cached_property
     def raw(self) -> RawData:
-        """The folder as it is: a k-core would delete the very items that ids cannot learn (notebook 01)."""
-        raw = read_data(self.folder)
+        """The data as they are: a k-core would delete the very items that ids cannot learn."""
+        raw = self.data if isinstance(self.data, RawData) else read_data(self.folder)
         check_runnable(raw)
         return replace(raw, domains=self.named) if self.named else raw
 
     def check(self) -> None:
-        """Say now, in one sentence, what would stop the run later: data that nothing can be learned from, bad pictures, no such export.
+        """Say now, in one sentence, what would stop the run later.
 
-        Raises `DataError` or another ValueError, FileNotFoundError for a missing export.
+        Raises:
+            ValueError: nothing can be learned from the data, a picture is bad, no export fits.
+            FileNotFoundError: the export is missing.
         """
         check_runnable(self.raw)
         check_pictures(self.items.image, progress=True)
@@ -120,9 +129,14 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """ "synthetic", or the folder's name and the beginning of its tables' hash: two folders of one name never share a file."""
-        kept = "-repeats" if self.raw.repeats == "keep" else ""  # the same tables, other sequences
-        return "synthetic" if self.synthetic else f"{self.raw.name}-{self.raw.sha256[:8]}{kept}"
+        """ "synthetic", or the data's name with the beginning of their tables' hash.
+
+        Two folders of one name never share a file, nor do two treatments of repeated interactions.
+        """
+        if self.synthetic:
+            return "synthetic"
+        kept = "-repeats" if self.raw.repeats == "keep" else ""
+        return f"{self.raw.name}-{self.raw.sha256[:8]}{kept}"
 
     @property
     def domains(self) -> tuple[str, str]:
@@ -143,30 +157,25 @@ class Experiment:
 
     def times(self, user: str) -> list[int]:
         """Seconds since 1970 of a user's events, in the order of their sequence."""
-        return sorted(
-            self.raw.interactions.loc[
-                self.raw.interactions["user_id"].astype(str) == user, "timestamp"
-            ].tolist()
-        )
+        events = self.raw.interactions
+        return sorted(events.loc[events["user_id"].astype(str) == user, "timestamp"].tolist())
 
     @cached_property
     def split(self) -> Split:
-        return (
-            published_split(self.raw, self.sequences)
-            if self.raw.published
-            else leave_one_out(self.sequences)
-        )
+        if self.raw.published:
+            return published_split(self.raw, self.sequences)
+        return leave_one_out(self.sequences)
 
     @cached_property
     def domain_of_item(self) -> Tensor:
         return torch.from_numpy(self.items.domain_of_item)
 
     @cached_property
-    def truth(self):
-        """(items, users) of the synthetic data set: which topic each item serves; None on data without truth."""
+    def truth(self) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+        """(items, users) of the synthetic data set with their topics; None where none is known."""
         return read_truth(SYNTHETIC) if self.synthetic else None
 
-    # ------------------------------------------------------------------------------------------ features (notebook 03)
+    # --- features (notebook 03) ---
 
     @cached_property
     def text(self) -> ItemFeatures:
@@ -178,24 +187,20 @@ class Experiment:
         """None when no item of the data has a picture."""
         if not any(self.items.image):
             return None
-        marks = [
-            hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
-            for path in self.items.image
-        ]
+        fingerprints = [sha256_of(path) if path else "" for path in self.items.image]
         return self._encoded(
-            "image", "efficientnet-lite0", marks, lambda: encode_images(self.items.image)
+            "image", "efficientnet-lite0", fingerprints, lambda: encode_images(self.items.image)
         )
 
-    def _encoded(self, kind: str, model: str, content: list[str], make) -> ItemFeatures:
-        """Encode once per content and weights; the file name is the hash of both, so a stale one cannot be read."""
-        key = hashlib.sha256(
-            json.dumps([fingerprint(resolve(model)), content]).encode()
-        ).hexdigest()[:16]
-        path = ROOT / "build" / "cache" / f"{kind}-{key}.safetensors"
+    def _encoded(
+        self, kind: str, model: str, content: list[str], make: Callable[[], ItemFeatures]
+    ) -> ItemFeatures:
+        """Encode once per content and weights: the hash of both is part of the file's name."""
+        key = sha256_of(json.dumps([fingerprint(resolve(model)), content]))[:16]
         with timed(self.seconds, kind):
-            return remembered(path, make)
+            return remembered(cache_folder() / f"{kind}-{key}.safetensors", make)
 
-    # ------------------------------------------------------------------------------------------ tags (notebook 02)
+    # --- tags (notebook 02) ---
 
     @cached_property
     def export(self) -> Path | None:
@@ -204,76 +209,63 @@ class Experiment:
 
     @cached_property
     def tags(self) -> ItemTags:
-        """An export's tags, or those of the language model: in a fast run of the synthetic data set most come from its shipped replies."""
+        """An export's tags, or those of the language model.
+
+        In a fast run of the synthetic data set most replies are the shipped ones.
+        """
         with timed(self.seconds, "tags"):
             if self.export:
-                return read_export(
-                    self.export, self.items, lambda texts: encode_text(texts, progress=False).matrix
-                )
+                return read_export(self.export, self.items, _text_vectors)
             llm = LocalModel()
             with self.replies(llm) as store:
                 return write_tags(self.catalogue, llm, store, self.tag_config)
 
     @property
-    def tags_source(self) -> dict:
-        """Whose tags these are, for the run record: which model, from which tables, and the file if they were read from one."""
+    def tags_source(self) -> dict[str, str | None]:
+        """Whose tags these are, for the run record: model, tables, and the file, if any."""
         card = read_card(self.export) if self.export else None
         return {
             "source": "export" if card else "live",
             "model": self.tags.model,
             "weights_sha256": self.tags.fingerprint,
             "tables_sha256": card["tables_sha256"] if card else self.raw.sha256,
-            "export": self.export.name if card else None,
+            "export": self.export.name if self.export else None,
             "export_sha256": card["file_sha256"] if card else None,
         }
 
     def replies(self, llm: LocalModel) -> ReplyStore:
-        """The store of all replies; a fast run of the synthetic data set finds the shipped ones in it."""
+        """The store of all replies; in a fast run of the synthetic data it has the shipped ones."""
         store = open_replies()
         if self.fast and self.synthetic:
-            self._replay(store, llm)
+            replay_tags(store, self.items, self.tag_config)
         return store
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """What tagging knows of the items: their texts, the vectors of these, and the encoder for tags."""
-        return Catalogue(
-            self.items, self.text, lambda texts: encode_text(texts, progress=False).matrix
-        )
+        """What tagging knows of the items: texts, their vectors, and the encoder for tags."""
+        return Catalogue(self.items, self.text, _text_vectors)
 
     def live_items(self) -> list[int]:
         """The items that a fast run reads live, drawn once."""
-        draw = random.Random(0)
-        return sorted(
-            item
-            for domain in (0, 1)
-            for item in draw.sample(
-                self.items.of_domain(domain).tolist(),
-                min(LIVE_ITEMS, len(self.items.of_domain(domain))),
-            )
-        )
+        return live_items(self.items)
 
     @property
     def enriched(self) -> ItemFeatures:
-        """Vectors of title, description and what the language model said about the item: the text of LLM-EMF.
+        """Vectors of an item's texts and what the language model said about it (for LLM-EMF).
 
-        The replies are those the tags come from. An export holds none: there the item's tags stand in their place.
+        The replies are those the tags come from. An export holds none: there the item's tags stand
+        in their place.
         """
-
-        def said(item):
-            return (
-                [", ".join(tag for tag, _, _ in self.tags.tags_of(item))]
-                if self.export
-                else self.tags.raw_replies[item]
-            )
-
-        texts = [
-            " ".join([self.items.text(item), *said(item)]) if item else ""
-            for item in range(self.items.count + 1)
-        ]
+        texts = [""]
+        for item in range(1, self.items.count + 1):
+            if self.export:
+                said: Sequence[str] = [", ".join(tag for tag, _, _ in self.tags.tags_of(item))]
+            else:
+                said = self.tags.raw_replies[item]
+            texts.append(" ".join([self.items.text(item), *said]))
         return self._encoded("enriched", "minilm-l6-v2", texts, lambda: encode_text(texts))
 
-    # ------------------------------------------------------------------------------------------ what other systems read (notebook 07)
+    # --- what other systems read (notebook 07) ---
 
     @cached_property
     def titles(self) -> TitleTokens:
@@ -286,96 +278,62 @@ class Experiment:
         """Who the users are, from their training events alone."""
         return self.profiles_of(self.split.train)
 
-    def profiles_of(
-        self, sequences: Sequences, config: ProfileConfig = ProfileConfig()
-    ) -> Profiles:
-        """The language model's profile of each sequence; on the synthetic data set most come from its shipped replies."""
+    def profiles_of(self, sequences: Sequences, config: ProfileConfig | None = None) -> Profiles:
+        """The language model's profile of each sequence.
+
+        On the synthetic data set most replies are the shipped ones; all, where tags are exported.
+        """
+        config = config or ProfileConfig()
         with timed(self.seconds, "profiles"), torch.random.fork_rng(devices=[]):
-            llm, cluster = (
-                LocalModel(decoding=PHRASES),
-                cluster_items(self.text.matrix, self.text.present, config),
-            )
+            llm = LocalModel(decoding=PHRASES)
+            cluster = cluster_items(self.text.matrix, self.text.present, config)
+            titles = self.items.title
             with open_replies() as store:
                 if self.synthetic:
-                    rows = random.Random(0).sample(range(len(sequences)), LIVE_USERS)
-                    self._import(
-                        store,
-                        SYNTHETIC / "profile_replies.jsonl.gz",
-                        {
-                            analyse_prompt([self.items.title[item] for item in group], config)
-                            for row in rows
-                            for group in interests(sequences[row].tolist(), cluster, config)
-                        },
-                    )
-
-                def encode(texts):
-                    return self._encoded(
-                        "profiles", "minilm-l6-v2", texts, lambda: encode_text(texts)
-                    ).matrix
-
+                    live_users = 0 if self.export else LIVE_USERS
+                    replay_profiles(store, sequences, titles, cluster, config, live_users)
                 return write_profiles(
-                    sequences, self.items.title, cluster, encode, llm, store, config
+                    sequences, titles, cluster, self._profile_vectors, llm, store, config
                 )
 
-    def _replay(self, store: ReplyStore, llm: LocalModel) -> None:
-        """Put the shipped replies into the store, but for those of the live items."""
-        self._import(
-            store,
-            SYNTHETIC / "replies.jsonl",
-            {
-                prompt_for(self.items, item, self.tag_config, attempt)
-                for item in self.live_items()
-                for attempt in (1, 2)
-            },
-        )
+    def _profile_vectors(self, texts: list[str]) -> Tensor:
+        return self._encoded("profiles", "minilm-l6-v2", texts, lambda: encode_text(texts)).matrix
 
-    def _import(self, store: ReplyStore, path: Path, live: set[str]) -> None:
-        """Put the replies of a shipped file into the store, but for those to `live` prompts."""
-        shipped = (
-            (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
-            .decode()
-            .splitlines(keepends=True)
-        )
-        with tempfile.NamedTemporaryFile(
-            "w", suffix=".jsonl", encoding="utf-8", delete=False
-        ) as file:
-            file.writelines(line for line in shipped if json.loads(line)["prompt"] not in live)
-        store.import_jsonl(file.name)
-        os.unlink(file.name)
-
-    # ------------------------------------------------------------------------------------------ models (notebooks 03, 04)
+    # --- models (notebooks 03, 04) ---
 
     @cached_property
     def modalities(self) -> tuple[str, ...]:
         """The modalities these data can fill: no pictures, no image modality."""
-        return (
-            MODALITIES
-            if self.image is not None
-            else tuple(modality for modality in MODALITIES if modality != "image")
-        )
+        if self.image is not None:
+            return MODALITIES
+        return tuple(modality for modality in MODALITIES if modality != "image")
 
     def inputs(
         self, tags: str = "", shuffle: tuple[str, ...] = (), text: str = "plain"
     ) -> ItemInputs:
-        """The frozen inputs of the fusion.  `tags`: a control in place of the tags (`tags.controls`), "" for the tags themselves;
-        `shuffle`: which of "text" and "image" change places inside each domain; `text`: "plain" or "enriched".
-        Raises ValueError for another word."""
+        """The frozen inputs of the fusion.
+
+        Args:
+            tags: a control in place of the tags (`tags.controls`); "" for the tags themselves.
+            shuffle: which of "text" and "image" are exchanged among the items of a domain.
+            text: "plain", or "enriched" by what the language model said.
+
+        Raises:
+            ValueError: another word.
+        """
         if text not in ("plain", "enriched"):
             raise ValueError(f"text is {text!r}: choose plain or enriched.")
-        if isinstance(shuffle, str) or (unknown := set(shuffle) - {"text", "image"}):
+        if isinstance(shuffle, str):
+            raise ValueError(f"shuffle is {shuffle!r}: give a tuple of text and image.")
+        if unknown := set(shuffle) - {"text", "image"}:
             raise ValueError(
-                f"shuffle is {shuffle!r}: give a tuple of text and image."
-                if isinstance(shuffle, str)
-                else f"shuffle names {', '.join(sorted(unknown))}: only text and image can change places."
+                f"shuffle names {', '.join(sorted(unknown))}: only text and image can be exchanged."
             )
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # loading an encoder draws random numbers; whether it was needed must not change a model's seed
-            given = (
-                control_tags(self.tags, tags, self.catalogue, self.tag_config, self.seed)
-                if tags
-                else self.tags
-            )
+        # Loading an encoder draws random numbers; whether one was needed must not change a model.
+        with torch.random.fork_rng(devices=[]):
+            given = self.tags
+            if tags:
+                given = control_tags(given, tags, self.catalogue, self.tag_config, self.seed)
             features, image = self.enriched if text == "enriched" else self.text, self.image
         position = torch.arange(self.items.count + 1)
         generator = torch.Generator().manual_seed(self.seed)
@@ -383,7 +341,7 @@ class Experiment:
             own = torch.from_numpy(self.items.of_domain(domain))
             position[own] = own[torch.randperm(len(own), generator=generator)]
 
-        def rows(modality, tensor):
+        def rows(modality: str, tensor: Tensor) -> Tensor:
             return tensor[position] if modality in shuffle else tensor
 
         return ItemInputs(
@@ -399,19 +357,31 @@ class Experiment:
 
     @property
     def training(self) -> TrainConfig:
-        return TrainConfig(epochs=4 if self.fast else 8 if self.synthetic else 20, seed=self.seed)
+        full = 8 if self.synthetic else 20
+        return TrainConfig(epochs=4 if self.fast else full, seed=self.seed)
 
     def build(self, system: str) -> Recommender:
-        """A fresh, seeded model.  Raises ValueError for an unknown name."""
+        """A fresh, seeded model. Raises ValueError for an unknown name."""
         system = system_named(system)
         torch.manual_seed(self.seed)
         return SYSTEMS[system].build(self)
 
-    def train(self, system: str) -> tuple[Recommender, TrainingHistory]:
-        """The trained system, from its checkpoint when there is one; trained where that is quickest, given back on the processor.
+    def train(self, system: str) -> Recommender:
+        """The trained system, from its checkpoint where there is one.
 
-        An earlier checkpoint that is damaged, or of other data, options or code, stays where it is; a line says why it is not used.
+        It is trained where that is quickest, and given back on the processor. An earlier checkpoint
+        that is damaged, or of other data, options or code, is kept; a line says why it is not used.
+
+        Raises:
+            ValueError: the system is unknown.
         """
+        return self._fit(system)[0]
+
+    def history(self, system: str) -> TrainingHistory:
+        """How the training of a system went; it is trained where it is not yet."""
+        return self._fit(system)[1]
+
+    def _fit(self, system: str) -> tuple[Recommender, TrainingHistory]:
         system = system_named(system)
         if system not in self._trained:
             with timed(self.seconds, f"train {system}"):
@@ -433,56 +403,57 @@ class Experiment:
             self._trained[system] = model.cpu(), history
         return self._trained[system]
 
-    # ------------------------------------------------------------------------------------------ evaluation (notebook 06)
+    # --- evaluation (notebook 06) ---
 
     def ranks(self, system: str) -> Ranks:
-        """Ranks of all test cases; where the data keep repeated interactions, items of the history compete as well."""
+        """The ranks of a system's test cases; it is trained where it is not yet."""
         system = system_named(system)
         if system not in self._ranks:
-            model, _ = self.train(system)
-            protocol = (
-                Protocol(history="candidates", without="target")
-                if self.raw.repeats == "keep"
-                else Protocol()
-            )
+            model = self.train(system)
             with timed(self.seconds, f"rank {system}"):
-                self._ranks[system] = evaluate(
-                    model.to(best_device()), self.split.test, self.domain_of_item, protocol=protocol
-                )
-            model.cpu()
+                self._ranks[system] = self._rank(model)
         return self._ranks[system]
 
+    def _rank(self, model: Recommender) -> Ranks:
+        """Where the data keep repeated interactions, items of the history compete as well."""
+        protocol = Protocol()
+        if self.raw.repeats == "keep":
+            protocol = Protocol(history="candidates", without="target")
+        model.to(best_device())
+        ranks = evaluate(model, self.split.test, self.domain_of_item, protocol=protocol)
+        model.cpu()
+        return ranks
+
+    def evaluate(self, model: Recommender) -> Evaluation:
+        """How well a model ranks the test cases; printed, it is a small table with intervals."""
+        known = [name for name, (trained, _) in self._trained.items() if trained is model]
+        return Evaluation(self.ranks(known[0]) if known else self._rank(model), self.domains)
+
+    def recommend(
+        self, model: Recommender, history: Sequence[str], domain: str, k: int = 10
+    ) -> pd.DataFrame:
+        """The k items of a domain that a model ranks highest after a history.
+
+        Args:
+            domain: A, B, or what the domain is called.
+
+        For all else see `tema_lib.recommendation.recommend`.
+        """
+        letter = dict(zip(self.domains, DOMAINS)).get(domain, domain)
+        return recommend(model, self.items, history, letter, k)
+
     def slices(self, ranks: Ranks) -> dict[str, Ranks]:
-        """Parts of the test cases that matter: long-tail targets; on the synthetic data set those whose topic crosses the domains."""
-        seen = torch.bincount(self.split.train.items, minlength=self.items.count + 1).numpy()
-        parts = {
-            f"target seen at most {LONG_TAIL} times": ranks.select(seen[ranks.target] <= LONG_TAIL)
-        }
-        if self.truth is not None:
-            parts["topic crosses domains"] = ranks.select(self.cross_domain(ranks))
-        return parts
-
-    def cross_domain(self, ranks: Ranks):
-        """bool per case: the event before the target lies in the other domain and serves the same topic."""
-        truth_items, _ = self.truth
-        topic = dict(zip(truth_items["item_id"], truth_items["topic"]))
-        previous = self.split.test.items[self.split.test.offsets[1:] - 2].numpy()[ranks.row]
-        domain = self.items.domain_of_item
-
-        def name(item):
-            return topic[self.items.item_id[item]]
-
-        return (domain[previous] != domain[ranks.target]) & [
-            name(before) == name(after) for before, after in zip(previous, ranks.target)
-        ]
+        """Parts of the test cases: long-tail targets, and cross-domain topics where known."""
+        truth = None if self.truth is None else self.truth[0]
+        return slices(ranks, self.split, self.items, truth)
 
     def record(self, system: str, command: str) -> dict:
-        """The run record of one system (`results/README.md`)."""
+        """The run record of one system (`results/README.md`); `command`: what made it."""
         system = system_named(system)
-        model, history = self.train(system)
-        ranks = self.ranks(system)
+        model, history, ranks = self.train(system), self.history(system), self.ranks(system)
+        options: Any = getattr(model, "config", None)  # a counting system has none
         config = {
-            "model": asdict(model.config) if hasattr(model, "config") else {},
+            "model": asdict(options) if options else {},
             "training": asdict(self.training),
             "fast": self.fast,
             "epochs_run": history.epochs,
@@ -494,7 +465,7 @@ class Experiment:
             "repeats": self.raw.repeats,
         }
         spent = {"train": sum(history.seconds), "rank": self.seconds[f"rank {system}"]}
-        return results.evaluation_record(
+        return records.evaluation_record(
             system,
             ranks,
             data={"name": self.raw.name, "sha256": self.raw.sha256},
@@ -505,3 +476,15 @@ class Experiment:
             command=command,
             slices=self.slices(ranks),
         )
+
+
+def _text_vectors(texts: list[str]) -> Tensor:
+    return encode_text(texts, progress=False).matrix
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Add the wall time of a block to `seconds[name]`."""
+    start = time.perf_counter()
+    yield
+    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start

@@ -15,6 +15,7 @@ from tema_lib.evaluation.intervals import interval
 from tema_lib.evaluation.metrics import METRICS
 from tema_lib.evaluation.ranking import Ranks
 from tema_lib.models.systems import ALIASES
+from tema_lib.workspace import ROOT, in_checkout
 
 EVALUATION_KEYS = {
     "kind",
@@ -35,7 +36,6 @@ EVALUATION_KEYS = {
     "dirty",
     "command",
 }
-ROOT = Path(__file__).resolve().parents[1]
 DOMAINS = ("A", "B")
 
 
@@ -124,6 +124,8 @@ def commit_and_state() -> tuple[str, bool]:
             ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.strip()
 
+    if not in_checkout():  # an installed package must not name the repository it was installed in
+        return "unknown", True
     try:
         return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):

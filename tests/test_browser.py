@@ -1,13 +1,14 @@
-"""A real browser drives a copy of notebook 05, in JupyterLab and in Notebook 7, and the self-contained page that the notebook leaves.
+"""A real browser drives a copy of notebook 05, in JupyterLab and in Notebook 7.
 
-Screenshots lie in build/screenshots/. Skipped aloud where there is no browser: `apt install chromium`, or `python -m playwright install chromium`.
+And the self-contained page that the notebook leaves. Screenshots lie in build/screenshots/. Skipped
+aloud where there is no browser: `apt install chromium`, or
+`python -m playwright install chromium`.
 """
 
 import contextlib
 import itertools
 import json
 import os
-import pathlib
 import re
 import secrets
 import shutil
@@ -24,17 +25,16 @@ from playwright.sync_api import Error, expect, sync_playwright
 
 from tema_lib.explain.display.html import Pages
 from tema_lib.explain.explanation import explain, explanation_of
+from tema_lib.workspace import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOK = "05_attention_visualisation.ipynb"
 EXAMPLES = ROOT / "build" / "screenshots"
 ERROR = "[data-mime-type='application/vnd.jupyter.error']"
 LAPTOP = {"width": 1366, "height": 860}
-POSITIONS = {"lab": "/lab/tree/{}?reset&token={}", "notebook": "/notebooks/{}?token={}"}
+ADDRESSES = {"lab": "/lab/tree/{}?reset&token={}", "notebook": "/notebooks/{}?token={}"}
 SETTINGS = {
-    "notebook-extension/tracker": {
-        "windowingMode": "none"
-    },  # every cell stays in the page, so it can be found
+    # Every cell stays in the page, so it can be found.
+    "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
@@ -42,9 +42,8 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def browser():
     """Playwright's own browser where it is installed, else Debian's."""
-    found = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         for path in (None, found):
             with contextlib.suppress(Error):
@@ -54,7 +53,8 @@ def browser():
                 break
         else:
             pytest.skip(
-                "no browser: install one with `apt install chromium` or `python -m playwright install chromium`"
+                "no browser: install one with `apt install chromium` or `python -m playwright "
+                "install chromium`"
             )
         EXAMPLES.mkdir(parents=True, exist_ok=True)
         yield window
@@ -63,17 +63,15 @@ def browser():
 
 @pytest.fixture(scope="module")
 def server(browser, tmp_path_factory):
-    """JupyterLab with nobody's settings but ours, on a folder with copies of the notebook: (address, token, folder)."""
+    """JupyterLab with our settings only, on copies of the notebook: (address, token, folder)."""
     folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
     notebook = nbformat.read(ROOT / "notebooks" / NOTEBOOK, 4)
-    notebook.metadata.pop(
-        "widgets", None
-    )  # pictures of another run must not be taken for this one's
+    notebook.metadata.pop("widgets", None)  # pictures of another run
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    for position in POSITIONS:
-        nbformat.write(notebook, folder / f"{position}.ipynb")
+    for name in ADDRESSES:
+        nbformat.write(notebook, folder / f"{name}.ipynb")
     for name, value in SETTINGS.items():
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +89,7 @@ def server(browser, tmp_path_factory):
         "TEMA_ARTIFACTS": str(folder / "artifacts"),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
-    log = open(home / "log", "w", encoding="utf-8")
+    log = open(home / "log", "w", encoding="utf-8")  # noqa: SIM115  (closed with the server)
     process = subprocess.Popen(
         [
             sys.executable,
@@ -129,41 +127,40 @@ def server(browser, tmp_path_factory):
 def watched(browser, **options):
     """A page and the list of everything it complained about."""
     page, complaints = browser.new_context(viewport=LAPTOP, **options).new_page(), []
-    page.on(
-        "console",
-        lambda message: complaints.append(message.text) if message.type == "error" else None,
-    )
+
+    def said(message):
+        if message.type == "error":
+            complaints.append(message.text)
+
+    page.on("console", said)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "requestfailed",
-        lambda request: (
-            None
-            if request.failure == "net::ERR_ABORTED"
-            else complaints.append(f"failed: {request.url}")
-        ),
-    )
+
+    def failed(request):
+        if request.failure != "net::ERR_ABORTED":
+            complaints.append(f"failed: {request.url}")
+
+    page.on("requestfailed", failed)
     return page, complaints
 
 
-@pytest.fixture(scope="module", params=POSITIONS)
+@pytest.fixture(scope="module", params=ADDRESSES)
 def opened(request, browser, server):
     """The notebook, run from top to bottom by the menu: (page, complaints, where)."""
     address, token, _ = server
     page, complaints = watched(browser)
     page.goto(
-        address + POSITIONS[request.param].format(f"{request.param}.ipynb", token),
+        address + ADDRESSES[request.param].format(f"{request.param}.ipynb", token),
         wait_until="domcontentloaded",
     )
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=120_000)
     idle(page)
-    complaints.clear()  # what the application says of itself while it starts (Notebook 7: two lines) is not ours
+    complaints.clear()  # what the application says while it starts (Notebook 7: two lines)
     if request.param == "lab":
         page.keyboard.press("Control+b")  # the file browser away, as on a small screen
     page.locator(".lm-MenuBar-item:has-text('Run')").first.click()
     page.locator("li.lm-Menu-item[data-command='runmenu:run-all']").click()
-    page.wait_for_selector(
-        f".tema-attention .tema table, {ERROR}", timeout=300_000
-    )  # the last of the three explorers
+    # The last of the three explorers.
+    page.wait_for_selector(f".tema-attention .tema table, {ERROR}", timeout=300_000)
     idle(page, 300_000)
     assert not page.locator(ERROR).count(), page.locator(ERROR).first.inner_text()[-1500:]
     yield page, complaints, request.param
@@ -171,18 +168,18 @@ def opened(request, browser, server):
 
 
 def idle(page, timeout=120_000):
-    """Until the kernel is connected and has nothing to do; in Notebook 7 there is no status bar, but the same sign in the tool bar."""
-    page.wait_for_selector(
-        ".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=timeout
-    )
+    """Until the kernel is connected and has nothing to do.
+
+    Notebook 7 has no status bar, but the same sign in the tool bar.
+    """
+    sign = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
+    page.wait_for_selector(sign, state="attached", timeout=timeout)
     page.wait_for_timeout(500)
-    page.wait_for_selector(
-        ".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=timeout
-    )
+    page.wait_for_selector(sign, state="attached", timeout=timeout)
 
 
 class Explorer:
-    """One explorer in the page: what it shows, and a way to do something and wait until it shows something else."""
+    """One explorer in the page: what it shows, and a way to act and wait for another picture."""
 
     def __init__(self, page, name):
         self.page, self.root, self.seconds = page, page.locator(f".{name}").last, []
@@ -194,11 +191,12 @@ class Explorer:
         return self.root.locator(".tema").inner_text()
 
     def after(self, act):
-        """What is shown when it is no longer what it was before `act`; the seconds this took lie in `seconds`."""
+        """What is shown once `act` has changed it; `seconds` keeps how long this took."""
         before, start = self.root.locator(".tema").inner_html(), time.perf_counter()
         act()
         self.page.wait_for_function(
-            "([root, before]) => root.querySelector('.tema') && root.querySelector('.tema').innerHTML !== before",
+            "([root, before]) => root.querySelector('.tema')"
+            " && root.querySelector('.tema').innerHTML !== before",
             arg=[self.root.element_handle(), before],
             timeout=20_000,
         )
@@ -207,7 +205,7 @@ class Explorer:
         return self.shown
 
     def by_keyboard(self, label):
-        """Choose the next entry of a drop-down list without a mouse: open it with the space bar, go down, choose."""
+        """Choose the next entry of a drop-down list without a mouse: open it, go down, choose."""
         control = self.root.get_by_label(label, exact=True)
         assert control.evaluate("list => list.selectedIndex") >= 0, f"{label} shows nothing"
         control.focus()
@@ -291,9 +289,8 @@ def test_what_if_answers_every_edit(opened):
     for name, act, said in edits:
         assert said in explorer.after(act), f"{name}: {explorer.shown[:300]}"
     explorer.photograph(f"{where}-what-if")
-    print(
-        f"{where}: from key to new picture, median {1000 * sorted(explorer.seconds)[len(edits) // 2]:.0f} ms"
-    )
+    median = sorted(explorer.seconds)[len(edits) // 2]
+    print(f"{where}: from key to new picture, median {1000 * median:.0f} ms")
     assert "later" not in explorer.after(lambda: explorer.press("undo")).splitlines()[0]
     assert "nothing yet" in explorer.after(lambda: explorer.press("reset"))
 
@@ -306,7 +303,7 @@ def test_the_console_stayed_clean(opened):
 
 @pytest.mark.parametrize("opened", ["lab"], indirect=True)
 def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened, server, browser):
-    """The file that the notebook left, opened offline: every control redraws, nothing is asked of anybody, and it prints."""
+    """The file that the notebook left, offline: every control redraws, and it can be printed."""
     page, complaints = watched(browser, offline=True)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -327,9 +324,8 @@ def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened,
         seen.append(body())
     assert all(one != other for one, other in itertools.pairwise(seen))
     assert "Explained: the true next item" in seen[-1]
-    assert (
-        page.locator("button[aria-pressed=true]").inner_text() == "merged"
-    )  # the fifth interaction is not in B
+    # The fifth interaction is not in B.
+    assert page.locator("button[aria-pressed=true]").inner_text() == "merged"
     assert page.locator("img").count()
     assert not page.locator("img:not([alt]), img[alt='']").count()
     assert not complaints
@@ -341,7 +337,10 @@ def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened,
 
 
 def test_attacking_titles_and_an_empty_history_do_no_harm(browser, tmp_path):
-    """Every title, tag and user id of this world tries to break out of the page; a model with two layers shows the last one first."""
+    """Every title, tag and user id tries to break out of the page.
+
+    A model with two layers shows the last one first.
+    """
     world = hostile_world(tmp_path)
     explanations = {
         "attack": explain(world.counterfactual, world.control, world.sequences, 3),
@@ -351,7 +350,7 @@ def test_attacking_titles_and_an_empty_history_do_no_harm(browser, tmp_path):
         file = tmp_path / f"{name}.html"
         file.write_text(Pages(world.items.image).page(explanation, "about"), encoding="utf-8")
         page, complaints = watched(browser, offline=True)
-        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+        page.on("dialog", lambda _, said=complaints: said.append("a dialog"))
         page.goto(file.as_uri())
         page.get_by_role("button", name="A", exact=True).press("Enter")
         for ask in page.locator("button.ask:visible").all():

@@ -171,13 +171,13 @@ def test_an_edited_model_is_trained_anew_and_the_run_says_why(run, tmp_path, mon
         )
         return Experiment(run.data).train("mine")
 
-    first, _ = mine(SOURCE)
+    first = mine(SOURCE)
     kept = files(tmp_path / "artifacts")
-    same, _ = mine(SOURCE.replace("# scaled", "# another comment"))
+    same = mine(SOURCE.replace("# scaled", "# another comment"))
     assert same_weights(first, same)
     assert files(tmp_path / "artifacts") == kept
     assert "trained anew" not in capsys.readouterr().out
-    other, _ = mine(SOURCE.replace("2 * x", "0.5 * x"))
+    other = mine(SOURCE.replace("2 * x", "0.5 * x"))
     said = capsys.readouterr().out
     assert (
         "mine-fast-0: trained anew, since there is a change in code of students_model; the earlier weights stay in "
@@ -199,10 +199,10 @@ def test_an_edited_model_is_trained_anew_and_the_run_says_why(run, tmp_path, mon
     ids=["half", "empty", "other zip", "last byte", "plain pickle"],
 )
 def test_a_damaged_checkpoint_is_named_kept_and_trained_anew(damage, run, tmp_path, capsys):
-    weights, _ = run.train("sasrec")
+    weights = run.train("sasrec")
     (path,) = (tmp_path / "artifacts").glob("*sasrec-fast-0-*.pt")
     path.write_bytes(damaged := damage(path.read_bytes()))
-    again, _ = Experiment(run.data).train("sasrec")
+    again = Experiment(run.data).train("sasrec")
     assert same_weights(weights, again)
     assert path.read_bytes() == damaged
     said = capsys.readouterr().out
@@ -228,13 +228,14 @@ def test_a_pickle_that_would_run_something_is_not_run(tmp_path):
 
 def test_weights_from_a_gpu_are_used_on_a_laptop(run, tmp_path):
     """A finished training is not repeated for its device; what it ran on stays in the history."""
-    weights, _ = run.train("sasrec")
+    weights = run.train("sasrec")
     (path,) = (tmp_path / "artifacts").glob("*sasrec-fast-0-*.pt")
     saved = torch.load(path, weights_only=True)
     saved["history"]["trained_on"] = "cuda bfloat16"
     saved["random"] = [saved["random"][0], saved["random"][0]]
     torch.save(saved, path)
-    again, history = Experiment(run.data).train("sasrec")
+    fresh = Experiment(run.data)
+    again, history = fresh.train("sasrec"), fresh.history("sasrec")
     assert history.trained_on == "cuda bfloat16"
     assert same_weights(weights, again)
     assert torch.load(path, weights_only=True)["history"]["trained_on"] == "cuda bfloat16"

@@ -1,6 +1,7 @@
-"""The notebooks are complete, fresh and honest, and run with papermill: all in a chain, two of them alone.
+"""The notebooks are complete and fresh, and run with papermill.
 
-Which two run alone changes with the commit. TEMA_ALONE=04,05 names them, TEMA_ALONE=all takes every one.
+All run in a chain, two of them alone. Which two changes with the commit: TEMA_ALONE=04,05 names
+them, TEMA_ALONE=all takes every one.
 """
 
 import hashlib
@@ -16,8 +17,8 @@ import pytest
 
 import conftest
 from tema_lib.notebook import expect
+from tema_lib.workspace import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 KNOWN_TAGS = {"parameters", "nbval-approx", "nbval-ignore-output", "nbval-skip", "hide-input"}
@@ -34,19 +35,10 @@ def code_cells(notebook):
 
 def test_the_lectures_are_all_there():
     """An empty folder would make every other test here pass."""
-    assert [path.stem[:2] for path in NOTEBOOKS[:8]] == [
-        "00",
-        "01",
-        "02",
-        "03",
-        "04",
-        "05",
-        "06",
-        "07",
-    ]
+    assert [path.stem[:2] for path in NOTEBOOKS[:8]] == [f"{number:02}" for number in range(8)]
 
 
-# --- what is committed ------------------------------------------------------------------------------------------------
+# --- what is committed ---
 
 
 @each_notebook
@@ -56,17 +48,15 @@ def test_outputs_are_complete_and_fresh(path):
     notebook = nbformat.read(path, 4)
     nbformat.validate(notebook)
     cells = code_cells(notebook)
-    assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1)), (
-        "not run from top to bottom in one kernel"
-    )
-    assert not [o for c in cells for o in c.outputs if o.output_type == "error"]
-    assert not [c for c in notebook.cells if "injected-parameters" in tags(c)], (
-        "papermill wrote into it; refresh it"
-    )
+    in_order = [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert in_order, "not run from top to bottom in one kernel"
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    injected = [cell for cell in notebook.cells if "injected-parameters" in tags(cell)]
+    assert not injected, "papermill wrote into it; refresh it"
     assert notebook.metadata.kernelspec.name == "python3"
-    assert notebook.metadata.get("tema", {}).get("stamp") == stamp(notebook), (
-        f"stale: run `python tools/refresh.py {path.stem}`"
-    )
+    fresh = notebook.metadata.get("tema", {}).get("stamp") == stamp(notebook)
+    assert fresh, f"stale: run `python tools/refresh.py {path.stem}`"
     assert path.stat().st_size < 2_000_000
 
 
@@ -82,22 +72,21 @@ def test_parameters_are_those_of_the_design(path):
 
 @each_notebook
 def test_nothing_escapes_the_comparison_or_the_page(path):
-    """nbval passes over cells that were never run, skipped cells and magic comments: none of these may hide an output."""
+    """nbval passes over cells that were never run, skipped cells and magic comments.
+
+    None of these may hide an output.
+    """
     notebook = nbformat.read(path, 4)
     cells = code_cells(notebook)
     for cell in notebook.cells:
         assert tags(cell) <= KNOWN_TAGS, f"unknown tags {sorted(tags(cell) - KNOWN_TAGS)}"
     for cell in cells:
-        assert not re.search(r"#\s*(NBVAL_|PYTEST_VALIDATE)", cell.source), (
-            "use tags, not nbval comments"
-        )
-        assert not cell.source.rstrip().endswith(";") or tags(cell) & {"nbval-ignore-output"}, (
-            "nbval ignores a trailing `;`; end with plt.show()"
-        )
-        if "nbval-skip" in tags(cell):
-            assert "google.colab" in cell.source, (
-                "only the Colab set-up may be skipped; papermill runs it, so guard it"
-            )
+        comment = re.search(r"#\s*(NBVAL_|PYTEST_VALIDATE)", cell.source)
+        assert not comment, "use tags, not nbval comments"
+        hidden = cell.source.rstrip().endswith(";") and "nbval-ignore-output" not in tags(cell)
+        assert not hidden, "nbval ignores a trailing `;`; end with plt.show()"
+        # Only the Colab set-up may be skipped; papermill runs it, so it has a guard.
+        assert "nbval-skip" not in tags(cell) or "google.colab" in cell.source
     unchecked = [c for c in cells if tags(c) & {"nbval-ignore-output", "nbval-skip"}]
     wide = [line for cell in cells for line in cell.source.splitlines() if len(line) > 120]
     assert not wide, f"wider than the page of JupyterLab: {wide}"
@@ -117,7 +106,7 @@ def test_kernels_import_this_checkout(tmp_path):
     assert ROOT in pathlib.Path(found).resolve().parents
 
 
-# --- the tolerance of shown numbers -----------------------------------------------------------------------------------
+# --- the tolerance of shown numbers ---
 
 
 @pytest.mark.parametrize(
@@ -125,10 +114,8 @@ def test_kernels_import_this_checkout(tmp_path):
 )
 @pytest.mark.parametrize("factor", [0.5, 1.5, -1.0, 0.0])
 def test_a_metric_off_by_half_is_noticed(metric, factor):
-    committed, fresh = (
-        f"NDCG@10 {metric:.4f} of 24 items",
-        f"NDCG@10 {metric * factor:.4f} of 24 items",
-    )
+    committed = f"NDCG@10 {metric:.4f} of 24 items"
+    fresh = f"NDCG@10 {metric * factor:.4f} of 24 items"
     assert conftest.map_to_nearest(committed, fresh) != committed
 
 
@@ -159,21 +146,19 @@ def test_words_and_whole_numbers_must_agree(committed, fresh):
 
 
 def test_one_wrong_number_among_right_ones_is_noticed():
-    assert (
-        conftest.map_to_nearest("0.1000 0.2000 0.0040", "0.1010 0.2010 0.0020")
-        == "0.1000 0.2000 0.0020"
-    )
+    mixed = conftest.map_to_nearest("0.1000 0.2000 0.0040", "0.1010 0.2010 0.0020")
+    assert mixed == "0.1000 0.2000 0.0020"
 
 
 def same_to_nbval(cell, committed, fresh):
-    return (
-        conftest.map_to_nearest(committed, fresh) if "nbval-approx" in tags(cell) else fresh
-    ) == committed
+    if "nbval-approx" in tags(cell):
+        fresh = conftest.map_to_nearest(committed, fresh)
+    return fresh == committed
 
 
 @each_notebook
 def test_every_shown_number_off_by_half_is_noticed(path):
-    """Each decimal in each compared output in turn, half and half again as large, in the digits in which it is shown."""
+    """Each decimal in each compared output in turn, by half, in the digits in which it is shown."""
     for cell in code_cells(nbformat.read(path, 4)):
         if tags(cell) & {"nbval-ignore-output", "nbval-skip"}:
             continue
@@ -183,10 +168,9 @@ def test_every_shown_number_off_by_half_is_noticed(path):
                 digits = len(match[0].partition(".")[2])
                 for factor in (0.5, 1.5):
                     wrong = f"{float(match[0]) * factor:.{digits}f}"
-                    if wrong != match[0]:
-                        assert not same_to_nbval(
-                            cell, text[: match.start()] + wrong + text[match.end() :], text
-                        ), f"{match[0]} passes for {wrong} in\n{text}"
+                    changed = text[: match.start()] + wrong + text[match.end() :]
+                    noticed = wrong == match[0] or not same_to_nbval(cell, changed, text)
+                    assert noticed, f"{match[0]} passes for {wrong} in\n{text}"
 
 
 def test_an_expected_number_is_known_better_than_to_its_half():
@@ -210,21 +194,18 @@ def test_an_expected_number_is_known_better_than_to_its_half():
     ],
 )
 def test_only_durations_are_sanitised(text, hidden):
-    pattern = re.search(
-        r"\[elapsed time\]\s*regex: (.*)",
-        (ROOT / "tests" / "nbval_sanitize.cfg").read_text(encoding="utf-8"),
-    ).group(1)
+    settings = (ROOT / "tests" / "nbval_sanitize.cfg").read_text(encoding="utf-8")
+    pattern = re.search(r"\[elapsed time\]\s*regex: (.*)", settings).group(1)
     assert bool(re.search(pattern, text)) == hidden
 
 
-# --- papermill ------------------------------------------------------------------------------------------------------------
+# --- papermill ---
 
 
 def run(path, folder, artifacts):
     declared = papermill.inspect_notebook(str(path))
-    assert {"fast", "data", "seed"} <= set(
-        declared
-    )  # papermill itself would let unknown names pass
+    # papermill itself would let unknown names pass
+    assert {"fast", "data", "seed"} <= set(declared)
     done = papermill.execute_notebook(
         path,
         folder / path.name,

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import duckdb
 import nbformat
@@ -22,11 +21,13 @@ from matplotlib.mathtext import MathTextParser
 from PIL import Image
 from traitlets.config import Config
 
-ROOT = Path(__file__).resolve().parents[1]
+from tema_lib import cli
+from tema_lib.workspace import ROOT
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
-# --- folders ------------------------------------------------------------------------------------
+# --- folders ---
 
 GOODS = [
     f"{kind} {thing}"
@@ -52,7 +53,7 @@ def shelf(count):
 
 
 def histories(items, users, shortest, longest, seed=0, domains=("AB",), last="AB"):
-    """`users` people, each in one of `domains`, who never buy a thing twice.
+    """`users` people, each in one of `domains`, none with one item twice.
 
     `last`: the domains in which the last two interactions may lie.
     """
@@ -128,7 +129,7 @@ def one_sided_targets(folder):
 
 
 def nobody_in_both(folder):
-    """Two domains without a common customer."""
+    """Two domains without a common user."""
     items = shelf(60)
     return write(folder, items, histories(items, 60, 4, 7, domains=("A", "B")))
 
@@ -142,7 +143,7 @@ FOLDERS = {
 }
 
 
-# --- cells --------------------------------------------------------------------------------------
+# --- cells ---
 
 
 class Shell(InteractiveShell):
@@ -167,9 +168,11 @@ def shell():
     known = dict(SYSTEMS)
     made.run_line_magic("matplotlib", "inline")
     yield made
-    plt.close("all"), plt.switch_backend("agg")
+    plt.close("all")
+    plt.switch_backend("agg")
     Shell.clear_instance()
-    SYSTEMS.clear(), SYSTEMS.update(known)  # notebook 07 adds one of its own
+    SYSTEMS.clear()  # notebook 07 adds one of its own
+    SYSTEMS.update(known)
 
 
 @pytest.fixture
@@ -238,7 +241,9 @@ def test_the_command_goes_through_all_notebooks(tmp_path):
         done = subprocess.run(
             [
                 sys.executable,
-                "tools/chain.py",
+                "-m",
+                "tema_lib",
+                "run",
                 "--data",
                 str(folder),
                 "--fast",
@@ -268,13 +273,8 @@ def test_exported_tags_are_used_and_notebook_02_still_shows_how_they_are_made(
     monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
     items = shelf(24)
     folder = write(tmp_path / "domain", items, histories(items, 20, 4, 8))
-    tagged = subprocess.run(
-        [sys.executable, "tools/tags.py", "--data", str(folder), "--out", str(tmp_path / "export")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert tagged.returncode == 0, tagged.stdout + tagged.stderr
+    export = str(tmp_path / "export")
+    assert cli.main(["tags", "--data", str(folder), "--out", export]) == 0
     (path,) = (tmp_path / "export").glob("*.tsv.gz")
     parameters = {
         "data": str(folder),

@@ -23,7 +23,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 def test_the_command_lists_every_system_with_file_size_source_and_status():
     done = subprocess.run(
-        [sys.executable, "-m", "tema_lib.models"],
+        [sys.executable, "-m", "tema_lib", "systems"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -106,7 +106,7 @@ def test_an_ancestor_that_is_the_ablation_is_trained_once_and_named_with_it(
     with pytest.raises(ValueError, match="'haf' is unknown: choose from popularity, "):
         system_named("haf")
     run = small_run(tmp_path, monkeypatch)
-    assert run.train("haf-vt")[0] is run.train("tema-no-tags")[0]
+    assert run.train("haf-vt") is run.train("tema-no-tags")
     assert run.ranks("haf-vt") is run.ranks("tema-no-tags")
     record = run.record("haf-vt", "make run")
     assert record["system"] == "tema-no-tags"

@@ -1,6 +1,7 @@
-"""Make the virtual environment `.venv`: torch first, then this project with the versions in constraints.txt.
+"""Make the virtual environment `.venv`: torch first, then this project with all its extras.
 
-Runs on the system's own Python, whatever its version, so it imports nothing but the standard library.
+The versions are those of constraints.txt. This runs on the system's own Python, whatever its
+version, so it imports nothing but the standard library.
 An interrupted set-up is simply run again: pip keeps what is already installed.
 """
 
@@ -15,6 +16,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin", "python")
 OLDEST, NEWEST = (3, 11), (3, 13)  # as in pyproject.toml; a test compares
 TORCH = "torch==2.13.0"  # as in constraints.txt; a test compares
+PROJECT = ".[notebooks,llm,test]"  # with all extras, as in environment.yml; a test compares
 
 
 def step(name, command, remedy):
@@ -35,29 +37,34 @@ def main():
     index = arguments.parse_args().torch_index
 
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        major, minor = sys.version_info[:2]
         sys.exit(
-            "[set-up] Python %d.%d found, but the project needs Python 3.11, 3.12 or 3.13. Name another one: make run PYTHON=python3.12"
-            % sys.version_info[:2]
+            f"[set-up] Python {major}.{minor} found, but the project needs Python 3.11, 3.12 or "
+            "3.13. Name another one: make run PYTHON=python3.12"
         )
     start = time.time()
     if not os.path.exists(PYTHON):
         step(
             "virtual environment in .venv",
             [sys.executable, "-m", "venv", VENV],
-            "On Debian and Ubuntu install the package python3-venv, delete .venv and run the command again.",
+            "On Debian and Ubuntu install the package python3-venv, delete .venv and run the "
+            "command again.",
         )
     pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check"]
+    retry = (
+        "Look at pip's message above (often the network or a full disk) and run the command again; "
+        "what is installed stays."
+    )
     # torch is the one big download, so pip may show its progress bar there
-    retry = "Look at pip's message above (often the network or a full disk) and run the command again; what is installed stays."
     step(
         TORCH + (" from " + index if index else ""),
         pip + [TORCH] + (["--index-url", index] if index else []),
         retry,
     )
-    step("the other packages", [*pip, "--quiet", "-c", "constraints.txt", "-e", ".[test]"], retry)
+    step("the other packages", [*pip, "--quiet", "-c", "constraints.txt", "-e", PROJECT], retry)
     with open(os.path.join(VENV, "ready"), "w") as stamp:
         stamp.write("the environment is complete; make looks at the date of this file\n")
-    print("[set-up] ready after %.0f s" % (time.time() - start), flush=True)
+    print(f"[set-up] ready after {time.time() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
@@ -67,10 +74,8 @@ if __name__ == "__main__":
         sys.exit(
             "\n[set-up] Interrupted. What is installed stays; the same command goes on from here."
         )
-    except (
-        OSError
-    ) as error:  # a full disk, a folder that cannot be written, a program that cannot be started
+    except OSError as error:  # a full disk, a folder or a program that cannot be used
         sys.exit(
-            f"[set-up] failed: {error.filename or VENV} ({error.strerror}). Make room, let the project's folder be written, or delete .venv; then run the command "
-            "again."
+            f"[set-up] failed: {error.filename or VENV} ({error.strerror}). Make room, let the "
+            "project's folder be written, or delete .venv; then run the command again."
         )

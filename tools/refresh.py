@@ -1,7 +1,9 @@
-"""Run the numbered notebooks again, in order and in place, and keep only what does not change from run to run.
+"""Run the numbered notebooks again, in order and in place.
 
-python tools/refresh.py                     all of them
-python tools/refresh.py 04_multi_attention  one of them
+Only what does not change from run to run is kept.
+
+    python tools/refresh.py                     all of them
+    python tools/refresh.py 04_multi_attention  one of them
 """
 
 import hashlib
@@ -16,7 +18,12 @@ from nbclient import NotebookClient
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+from tema_lib.checkpoints import syntax_hash  # noqa: E402  (the checkout is not installed)
+from tema_lib.workspace import write_atomically  # noqa: E402
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+LIBRARY = {".py", ".html", ".css", ".js"}  # files of the library that decide outputs
+TABLES = {".tsv", ".json", ".jsonl", ".gz"}
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -30,34 +37,28 @@ ENVIRONMENT = {
 
 
 def stamp(notebook):
-    """Sixteen hex digits that change when anything changes that decides the outputs: code cells, library, synthetic tables.
+    """Sixteen hex digits that change with anything that decides a notebook's outputs.
 
-    Of the library its syntax trees count, without docstrings: a comment, a wording or another layout makes no notebook stale.
+    Its code cells, the library and the synthetic tables. Of the library its syntax trees count,
+    without docstrings: a comment, a wording or another layout makes no notebook stale.
     """
-    from tema_lib.checkpoints import syntax_hash
-
     digest = hashlib.sha256()
     for cell in notebook.cells:
         if cell.cell_type == "code":
             digest.update(cell.source.encode() + b"\0")
-    library = sorted((ROOT / "tema_lib").rglob("*.py"))
-    tables = sorted(
-        p
-        for p in (ROOT / "data" / "synthetic").rglob("*")
-        if p.suffix in {".tsv", ".json", ".jsonl", ".gz"}
-    )
-    for path in library + tables:
-        content = (
-            syntax_hash(path.read_text(encoding="utf-8")).encode()
-            if path.suffix == ".py"
-            else path.read_bytes()
-        )
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + content + b"\0")
+    library = [p for p in (ROOT / "tema_lib").rglob("*") if p.suffix in LIBRARY]
+    tables = [p for p in (ROOT / "data" / "synthetic").rglob("*") if p.suffix in TABLES]
+    for path in sorted(library) + sorted(tables):
+        content = path.read_bytes()
+        if path.suffix == ".py":
+            content = syntax_hash(content.decode()).encode()
+        name = path.relative_to(ROOT).as_posix().encode()
+        digest.update(name + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 
 def joined(outputs):
-    """Neighbouring pieces of one stream as one: where the kernel cuts them depends on the moment."""
+    """Neighbouring pieces of one stream as one: where the kernel cuts them is chance."""
     whole = []
     for output in outputs:
         if (
@@ -94,10 +95,10 @@ def refresh(path):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [
-                o
-                for o in joined(cell.outputs)
-                if "%|" not in o.get("data", {}).get("text/plain", "")
-            ]  # a bar is no result
+                output
+                for output in joined(cell.outputs)
+                if "%|" not in output.get("data", {}).get("text/plain", "")  # a progress bar
+            ]
     if stamp(notebook) != before:
         raise SystemExit(
             f"{path.name}: the library changed while the notebook ran; run the command again"
@@ -113,9 +114,7 @@ def refresh(path):
         **({"widgets": notebook.metadata.widgets} if "widgets" in notebook.metadata else {}),
     }
     nbformat.validate(notebook)
-    unfinished = path.with_suffix(".ipynb.part")
-    nbformat.write(notebook, unfinished)
-    os.replace(unfinished, path)
+    write_atomically(path, nbformat.writes(notebook) + "\n")
 
 
 def main(wanted):

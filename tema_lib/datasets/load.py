@@ -28,6 +28,22 @@ from tema_lib.data.filters import without_repeats
 from tema_lib.data.interactions import read_interactions
 from tema_lib.data.readers import header_of
 from tema_lib.datasets.published import format_of, read_published
+from tema_lib.workspace import data_folder
+
+SYNTHETIC = data_folder() / "synthetic"  # the shipped data set, from drawn pictures to its truth
+
+
+def load_dataset(name_or_folder: str | Path, repeats: str = "") -> RawData:
+    """A data set by name or folder.
+
+    Args:
+        name_or_folder: "synthetic" for the shipped data set, else a folder for `read_data`.
+        repeats: as for `read_data`.
+
+    Raises:
+        DataError: the folder is missing or cannot be read.
+    """
+    return read_data(SYNTHETIC if name_or_folder == "synthetic" else name_or_folder, repeats)
 
 
 def read_data(folder: str | Path, repeats: str = "") -> RawData:

@@ -30,6 +30,8 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from tema_lib.workspace import weights_folder
+
 NOTE = "tema.json"  # written last beside converted weights: what they are, where they came from, their size
 
 
@@ -116,13 +118,8 @@ def fingerprint(folder: str | Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Where models are kept: ``$TEMA_CACHE``, else ``build/pretrained`` in the project."""
-    chosen = os.environ.get("TEMA_CACHE")
-    return (
-        Path(chosen).expanduser()
-        if chosen
-        else Path(__file__).resolve().parents[1] / "build" / "pretrained"
-    )
+    """Where models are kept: ``$TEMA_CACHE``, else a place of the workspace."""
+    return weights_folder()
 
 
 # ------------------------------------------------------------------------------------------------ pinned wheels

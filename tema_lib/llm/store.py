@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from tema_lib.workspace import replies_path
+
 _ELSEWHERE = "give a place of your own, with --store or the environment variable TEMA_REPLIES"
 
 
@@ -41,15 +43,8 @@ def reply_key(fingerprint: str, prompt: str, settings: str) -> str:
 
 
 def reply_store_path() -> Path:
-    """Where this workplace keeps all replies: $TEMA_REPLIES, else build/replies.sqlite beside the library.
-
-    One store serves every data set and every command, since the key says all that determines a reply. Artefacts that were
-    put elsewhere (a test's $TEMA_ARTIFACTS, outside of build/artifacts) have a store of their own beside them.
-    """
-    build = Path(__file__).resolve().parents[2] / "build"
-    artifacts = Path(os.environ.get("TEMA_ARTIFACTS") or build / "artifacts").resolve()
-    own = build if artifacts.is_relative_to(build / "artifacts") else artifacts
-    return Path(os.environ.get("TEMA_REPLIES") or own / "replies.sqlite")
+    """Where this workplace keeps all replies: `tema_lib.workspace.replies_path`."""
+    return replies_path()
 
 
 def open_replies() -> "ReplyStore":

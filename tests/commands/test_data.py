@@ -1,8 +1,10 @@
-"""`make data` end to end: the official files of every release on a local server, pictures by address, one interruption, the folder read back."""
+"""`tema data` end to end, with the official files of every release on a local server.
+
+Pictures by address, one interruption, and the folder read back.
+"""
 
 import gzip
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -12,16 +14,15 @@ from helpers.file_server import serving
 
 from tema_lib.data.dataset import RawData
 from tema_lib.datasets.amazon.releases import FILES, PAIRS
-from tema_lib.datasets.load import read_data
+from tema_lib.datasets.load import load_dataset, read_data
 from tema_lib.datasets.synthetic.official import write_official
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-WORLD = read_data(ROOT / "data" / "synthetic")
+WORLD = load_dataset("synthetic")
 FEW = WORLD.interactions[WORLD.interactions["user_id"] <= "u0150"]
 
 
 def small_world():
-    """the synthetic data set's first 150 users, and what they bought."""
+    """The first 150 users of the synthetic data set, and the items of their events."""
     return RawData(
         "small",
         WORLD.folder,
@@ -35,7 +36,9 @@ def make_data(server, tmp_path, *more, year=2014, pair="food-kitchen"):
     return subprocess.run(
         [
             sys.executable,
-            str(ROOT / "tools" / "data.py"),
+            "-m",
+            "tema_lib",
+            "data",
             "--pair",
             pair,
             "--year",
@@ -63,7 +66,7 @@ def make_data(server, tmp_path, *more, year=2014, pair="food-kitchen"):
     ],
 )
 def test_official_files_become_the_folder_they_came_from(tmp_path, pair, year, more):
-    """With pictures: byte for byte those of the world, under the same names. One picture is a web page, one is gone."""
+    """With pictures, byte for byte. One picture is a web page, one is gone."""
     world = small_world()
     web = tmp_path / "web"
     (web / "pictures").mkdir(parents=True)

@@ -1,0 +1,277 @@
+"""The command `tema`, also `python -m tema_lib`: what it can be told, and which module does it.
+
+Nothing heavy is imported here: a question for help, or a wrong option, is answered at once, and the
+number of processor threads is set before torch is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tema_lib import __version__
+
+DATA_HELP = "'synthetic', or a folder with interactions.tsv and items.tsv (default: synthetic)"
+TAGS_HELP = (
+    "live (the language model is asked), export, export:MODEL (a file in data/tags/ for these "
+    "tables), or the path of such a file"
+)
+DOMAINS_HELP = "what A and B are called, such as movies,books (default: the data set says)"
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with all their options."""
+    whole = argparse.ArgumentParser(
+        prog="tema",
+        description="TEMA-LLM, reproduced: cross-domain recommendation with LLM tags.",
+        epilog="tema COMMAND --help says more about one of them.",
+    )
+    whole.add_argument("--version", action="version", version=f"tema-lib {__version__}")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (summary, add_options) in COMMANDS.items():
+        own = commands.add_parser(
+            name,
+            help=summary,
+            description=add_options.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add_options(own)
+    return whole
+
+
+def _run(own: argparse.ArgumentParser) -> None:
+    """Run all notebooks in order on one data set; keep the executed copies and an HTML page of
+    each, and print the metric table. --replay goes from data to the table without notebooks.
+
+    Everything made lies in the workspace (build/ in the checkout): run/<data>/ (executed
+    notebooks), html/<data>/ (open index.html), artifacts/<data>/ (what one notebook leaves for the
+    next; a second run reuses it), results/<data>/ (run records; <data>-fast/ with --fast,
+    <data>-replay/ with --replay), and for all data sets together replies.sqlite (what a language
+    model answered). <data> is the folder's name with the beginning of its tables' hash.
+    """
+    own.add_argument("--data", default="synthetic", help=DATA_HELP)
+    own.add_argument("--systems", default="", help="systems to train, separated by spaces")
+    own.add_argument("--seed", type=int, default=0)
+    own.add_argument("--tags", help=TAGS_HELP)
+    own.add_argument("--domains", default="", help=DOMAINS_HELP)
+    own.add_argument("--fast", action="store_true", help="short training, few live replies")
+    own.add_argument(
+        "--replay",
+        action="store_true",
+        help="no notebooks and no language model: exported tags and shipped replies, a few systems "
+        "(or --systems)",
+    )
+
+
+def _data(own: argparse.ArgumentParser) -> None:
+    """Fetch a documented pair of Amazon categories and prepare it: download, join, k-core, titles,
+    pictures.
+
+    The downloads lie in build/downloads/<year>/, the finished folder in build/data/<pair>-<year>/.
+    An interrupted run goes on where it stopped. The files are for research use: read the terms of
+    the release, cite it, and pass neither the files nor their titles on. TEMA_AMAZON_ADDRESS names
+    another server (a mirror) that has the same files below it.
+    """
+    own.add_argument("--pair", required=True, help="food-kitchen or movies-books")
+    own.add_argument("--year", type=int, default=2014, help="release: 2014, 2018 or 2023")
+    own.add_argument(
+        "--events",
+        default="",
+        help="ratings (small; 2014 and 2018), reviews, or reviews_5 (default: the smallest)",
+    )
+    own.add_argument(
+        "--core",
+        type=int,
+        default=5,
+        help="fewest events of an item, and of a user in each domain (default: 5)",
+    )
+    own.add_argument("--no-pictures", action="store_true", help="leave the pictures out")
+    own.add_argument("--out", type=Path, help="where the prepared folder goes")
+    own.add_argument("--downloads", type=Path, help="where the official files are kept")
+
+
+def _tags(own: argparse.ArgumentParser) -> None:
+    """Tag every item of a data folder with a language model, and write the compact export that may
+    be passed on.
+
+    Every reply is kept in build/replies.sqlite (or $TEMA_REPLIES) as soon as it is there, beside
+    those of `tema run`: stop whenever you like and start again, nothing is asked twice, and equal
+    titles of two data sets are asked once. A URL is any OpenAI-compatible server; "#name" behind it
+    chooses its model, and a key, where it wants one, is read from the environment (TEMA_API_KEY).
+    Items that a server refuses are left without tags and listed at the end; --again asks about them
+    once more.
+    """
+    own.add_argument("--data", required=True, help=DATA_HELP)
+    own.add_argument(
+        "--llm",
+        default="smollm2-135m-instruct",
+        help="a known name, a folder, a hub id, or the URL of a server",
+    )
+    own.add_argument("--out", type=Path, help="where the export goes (default: data/tags)")
+    own.add_argument("--domains", default="", help=DOMAINS_HELP)
+    own.add_argument(
+        "--dtype",
+        default="float32",
+        choices=("float32", "bfloat16"),
+        help="bfloat16: faster where the processor has matrix units for it, with other words here "
+        "and there",
+    )
+    own.add_argument(
+        "--request",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        type=_field,
+        help="a field of the request to a server, as JSON or as text; FIELD= takes one away (as "
+        "often as needed), such as --request max_tokens= --request max_completion_tokens=64 "
+        '--request \'thinking={"type": "disabled"}\'',
+    )
+    own.add_argument(
+        "--again", action="store_true", help="ask once more about items that the server refused"
+    )
+    own.add_argument(
+        "--store",
+        type=Path,
+        help="where the replies are kept (default: build/replies.sqlite, or $TEMA_REPLIES)",
+    )
+    own.add_argument(
+        "--replies",
+        type=Path,
+        help="also write all replies of --store as JSON lines, to ship with a course; they hold "
+        "the titles",
+    )
+
+
+def _train(own: argparse.ArgumentParser) -> None:
+    """Train one system and print its table: the main metrics of each domain, with intervals."""
+    own.add_argument("system", help="its name; `tema systems` lists them")
+    own.add_argument("--data", default="synthetic", help=DATA_HELP)
+    own.add_argument("--seed", type=int, default=0)
+    own.add_argument("--tags", help=TAGS_HELP)
+    own.add_argument("--domains", default="", help=DOMAINS_HELP)
+    own.add_argument("--fast", action="store_true", help="short training, few live replies")
+
+
+def _compare(own: argparse.ArgumentParser) -> None:
+    """Is one system better than the others? Paired differences over the same users, several seeds
+    together, with 95 % intervals.
+
+        tema compare                                                  tema against all others
+        tema compare --data FOLDER --systems "sasrec co-occurrence" --seeds 0 1
+
+    Trained systems are taken from build/artifacts/<data>/, where `tema run --seed N` leaves them;
+    what is missing is trained first.
+    """
+    own.add_argument("--data", default="synthetic", help=DATA_HELP)
+    own.add_argument("--of", default="tema", help="the system that is compared with the others")
+    own.add_argument("--systems", default="", help="the others, separated by spaces (default: all)")
+    own.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    own.add_argument("--metric", default="NDCG@10")
+    own.add_argument("--fast", action="store_true", help="compare systems of fast runs")
+
+
+def _explain(own: argparse.ArgumentParser) -> None:
+    """Explain one user's first recommendation: a summary here, the whole story as one HTML file
+    that needs no network.
+
+        tema explain --user u0001 --html out.html
+        tema explain --user u0001 --html out.html --data FOLDER --seed 1 --fast
+
+    The model is the one that `tema run` trained with the same data, seed and length (--fast: the
+    short one); it is trained now if there is none.
+    """
+    own.add_argument("--user", required=True, help="the user's id in interactions.tsv")
+    own.add_argument("--html", required=True, type=Path, help="the file to write")
+    own.add_argument("--data", default="synthetic", help=DATA_HELP)
+    own.add_argument("--domains", default="", help=DOMAINS_HELP)
+    own.add_argument("--tags", help=TAGS_HELP)
+    own.add_argument("--seed", type=int, default=0)
+    own.add_argument("--fast", action="store_true", help="the model of a fast run")
+
+
+def _readme(own: argparse.ArgumentParser) -> None:
+    """Render the README's tables from the records in results/: metrics from the run records, speed
+    from bench_speed.json.
+
+    A number is the mean over seeds; where there are several seeds, NDCG@10 shows its smallest and
+    largest value too.
+    """
+    own.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing; exit 1 if the README says anything else than the records",
+    )
+
+
+def _systems(own: argparse.ArgumentParser) -> None:
+    """A line for each system: name, file, parameters, status and source.
+
+    Parameters are counted at the size of the synthetic data set (600 items, 1,200 users, width 64)
+    with random features in place of encoded ones, so that no weights are needed.
+    """
+
+
+COMMANDS = {
+    "run": ("all notebooks in order; or, with --replay, from data to the table", _run),
+    "data": ("fetch two official Amazon categories and prepare them", _data),
+    "tags": ("tag every item of a data set, and write the compact export", _tags),
+    "train": ("train one system and print its table", _train),
+    "compare": ("paired differences between systems, with intervals", _compare),
+    "explain": ("explain a recommendation, as one HTML file", _explain),
+    "readme": ("rewrite the README's tables from results/", _readme),
+    "systems": ("list all systems: file, size, status and source", _systems),
+}
+
+
+def _field(text: str) -> tuple[str, Any]:
+    """(name, value) of FIELD=VALUE; JSON where it can be read so, None where empty, else text."""
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, such as max_tokens=64")
+    if name in ("model", "messages", "stream", "n"):
+        raise argparse.ArgumentTypeError(
+            f"{name} is not free: a model is named behind the URL (#name), the rest is our question"
+        )
+    try:
+        return name, json.loads(value, parse_constant=str) if value.strip() else None
+    except json.JSONDecodeError:
+        return name, value
+
+
+def is_url(name: str) -> bool:
+    """Whether a language model is given as the address of a server."""
+    return name.startswith(("http://", "https://"))
+
+
+def set_threads() -> None:
+    """Before torch: one thread repeats its numbers to the last digit; several wait passively."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; returns the exit status."""
+    options = parser()
+    chosen = options.parse_args(arguments)
+    if chosen.command == "tags":
+        if chosen.replies and not chosen.store:
+            options.error(
+                "--replies needs a --store of its own: the default one may hold titles of other "
+                "data, which must not be passed on"
+            )
+        if (chosen.request or chosen.again) and not is_url(chosen.llm):
+            options.error("--request and --again are for a server: give its URL with --llm")
+    set_threads()
+    return execute(chosen)
+
+
+def execute(chosen: argparse.Namespace) -> int:
+    """Import the command's module, and torch with it, and let it work."""
+    status = import_module(f"tema_lib.commands.{chosen.command}").main(chosen)
+    return int(status or 0)

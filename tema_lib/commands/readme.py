@@ -1,0 +1,211 @@
+"""`tema readme`: render the tables of README and docs/ from the records in results/.
+
+README.md holds a few systems of each data set, docs/results.md all of them, docs/performance.md the
+comparison of speed. Each table lies between two marker comments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tema_lib.models.systems import ALIASES
+from tema_lib.workspace import ROOT, in_checkout, write_atomically
+
+Record = dict[str, Any]
+Named = tuple[str, Record]  # a record with its path relative to the project
+
+RESULTS = ROOT / "results"
+SPEED = RESULTS / "bench_speed.json"
+HEADLINE = ("popularity", "co-occurrence", "sasrec", "tema-no-tags", "tema-shuffled-tags", "tema")
+TASKS = {
+    "full_ce": "learn: exact softmax over 25,000 items, targets",
+    "bce": "learn: one drawn candidate, targets",
+    "ranking": "rank among 25,000 items, exactly, users",
+}
+SHOWN = ("NDCG@10", "HR@10", "MRR")
+NONE_YET = "*No run record is committed yet: `make run` prints this table for your own machine.*"
+
+
+def main(chosen: argparse.Namespace) -> None:
+    """Rewrite what is between the markers; with --check, only compare."""
+    if not in_checkout():
+        sys.exit("README.md and results/ lie in the checkout: run `tema readme` there.")
+    records = evaluation_records()
+    shown = [(path, record) for path, record in records if record["system"] in HEADLINE]
+    tables = {
+        "README.md": marked("results", table(shown), named(shown)),
+        "docs/results.md": marked("all-results", table(records), named(records)),
+        "docs/performance.md": marked("speed", speed(), ["results/bench_speed.json"]),
+    }
+    for file, block in tables.items():
+        path = ROOT / file
+        text = path.read_text(encoding="utf-8")
+        name = block.split(":")[0].removeprefix("<!-- ")
+        pattern = re.compile(rf"<!-- {name}:start.*?-->\n.*?<!-- {name}:end -->", re.DOTALL)
+        places = list(pattern.finditer(text))
+        if len(places) != 1:
+            sys.exit(
+                f"{file}: the comments `{name}:start` and `{name}:end` have to stand there once, "
+                "in this order."
+            )
+        rendered = text[: places[0].start()] + block + text[places[0].end() :]
+        if rendered != text and chosen.check:
+            sys.exit(f"{file}: a table differs from the records in results/; run `make report`.")
+        if rendered != text:
+            write_atomically(path, rendered)
+    files = ", ".join(tables)
+    if not chosen.check:
+        print(f"{files}: rendered from {len(records)} run records and the benchmark of speed")
+    elif records:
+        print(f"{files} agree with {len(records)} records")
+    else:
+        print("no evaluation record in results/ yet: nothing to compare")
+
+
+def evaluation_records(folder: Path = RESULTS) -> list[Named]:
+    """The run records below a folder, sorted by path; records of other kinds are left out."""
+    found = []
+    for path in sorted(folder.rglob("*.json")):
+        name = path.relative_to(folder.parent).as_posix()
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise SystemExit(
+                f"{name}: not readable as JSON ({error}); restore it or run the evaluation again"
+            ) from None
+        if isinstance(record, dict) and record.get("kind") == "evaluation":
+            found.append((name, record))
+    return found
+
+
+def marked(name: str, content: str, sources: Iterable[str]) -> str:
+    """A table between its markers; the first marker names what it was rendered from."""
+    listed = "\n".join(sources) or "nothing yet"
+    return (
+        f"<!-- {name}:start, rendered by `make report` from\n{listed} -->\n\n"
+        f"{content}\n\n<!-- {name}:end -->"
+    )
+
+
+def named(records: Iterable[Named]) -> list[str]:
+    """Every record by name, a line a folder."""
+    folders = defaultdict(list)
+    for path, _ in records:
+        folder, _, file = path.rpartition("/")
+        folders[folder].append(file)
+    return [f"{folder}: {' '.join(files)}" for folder, files in sorted(folders.items())]
+
+
+def table(records: Iterable[Named]) -> str:
+    """Markdown: one table for each data set and split, the best system first."""
+    groups = defaultdict(list)
+    for _, record in records:
+        groups[record["data"]["name"], str(record["split"])].append(record)
+    parts = []
+    for (data, split), group in sorted(groups.items()):
+        columns = [(domain, metric) for domain in "AB" for metric in SHOWN]
+        head = " | ".join(f"{domain} {metric}" for domain, metric in columns)
+        lines = [
+            f"**{data}**, split: {split}; full ranking among all items of the target's domain",
+            "",
+            f"| system | {head} | seeds |",
+            "|---|" + "---:|" * (len(columns) + 1),
+        ]
+        for label, runs in rows_of(group):
+            cells = " | ".join(cell(runs, domain, metric) for domain, metric in columns)
+            seeds = len({run["seed"] for run in runs})
+            lines.append(f"| {label} | {cells} | {seeds} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) or NONE_YET
+
+
+def rows_of(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:
+    """One row for each system and configuration: (label, records over seeds)."""
+    systems: dict[str, dict[frozenset[tuple[str, str]], list[Record]]] = {}
+    for record in records:
+        config = frozenset(flat(record.get("config", {})).items())
+        systems.setdefault(record["system"], {}).setdefault(config, []).append(record)
+    rows = []
+    for system, variants in systems.items():
+        shared = frozenset.intersection(*variants)  # what differs between variants is shown
+        for config, runs in variants.items():
+            special = (f"{key}={value.strip(chr(34))}" for key, value in sorted(config - shared))
+            difference = ", ".join(special)
+            name = " = ".join([system, *ALIASES.get(system, ())])
+            rows.append((f"{name} ({difference})" if difference else name, runs))
+
+    def score(run: Record) -> float:
+        return mean(run["metrics"]["full"][domain]["NDCG@10"] or 0 for domain in "AB")
+
+    return sorted(rows, key=lambda row: (-mean(map(score, row[1])), row[0]))
+
+
+def flat(config: Record, prefix: str = "") -> dict[str, str]:
+    """{"a": {"b": 1}, "seed": 0} -> {"a.b": "1"}: choices, without the outcomes of a seed."""
+    entries: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            entries |= flat(value, f"{prefix}{key}.")
+        elif key not in ("seed", "best_epoch", "epochs_run"):
+            entries[prefix + key] = json.dumps(value)
+    return entries
+
+
+def cell(runs: list[Record], domain: str, metric: str) -> str:
+    """The mean over seeds; NDCG@10 of several seeds shows the lowest and highest too."""
+    values = [run["metrics"]["full"][domain][metric] for run in runs]
+    if None in values:
+        return "no case"
+    if metric == "NDCG@10" and len(values) > 1:
+        # A range of numbers has an en dash.
+        return f"{mean(values):.4f} ({min(values):.4f}–{max(values):.4f})"  # noqa: RUF001
+    return f"{mean(values):.4f}"
+
+
+def speed(path: Path = SPEED) -> str:
+    """The table of speed, or how to get one."""
+    if not path.is_file():
+        return "*`make bench` writes this table.*"
+    return speed_table(json.loads(path.read_text(encoding="utf-8")))
+
+
+def speed_table(record: Record) -> str:
+    """Markdown: the work of each library in a CPU-second, and how many times that is ours."""
+    peers = [name for name in record["versions"] if name != "ours"]
+    versions = [f"{name} {record['versions'][name].get(name, '')}".strip() for name in peers]
+    lines = [
+        f"| in one CPU-second of one thread | this project | {' | '.join(versions)} |",
+        "|---|---:|" + "---:|" * len(peers),
+    ]
+    ratios, kept = record["ratios"], record["ratios_memory_kept"]
+    for task, words in TASKS.items():
+        speeds = record["per_cpu_second"][task]
+        cells = []
+        for peer in peers:
+            if peer not in speeds:
+                cells.append("")
+                continue
+            name = f"{task}_vs_{peer}"
+            cells.append(f"{speeds[peer]:,.0f}: **{ratios[name]:.1f}x** ({kept[name]:.1f}x)")
+        lines.append(f"| {words} | {speeds['ours']:,.0f} | {' | '.join(cells)} |")
+    share = record["share_of_limit"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"TEMA-LLM's own step (four modalities, three sequences, 25,000 items): "
+            f"{record['tema_targets_per_cpu_second']:,} targets per CPU-second. Share of what the "
+            f"arithmetic alone would take: learning {share['full_ce']:.0%}, ranking "
+            f"{share['ranking']:.0%} ({share['ranking, least work']:.0%} of a limit that leaves "
+            f"out the states no ranking needs). RecBole's ranking with batches of 128 users in "
+            f"place of its default: {ratios['ranking_vs_recbole_small_batches']:.1f}x.",
+        ]
+    )

@@ -1,0 +1,47 @@
+"""`tema run --replay`: from data to the metric table without notebooks and without an LLM."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+from tema_lib.commands.common import check, data_set
+from tema_lib.commands.output import say, shown
+from tema_lib.experiment import Experiment
+from tema_lib.records import print_table, write_json
+from tema_lib.workspace import home
+
+SYSTEMS = "popularity co-occurrence sasrec tema"  # from the simplest to the one of the paper
+
+
+def main(chosen: argparse.Namespace) -> None:
+    """Train and rank some systems with exported tags, write their records, print the table."""
+    systems = (chosen.systems or SYSTEMS).split()
+    experiment, remarks = check(
+        data_set(chosen.data),
+        systems,
+        chosen.fast,
+        chosen.seed,
+        domains=chosen.domains,
+        tags=chosen.tags or "export",
+    )
+    name, length = experiment.name, "fast" if chosen.fast else "full"
+    results = home() / "results" / (name + "-fast" * chosen.fast + "-replay")
+    os.environ["TEMA_ARTIFACTS"] = str(home() / "artifacts" / name)
+    tags = tags_named(experiment)
+    print(f"Data: {name}; {length}; seed {chosen.seed}; tags: {tags}.", flush=True)
+    say("Look at", remarks)
+    for system in systems:
+        start = time.time()
+        record = experiment.record(system, f"tema run --replay, seed {chosen.seed}")
+        write_json(results / f"{record['system']}-{chosen.seed}.json", record)
+        print(f"{system:42} {time.time() - start:6.0f} s", flush=True)
+    print()
+    print_table(results)
+    print(f"\nRun records         {shown(results)}/")
+
+
+def tags_named(experiment: Experiment) -> str:
+    """Where an experiment's tags come from, in a word."""
+    return experiment.export.name if experiment.export else "live"

@@ -1,0 +1,39 @@
+"""Parts of the test cases that matter by themselves: long-tail targets, cross-domain topics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tema_lib.data.dataset import Items
+from tema_lib.data.splits import Split
+from tema_lib.evaluation.ranking import Ranks
+
+LONG_TAIL = 2  # a target seen at most this often in training has a slice of its own
+
+
+def slices(
+    ranks: Ranks, split: Split, items: Items, item_truth: pd.DataFrame | None = None
+) -> dict[str, Ranks]:
+    """The slices of a system's test ranks, by name.
+
+    Args:
+        item_truth: the synthetic data set's items with their `topic`; None where no truth is known.
+    """
+    seen = np.bincount(split.train.items.numpy(), minlength=items.count + 1)
+    parts = {
+        f"target seen at most {LONG_TAIL} times": ranks.select(seen[ranks.target] <= LONG_TAIL)
+    }
+    if item_truth is not None:
+        parts["topic crosses domains"] = ranks.select(crosses(ranks, split, items, item_truth))
+    return parts
+
+
+def crosses(ranks: Ranks, split: Split, items: Items, item_truth: pd.DataFrame) -> np.ndarray:
+    """bool per case: the event before the target lies in the other domain and has its topic."""
+    by_id = dict(zip(item_truth["item_id"], item_truth["topic"]))
+    topic = np.array([by_id.get(item, "") for item in items.item_id], dtype=object)
+    test, domain = split.test, items.domain_of_item
+    previous = test.items[test.offsets[1:] - 2].numpy()[ranks.row]
+    same_topic = topic[previous] == topic[ranks.target]
+    return (domain[previous] != domain[ranks.target]) & same_topic.astype(bool)

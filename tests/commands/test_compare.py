@@ -1,0 +1,31 @@
+"""`tema compare`: cases are paired, seeds are averaged."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tema_lib.commands.compare import differences
+from tema_lib.experiment import Experiment
+
+
+def test_a_comparison_pairs_the_cases_and_averages_the_seeds():
+    run = Experiment("synthetic", fast=True)
+    popular, counted = run.ranks("popularity"), run.ranks("co-occurrence")
+    found = differences([run, run], "co-occurrence", "popularity", "NDCG@10")
+    assert found["A"][0] + found["B"][0] == 1200
+    assert found["topic crosses domains"][0] == 437
+    mean, (low, high) = found["A"][1:]
+    by_hand = counted.of_domain(0).metric("NDCG@10") - popular.of_domain(0).metric("NDCG@10")
+    assert mean == pytest.approx(by_hand, abs=1e-9)
+    assert 0 < low < mean < high
+
+    def seed(ranks):
+        return SimpleNamespace(
+            ranks=lambda system: ranks if system == "one" else popular, slices=lambda ranks: {}
+        )
+
+    # Real ranks: with one seed the system is as good as the other, with the next it is better.
+    lucky = differences([seed(popular), seed(counted)], "one", "other", "NDCG@10")
+    assert lucky["A"][1] == pytest.approx(mean / 2)
+    assert set(lucky) == {"A", "B"}
+    assert differences([seed(popular)], "one", "other", "NDCG@10")["B"][1:] == (0, (0, 0))

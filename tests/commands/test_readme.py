@@ -1,0 +1,66 @@
+"""`tema readme`: the tables say what the records say."""
+
+import re
+from argparse import Namespace
+
+import pytest
+
+from tema_lib.commands import readme
+from tema_lib.workspace import ROOT
+
+
+def record(system, seed, value, **config):
+    metrics = {domain: {"NDCG@10": value, "HR@10": 2 * value, "MRR": value / 2} for domain in "AB"}
+    return {
+        "kind": "evaluation",
+        "system": system,
+        "data": {"name": "toy"},
+        "split": "leave-one-out",
+        "seed": seed,
+        "config": {"seed": seed, **config},
+        "metrics": {"full": metrics},
+    }
+
+
+def test_a_table_averages_seeds_and_names_what_differs_between_variants():
+    text = readme.table(
+        [
+            ("a", record("tema", 0, 0.10, tags="llm")),
+            ("b", record("tema", 1, 0.20, tags="llm")),
+            ("c", record("tema", 0, 0.05, tags="none")),
+            ("d", record("popularity", 0, 0.01)),
+        ]
+    )
+    rows = [line for line in text.splitlines() if line.startswith(("| tema", "| pop"))]
+    first = "| tema (tags=llm) | 0.1500 (0.1000\N{EN DASH}0.2000) | 0.3000 | 0.0750 |"
+    assert rows[0].startswith(first)
+    assert rows[0].endswith("| 2 |")
+    assert rows[1].startswith("| tema (tags=none) | 0.0500 |")
+    assert rows[2].startswith("| popularity | 0.0100 |")
+
+
+def test_the_headline_table_names_systems_that_exist():
+    from tema_lib.models.systems import SYSTEMS
+
+    assert set(readme.HEADLINE) <= set(SYSTEMS)
+
+
+def test_the_tables_are_what_the_records_say(capsys):
+    readme.main(Namespace(check=True))
+    if "nothing to compare" in capsys.readouterr().out:
+        pytest.skip("no evaluation record in results/ yet")
+
+
+def test_the_notebook_table_lists_every_notebook():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    notebooks = list((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        assert f"(notebooks/{path.name})" in text, f"README.md: {path.name} is missing"
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_no_link_is_broken(path):
+    text = path.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
+        assert (path.parent / link).exists(), f"{path.relative_to(ROOT)}: broken link {link}"

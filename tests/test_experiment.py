@@ -1,0 +1,261 @@
+"""The whole road from its public side: data in, a trained system, its metrics and its items out."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import tema_lib
+from tema_lib import experiment as module
+from tema_lib.data.dataset import encode_ids
+from tema_lib.datasets.load import SYNTHETIC, read_data
+from tema_lib.evaluation.metrics import METRICS
+from tema_lib.experiment import Experiment
+from tema_lib.tags.config import TagConfig
+from tema_lib.tags.export import export_tags
+from tema_lib.tags.item_tags import ItemTags
+from tema_lib.workspace import ROOT
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    """An experiment on the synthetic data with a system that counts, and needs no encoder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEMA_ARTIFACTS", str(tmp_path_factory.mktemp("artifacts")))
+        run = Experiment(tema_lib.load_dataset("synthetic"), seed=0)
+        yield run, run.train("co-occurrence")
+
+
+# --- what an experiment is made from ---
+
+
+def test_a_name_a_folder_and_a_loaded_data_set_are_the_same_data(tmp_path):
+    by_name, loaded = Experiment("synthetic"), Experiment(tema_lib.load_dataset("synthetic"))
+    by_folder = Experiment(SYNTHETIC)
+    assert by_name.synthetic
+    assert loaded.synthetic
+    assert by_name.name == loaded.name == "synthetic"
+    assert not by_folder.synthetic
+    assert by_folder.name == f"synthetic-{by_folder.raw.sha256[:8]}"
+    assert by_name.raw.sha256 == loaded.raw.sha256 == by_folder.raw.sha256
+    assert loaded.hidden == by_name.hidden
+
+
+def test_a_loaded_data_set_is_not_read_again_and_takes_other_names_of_its_domains(monkeypatch):
+    data = tema_lib.load_dataset("synthetic")
+    monkeypatch.setattr(module, "read_data", lambda *_: pytest.fail("it is read already"))
+    assert Experiment(data).raw is data
+    named = Experiment(data, domains="eat,cook")
+    assert named.domains == ("eat", "cook")
+    assert data.domains == ("food", "kitchen")
+
+
+def test_tags_are_live_in_the_checkout_and_exported_for_an_installed_package(monkeypatch):
+    assert Experiment("synthetic").export is None
+    assert Experiment("synthetic", tags="export").export.name.startswith("synthetic.")
+    monkeypatch.setattr(module, "in_checkout", lambda: False)
+    assert Experiment("synthetic").export.name.startswith("synthetic.")
+    assert Experiment("synthetic", tags="live").export is None
+    assert Experiment(ROOT / "anywhere").tags_from == "live"
+
+
+# --- training and evaluation ---
+
+
+def test_a_system_is_trained_once_and_its_history_kept(counted):
+    run, model = counted
+    assert run.train("co-occurrence") is model
+    assert run.history("co-occurrence").epochs == 0  # it counts, there is nothing to learn
+    assert run.with_seed(1).seed == 1
+    with pytest.raises(ValueError, match="system 'tame' is unknown: choose from popularity"):
+        run.train("tame")
+
+
+def test_an_evaluation_is_a_table_of_means_intervals_and_cases(counted):
+    run, model = counted
+    found = run.evaluate(model)
+    assert found.ranks is run.ranks("co-occurrence")
+    table = found.table
+    assert table.loc["A (food)", "cases"].tolist() == [600] * 3
+    for (_domain, metric), row in table.iterrows():
+        assert metric in METRICS
+        assert row["low"] < row["mean"] < row["high"]
+    assert table.loc[("B (kitchen)", "MRR"), "mean"] == found.ranks.of_domain(1).metric("MRR")
+    printed = str(found).splitlines()
+    assert len(printed) == 8
+    assert "0.1" in str(found)
+    record = run.record("co-occurrence", "a test")
+    bounds = record["intervals"]["full"]["A"]["NDCG@10"]
+    assert table.loc[("A (food)", "NDCG@10"), ["low", "high"]].tolist() == pytest.approx(
+        bounds, abs=1e-6
+    )
+
+
+def test_a_domain_without_a_case_has_no_number(counted):
+    run, model = counted
+    found = run.evaluate(model)
+    only_a = replace(found, ranks=found.ranks.of_domain(0))
+    assert str(only_a).count("no case") == 9
+    assert only_a.table.loc["B (kitchen)", "cases"].tolist() == [0] * 3
+
+
+def test_a_model_of_the_users_own_is_ranked_as_well(counted):
+    run, model = counted
+    other = run.build("co-occurrence")
+    other.fit_statistics(run.split.train)
+    np.testing.assert_array_equal(run.evaluate(other).ranks.rank, run.evaluate(model).ranks.rank)
+
+
+# --- recommendations ---
+
+
+def test_recommendations_are_the_best_scores_without_the_history(counted):
+    run, model = counted
+    history = ["A001", "B002", "A017", "B002"]
+    found = run.recommend(model, history=history, domain="B", k=300 - 1)
+    assert list(found.columns) == ["item_id", "title", "score"]
+    assert found.index.tolist() == list(range(1, 300))
+    assert set(found["item_id"]) == set(run.items.item_id[301:]) - set(history)
+    assert found["score"].is_monotonic_decreasing
+    assert found["title"].iloc[0] == run.items.title[run.items.index[found["item_id"].iloc[0]]]
+    few = run.recommend(model, history=history, domain="kitchen", k=5)
+    assert few.equals(found.head(5))
+
+
+def test_the_first_recommendation_is_what_ranks_first(counted):
+    """For a user whose target ranks first, the history before it recommends that target."""
+    run, model = counted
+    ranks = run.ranks("co-occurrence")
+    case = int(np.flatnonzero((ranks.rank == 1) & ~ranks.tied)[0])
+    *before, target = run.split.test[int(ranks.row[case])].tolist()
+    history = [run.items.item_id[item] for item in before]
+    domain = "AB"[ranks.domain[case]]
+    found = run.recommend(model, history=history, domain=domain, k=1)
+    assert found["item_id"].tolist() == [run.items.item_id[target]]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"history": ["A001", "X9", "Y8"]},
+            "item 'X9', 'Y8' is unknown: give ids of the item table",
+        ),
+        ({"history": []}, "history holds no items"),
+        ({"history": "A001"}, "give a list of item ids"),
+        ({"domain": "C"}, "domain 'C' is unknown: choose A or B"),
+        ({"k": 0}, "k is 0: give a whole number from 1 to 300"),
+        ({"k": 301}, "k is 301: give a whole number from 1 to 300"),
+        ({"k": 2.5}, "k is 2.5"),
+    ],
+)
+def test_what_cannot_be_recommended_is_said_in_one_sentence(counted, options, sentence):
+    run, model = counted
+    with pytest.raises(ValueError, match=sentence):
+        run.recommend(model, **{"history": ["A001"], "domain": "B", "k": 3} | options)
+
+
+# --- exported tags ---
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """(folder, its items, made-up tags, their export): twenty titles without a language model."""
+    folder = tmp_path / "twenty"
+    folder.mkdir()
+    rows = [(f"i{n}", "AB"[n // 10], f"Title {n}") for n in range(20)]
+    (folder / "items.tsv").write_text(
+        "item_id\tdomain\ttitle\n" + "".join("\t".join(row) + "\n" for row in rows)
+    )
+    (folder / "interactions.tsv").write_text(
+        "user_id\titem_id\tdomain\ttimestamp\n"
+        + "".join(
+            f"u{user}\t{rows[item][0]}\t{rows[item][1]}\t{n}\n"
+            for user in range(4)
+            for n in range(12)
+            for item in [(user + n) % 20]
+        )
+    )
+    raw = read_data(folder)
+    items = encode_ids(raw)
+    generator = np.random.default_rng(0)
+    numbers = generator.permuted(np.tile(np.arange(1, 10), (21, 1)), axis=1)[:, :3]
+    tag_ids = torch.from_numpy(numbers)
+    tag_ids[0], tag_ids[5], tag_ids[6, 1:] = 0, 0, 0  # padding; an item without tags; one with one
+    made = ItemTags(
+        ("", *"abcdefghi"),
+        tag_ids,
+        (tag_ids > 0).float() / (tag_ids > 0).sum(1, keepdim=True).clamp(min=1),
+        (tag_ids > 0).to(torch.int8),
+        torch.eye(10),
+        torch.as_tensor(items.domain_of_item),
+        ((),) * 21,
+        "model",
+        "f00d",
+    )
+    path = export_tags(
+        made,
+        items,
+        tmp_path / "tags",
+        data="any name",
+        sha256=raw.sha256,
+        settings="{}",
+        config=TagConfig(tags_per_item=3),
+    )
+    return folder, items, made, path
+
+
+@pytest.mark.parametrize("choice", ["export", "export:model", "export:mod", "path"])
+def test_a_run_on_exported_tags_says_whose_they_are(exported, choice, monkeypatch):
+    folder, _items, made, path = exported
+    monkeypatch.setattr(module, "EXPORTS", path.parent)
+    monkeypatch.setattr(module, "LocalModel", lambda *_, **__: pytest.fail("nobody is asked"))
+    run = Experiment(str(folder), tags=str(path) if choice == "path" else choice)
+    for item in range(21):
+        assert run.tags.tags_of(item) == [
+            (tag, pytest.approx(weight, abs=2e-3), source)
+            for tag, weight, source in made.tags_of(item)
+        ]
+    card = json.loads(path.with_name(path.name.removesuffix(".tsv.gz") + ".json").read_text())
+    source = {
+        "source": "export",
+        "model": "model",
+        "weights_sha256": "f00d",
+        "tables_sha256": run.raw.sha256,
+        "export": path.name,
+        "export_sha256": card["file_sha256"],
+    }
+    assert run.tags_source == source
+    assert run.with_seed(1).tags is run.tags
+
+
+def test_texts_are_enriched_by_an_exports_tags(exported, monkeypatch):
+    folder, items, _made, path = exported
+    run = Experiment(str(folder), tags=str(path))
+    texts = []
+    monkeypatch.setattr(
+        Experiment, "_encoded", lambda self, kind, model, content, make: texts.append(content)
+    )
+    _ = run.enriched
+    named = ", ".join(tag for tag, _, _ in run.tags.tags_of(1))
+    assert texts[0][:2] == ["", f"{items.text(1)} {named}"]
+
+
+def test_a_record_keeps_whose_tags_were_used(exported, monkeypatch, tmp_path):
+    folder, _items, _made, path = exported
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
+    run = Experiment(str(folder), tags=str(path))
+    config = run.record("popularity", "make run")["config"]
+    assert config["tags_source"] == run.tags_source
+    assert config["tags"]["tags_per_item"] == 3
+
+
+def test_a_choice_of_tags_that_cannot_be_is_refused(exported, monkeypatch):
+    folder, *_, path = exported
+    monkeypatch.setattr(module, "EXPORTS", path.parent)
+    with pytest.raises(ValueError, match='tags "exprot" are unknown'):
+        Experiment(str(folder), tags="exprot")
+    with pytest.raises(ValueError, match="there are export:model"):
+        _ = Experiment(str(folder), tags="export:other").tags
