@@ -197,6 +197,10 @@ def test_the_search_for_unsafe_loads_finds_them(source):
     assert unsafe(source)
 
 
+# It subclasses `pickle.Unpickler` to refuse every class and function that a file names.
+READS_PICKLES_AS_DATA = ROOT / "tema_lib/datasets/published/llmcdsr.py"
+
+
 def test_nothing_is_unpickled():
     safe = "torch.load(p, weights_only=True); np.load(p, allow_pickle=False); model.eval()"
     assert not unsafe(safe)
@@ -204,4 +208,5 @@ def test_nothing_is_unpickled():
     notebooks = sorted((ROOT / "notebooks").rglob("*.ipynb"))
     for path in [*LIBRARY, *tools, *notebooks]:
         if ".ipynb_checkpoints" not in path.parts:
-            assert not unsafe(code_of(path)), path.relative_to(ROOT)
+            allowed = ["import pickle"] if path == READS_PICKLES_AS_DATA else []
+            assert unsafe(code_of(path)) == allowed, path.relative_to(ROOT)

@@ -25,7 +25,7 @@ def slices(
         f"target seen at most {LONG_TAIL} times": ranks.select(seen[ranks.target] <= LONG_TAIL)
     }
     if item_truth is not None:
-        parts["topic crosses domains"] = ranks.select(crosses(ranks, split, items, item_truth))
+        parts["cross-domain transition"] = ranks.select(crosses(ranks, split, items, item_truth))
     return parts
 
 

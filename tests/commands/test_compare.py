@@ -13,7 +13,7 @@ def test_a_comparison_pairs_the_cases_and_averages_the_seeds():
     popular, counted = run.ranks("popularity"), run.ranks("co-occurrence")
     found = differences([run, run], "co-occurrence", "popularity", "NDCG@10")
     assert found["A"][0] + found["B"][0] == 1200
-    assert found["topic crosses domains"][0] == 437
+    assert found["cross-domain transition"][0] == 437
     mean, (low, high) = found["A"][1:]
     by_hand = counted.of_domain(0).metric("NDCG@10") - popular.of_domain(0).metric("NDCG@10")
     assert mean == pytest.approx(by_hand, abs=1e-9)
