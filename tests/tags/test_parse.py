@@ -6,9 +6,10 @@ import pytest
 
 from tema_lib.llm.replies import CUT, plain
 from tema_lib.tags.parse import parse_tags
-from tema_lib.tags.profiles import tidy
 
 POTS = ("clay pot", "slow stew", "winter evening")
+
+
 LIST = "clay pot, slow stew, winter evening"
 
 
@@ -271,5 +272,40 @@ def test_a_broken_or_hostile_reply_is_read_to_its_end(part):
     assert found is None or len(set(found)) == len(found) >= 3
 
 
-def test_a_profile_is_what_stands_behind_the_reasoning():
-    assert tidy("<think>a cook, perhaps</think>\n\n**home baker, pies**") == "home baker, pies"
+@pytest.mark.parametrize(
+    ("reply", "tags"),
+    [
+        (" Coffee, espresso , COFFEE, dark roast.", ("coffee", "espresso", "dark roast")),
+        ("1930s, 12 ounce, 7-up", ("1930s", "12 ounce", "7-up")),  # digits stay
+        ("1. mug\n2. cup", None),
+        ("- \"mug\", 'cup', * bowl", ("mug", "cup", "bowl")),
+        ("1. mug\n2) cup\n3. bowl", ("mug", "cup", "bowl")),
+        ("- tea\n• pot\n* cup", ("tea", "pot", "cup")),
+        ('```json\n["Mug", "tea cup", "bowl"]\n```', ("mug", "tea cup", "bowl")),
+        ('Sure! ["a", "b", {"x": 1}, "c"]', ("a", "b", "c")),
+        ("[mug, cup, bowl]", ("mug", "cup", "bowl")),
+        ("Tags: mug, cup, bowl", ("mug", "cup", "bowl")),
+        (
+            "salt & pepper, crème brûlée, one two three four",
+            ("salt & pepper", "crème brûlée", "one two three four"),
+        ),
+        ("one two three four five, a, b", None),
+        ("a, b, " + "x" * 41, None),
+        ("a, b, <b>", None),
+        ("a, b, c_d\nd, e, f", None),
+        ("", None),
+        (",,,", None),
+        ("\n\n", None),
+        ("a, b, c\ntitle: x", ("a", "b", "c")),
+        ("mug, " * 5000, None),
+        ("mug " * 5000, None),
+        ('["a", "b", "c"] or ["d"]', ("a", "b", "c")),
+        ("1. a, b, c\n2. d, e, f\n3. g, h, i", ("a", "b", "c")),
+        ("a, b, " + "x" * 40, ("a", "b", "x" * 40)),
+        ("Here are tags:\nmug, cup, bowl\nEnjoy", ("mug", "cup", "bowl")),
+        ("茶, 寿司, コーヒー", ("茶", "寿司", "コーヒー")),
+        ("[" * 3000, None),
+    ],
+)
+def test_parse_keeps_only_real_tags(reply, tags):
+    assert parse_tags(reply) == tags

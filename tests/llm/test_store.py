@@ -16,7 +16,7 @@ import pytest
 from tema_lib.llm.client import ask
 from tema_lib.llm.store import Reply, ReplyStore, open_replies, reply_key, reply_store_path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
@@ -106,7 +106,7 @@ def test_a_file_of_another_kind_is_refused_in_one_sentence(tmp_path):
 WRITER = """
 import sys
 import tempfile
-from tema_lib.tags.store import Reply, ReplyStore
+from tema_lib.llm.store import Reply, ReplyStore
 with ReplyStore(sys.argv[1]) as store:
     for batch in range(60):
         store.put(Reply("model", "f00d", f"{sys.argv[2]} {batch} {row}", "{}", "a, b, c") for row in range(5))
@@ -151,17 +151,17 @@ def test_a_writer_waits_for_another_one(tmp_path):
 
 ASKER = """
 import sys, time
-from tema_lib.tags.store import ReplyStore
-from tema_lib.tags.writing import ask
+from tema_lib.llm.client import ask
+from tema_lib.llm.store import ReplyStore
 class SlowModel:                                   # answers by rule, 4 prompts a batch, and notes every prompt it was asked
     name, fingerprint, settings = "slow", "f00d", "{}"
     def generate_batches(self, prompts):
         for start in range(0, len(prompts), 4):
-            places = list(range(start, min(start + 4, len(prompts))))
+            positions = list(range(start, min(start + 4, len(prompts))))
             with open(sys.argv[2], "a") as asked:
-                asked.writelines(prompts[place] + chr(10) for place in places)
+                asked.writelines(prompts[position] + chr(10) for position in positions)
             time.sleep(float(sys.argv[3]))
-            yield places, [prompts[place] + " a, b, c" for place in places]
+            yield positions, [prompts[position] + " a, b, c" for position in positions]
 prompts = [f"prompt {number}" for number in range(40)]
 with ReplyStore(sys.argv[1]) as store:
     assert ask(prompts, SlowModel(), store) == [prompt + " a, b, c" for prompt in prompts]
@@ -310,7 +310,7 @@ def test_an_older_store_without_refusals_is_read_too(tmp_path, share):
 
 
 @pytest.mark.parametrize(
-    ("place", "sentence"),
+    ("position", "sentence"),
     [
         ("", "is a folder"),
         ("a file/replies.sqlite", "cannot be written"),

@@ -1,6 +1,5 @@
 """A language model behind a URL: a real `transformers serve`, then a small server that fails in the ways a real one may."""
 
-import http.server
 import json
 import os
 import signal
@@ -14,11 +13,13 @@ import urllib.request
 from _thread import interrupt_main
 
 import pytest
+from helpers.chat_server import FILTERED, chat_server, message
 
 from tema_lib.encoders.weights import resolve
+from tema_lib.llm.address import server_key
 from tema_lib.llm.client import ask
-from tema_lib.llm.server import ServerModel, as_messages
-from tema_lib.llm.server import _key as server_key
+from tema_lib.llm.messages import as_messages
+from tema_lib.llm.server import ServerModel
 from tema_lib.llm.store import Reply, ReplyStore, reply_key
 from tema_lib.tags.prompts import parse_tags, write_prompt
 
@@ -92,59 +93,14 @@ def test_a_real_server_says_the_same_twice_and_what_it_said_is_kept(real, tmp_pa
             ask(["something new"], llm, store)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as `server.rule(number of the request, prompt)` says: (status, reply or whole body); the rule may take its time."""
-
-    def log_message(*_):
-        return None
-
-    def do_GET(self):
-        self.answer(
-            200,
-            self.server.models
-            and {"object": "list", "data": [{"id": model} for model in self.server.models]},
-        )
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((body, self.headers["Authorization"]))
-        status, reply = self.server.rule(len(self.server.asked), body["messages"][-1]["content"])
-        self.answer(
-            status,
-            reply
-            if isinstance(reply, dict)
-            else {"choices": [{"message": {"role": "assistant", "content": reply}}]},
-        )
-
-    def answer(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("retry-after-ms", "1")  # no need to wait long in a test
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("TEMA_API_KEY", "")
-    ctrl_c = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a job in the background of a shell ignores it
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.handle_error = lambda *_: None  # a client that hangs up is what we test
-        server.url, server.models, server.asked, server.over = (
-            f"http://127.0.0.1:{server.server_port}/v1",
-            ["toy"],
-            [],
-            threading.Event(),
-        )
-        server.rule = lambda number, prompt: (200, prompt.upper())
-        server.prompts = lambda: [body["messages"][-1]["content"] for body, _ in server.asked]
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield server
-        server.over.set()
-        server.shutdown()
-    signal.signal(signal.SIGINT, ctrl_c)
+    # A job in the background of a shell ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with chat_server() as running:
+        yield running
+    signal.signal(signal.SIGINT, before)
 
 
 def test_openais_key_goes_to_openai_only(monkeypatch):
@@ -196,7 +152,8 @@ def test_the_request_is_what_the_settings_say(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "not for this one")
     llm = ServerModel(server.url, "toy", request={"seed": None, "stop": ["\n\n"]})
     replies_of(llm, ["a\n\nmug"])
-    [(body, key)] = server.asked
+    [body] = server.asked
+    [key] = server.keys
     assert body.pop("messages") == [{"role": "user", "content": "a\n\nmug"}]
     assert body.pop("model") == "toy"
     assert key == "Bearer none"
@@ -258,7 +215,7 @@ def test_a_server_that_gives_up_costs_only_what_it_did_not_answer_and_nobody_see
         server.rule = healthy
         assert ask("abcde", llm, store) == list("ABCDE")
         assert server.prompts() == list("abccccde")
-    assert {key for _, key in server.asked} == {"Bearer sk-secret"}
+    assert set(server.keys) == {"Bearer sk-secret"}
     assert "sk-secret" not in said + repr(llm) + repr(vars(llm)) + llm.settings + llm.fingerprint
     monkeypatch.delenv("TEMA_API_KEY")
     server.rule = lambda number, prompt: (401, {"error": "who are you?"})
@@ -266,7 +223,7 @@ def test_a_server_that_gives_up_costs_only_what_it_did_not_answer_and_nobody_see
         ConnectionError, match="who are you.*valid key into the environment variable TEMA_API_KEY"
     ):
         replies_of(llm, ["f"])
-    assert server.asked[-1][1] == "Bearer none"
+    assert server.keys[-1] == "Bearer none"
     assert server.prompts()[-2:] == [
         "e",
         "f",
@@ -375,27 +332,6 @@ def test_bad_urls_unnamed_models_and_useless_answers_are_errors(server, monkeypa
 # ---------------------------------------------------------------------------------------------- one item's refusal, and every request's failure
 
 ANSWER = "clay pot, slow stew, winter evening"
-FILTERED = (
-    400,
-    {
-        "error": {
-            "message": "The response was filtered\x1b[2J due to the prompt",
-            "code": "content_filter",
-        }
-    },
-)
-
-
-def message(content, finish="stop", **more):
-    return {
-        "choices": [
-            {
-                "index": 0,
-                "finish_reason": finish,
-                "message": {"role": "assistant", "content": content, **more},
-            }
-        ]
-    }
 
 
 @pytest.mark.parametrize(
@@ -478,7 +414,7 @@ def test_a_prompt_too_long_for_the_server_is_told_from_a_server_too_small(server
     def limit(most):
         return lambda number, prompt: (
             (200, ANSWER)
-            if sum(len(one["content"]) for one in server.asked[-1][0]["messages"]) < most
+            if sum(len(one["content"]) for one in server.asked[-1]["messages"]) < most
             else (400, {"error": "maximum context length exceeded"})
         )
 
@@ -540,7 +476,7 @@ def test_a_field_that_a_server_does_not_take_is_left_out_and_the_settings_say_so
     server, tmp_path, unwanted
 ):
     server.rule = lambda number, prompt: next(
-        (TAKEN[field] for field in unwanted if field in server.asked[-1][0]), (200, ANSWER)
+        (TAKEN[field] for field in unwanted if field in server.asked[-1]), (200, ANSWER)
     )
     prompts = [
         write_prompt(title, "", "food", "mixed")
@@ -572,7 +508,7 @@ def test_a_field_that_a_server_does_not_take_is_left_out_and_the_settings_say_so
 
 def test_fields_that_the_caller_chose_are_sent_as_they_are_and_the_message_names_the_option(server):
     server.rule = lambda number, prompt: (
-        TAKEN["max_tokens"] if "max_tokens" in server.asked[-1][0] else (200, ANSWER)
+        TAKEN["max_tokens"] if "max_tokens" in server.asked[-1] else (200, ANSWER)
     )
     with pytest.raises(
         ConnectionError, match="'max_tokens' is not supported.*--request FIELD= takes one away"
@@ -586,7 +522,7 @@ def test_fields_that_the_caller_chose_are_sent_as_they_are_and_the_message_names
     )
     assert replies_of(llm, ["mug"]) == [ANSWER]
     assert len(server.asked) == 3
-    body, _ = server.asked[-1]
+    body = server.asked[-1]
     assert (
         body["max_completion_tokens"],
         body["thinking"],
@@ -662,11 +598,11 @@ def test_what_cannot_be_read_is_asked_anew_once_the_server_is_set_right_even_if_
         assert ask(prompts, llm, store, usable=parse_tags) == [ANSWER] * 2
         assert len(server.asked) == 4
 
-        def judge():
+        def ask_choice():
             return ask(["Tag: tea\nFits:"], llm, store, choices=(" anything", " one"), usable=float)
 
         server.rule = lambda number, prompt: (200, "well")
-        assert judge() == ["0.0"]
+        assert ask_choice() == ["0.0"]
         server.rule = lambda number, prompt: (200, "one")
-        assert judge() == ["-1.0"] == judge()
+        assert ask_choice() == ["-1.0"] == ask_choice()
         assert len(server.asked) == 6

@@ -228,3 +228,7 @@ def test_the_real_model_writes_two_or_three_phrases_and_hostile_titles_do_no_har
         assert "\n" not in text
         assert 0 < len(text) < 200
     assert 2 <= len([phrase for phrase in profiles.text[0].split(",") if phrase.strip()]) <= 3
+
+
+def test_a_profile_is_what_stands_behind_the_reasoning():
+    assert tidy("<think>a cook, perhaps</think>\n\n**home baker, pies**") == "home baker, pies"
