@@ -14,7 +14,10 @@ from tema_lib.encoders.text import encode_text
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory):
-    """A complete CLIP folder, tiny and untrained: two towers, a byte-pair tokenizer of single letters, a picture processor."""
+    """A complete CLIP folder, tiny and untrained.
+
+    Two towers, a byte-pair tokenizer of single letters, and a picture processor.
+    """
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
     folder = tmp_path_factory.mktemp("clip") / "tiny-clip"
@@ -73,11 +76,7 @@ def test_both_towers_of_a_clip_folder(clip_folder, tmp_path):
     assert pictures.matrix.shape == (2, 24)
     assert texts.model == "tiny-clip"
     assert texts.fingerprint == pictures.fingerprint
-    assert texts.present.tolist() == [
-        False,
-        True,
-        True,
-    ]
+    assert texts.present.tolist() == [False, True, True]
 
     # The oracle is CLIP's own forward pass, which multiplies the normalised vectors of both towers.
     network = CLIPModel.from_pretrained(clip_folder).eval()
@@ -85,10 +84,8 @@ def test_both_towers_of_a_clip_folder(clip_folder, tmp_path):
     pixels = (
         np.asarray(draw_mug().resize((32, 32), Image.Resampling.BICUBIC), dtype=np.float32) / 255
     )
-    mean, std = (
-        np.array([0.48145466, 0.4578275, 0.40821073]),
-        np.array([0.26862954, 0.26130258, 0.27577711]),
-    )
+    mean = np.array([0.48145466, 0.4578275, 0.40821073])
+    std = np.array([0.26862954, 0.26130258, 0.27577711])
     pixels = torch.tensor((pixels - mean) / std, dtype=torch.float32).permute(2, 0, 1)[None]
     with torch.inference_mode():
         out = network(input_ids=tokens, pixel_values=pixels)

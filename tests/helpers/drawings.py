@@ -6,7 +6,8 @@ from PIL import Image, ImageDraw
 def draw(shape, colour, side, left, top):
     """A shape on white, 224 x 224."""
     picture = Image.new("RGB", (224, 224), "white")
-    pen, box = ImageDraw.Draw(picture), (left, top, left + side, top + side)
+    pen = ImageDraw.Draw(picture)
+    box = (left, top, left + side, top + side)
     if shape == "ring":
         pen.ellipse(box, outline=colour, width=side // 6)
     elif shape == "disc":

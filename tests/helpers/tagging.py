@@ -42,7 +42,10 @@ class FewItems:
         return ". ".join(part for part in (self.title[item], self.description[item]) if part)
 
 
-def few_items(products=tuple(FOOD + KITCHEN), first_of_kitchen=len(FOOD)):
+FOOD_COUNT = len(FOOD)
+
+
+def few_items(products=(*FOOD, *KITCHEN), first_of_kitchen=FOOD_COUNT):
     domains = [-1] + [int(position >= first_of_kitchen) for position in range(len(products))]
     return FewItems(
         ("", *(title for title, _ in products)),
@@ -60,7 +63,9 @@ class Features:
 class Scripted:
     """A stand-in that answers by a rule given by the test and counts what it was asked."""
 
-    name, fingerprint, settings = "scripted", "f00d", "{}"
+    name = "scripted"
+    fingerprint = "f00d"
+    settings = "{}"
 
     def __init__(self, answer):
         self.answer, self.asked = answer, []

@@ -24,7 +24,9 @@ def test_guard_forbids_repeats_and_an_early_end(llm):
     def tokens(text):
         return llm.tokenizer(text).input_ids
 
-    coffee, newline, comma = tokens(" coffee")[0], tokens("\n")[0], tokens(",")[0]
+    coffee = tokens(" coffee")[0]
+    newline = tokens("\n")[0]
+    comma = tokens(",")[0]
     replies = [" coffee, tea,", " coffee, tea", " coffee, tea, milk", "", " coffee"]
     scores = torch.zeros(len(replies), len(llm.tokenizer))
     allowed = guard.forbid([tokens(reply) if reply else [] for reply in replies], scores) == 0
@@ -49,7 +51,8 @@ def test_guard_forbids_repeats_and_an_early_end(llm):
 def test_batches_say_what_plain_generation_says(llm, style):
     """Against transformers' own generate(), one prompt at a time: no shared beginning, no padding,
     no space set aside, no rows that leave."""
-    items, config = few_items(), TagConfig(style=style)
+    items = few_items()
+    config = TagConfig(style=style)
     prompts = [
         prompt_for(items, item, config)
         for item in ((1, 3, 4, 7, 9, 10, 11) if style == "mixed" else (2, 8, 10))
@@ -97,14 +100,10 @@ def test_log_odds_are_those_of_the_whole_prompt(llm):
 
 def test_a_model_whose_attention_is_not_plain_is_asked_the_slow_way(llm, monkeypatch):
     prompts = [prompt_for(few_items(), item) for item in (1, 7)]
-    fast, odds = (
-        llm.generate(prompts),
-        [
-            float(text)
-            for _, texts in llm.choose_batches(prompts, " hot", " cold")
-            for text in texts
-        ],
-    )
+    fast = llm.generate(prompts)
+    odds = [
+        float(text) for _, texts in llm.choose_batches(prompts, " hot", " cold") for text in texts
+    ]
     assert llm.shares_prefix
     monkeypatch.setattr(llm, "shares_prefix", False)
     monkeypatch.setattr(llm, "_batches", None)

@@ -16,7 +16,7 @@ from tema_lib.tags.write import write_tags
 
 
 def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp_path):
-    """The real model tags real titles; each run is a process of its own, killed without warning after a random time."""
+    """The real model tags titles; each run is a process of its own, killed after a random time."""
     titles = [(title, text) for title, text in FOOD + KITCHEN if title]
     items = few_items(tuple(titles), len(FOOD))
     llm = LocalModel(batch=2)  # loaded once; every child has it from the start
@@ -60,9 +60,12 @@ def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp
     began = time.monotonic()
     assert finish(start(tmp_path / "calm.sqlite")) == 0
     each = (time.monotonic() - began) / count(tmp_path / "calm.sqlite")  # seconds a reply
-    draw, kept, path = random.Random(0), [0], tmp_path / "killed.sqlite"
+    draw = random.Random(0)
+    kept = [0]
+    path = tmp_path / "killed.sqlite"
     for _ in range(20):
-        child, wanted = start(path), kept[-1] + draw.randrange(3)
+        child = start(path)
+        wanted = kept[-1] + draw.randrange(3)
         while (count(path) if path.exists() else 0) < wanted and not ended(child):
             time.sleep(0.01)  # on a busy machine a fixed time may end before the first reply
         time.sleep(draw.uniform(0, 2) * each)

@@ -1,4 +1,7 @@
-"""A language model behind a URL: a real `transformers serve`, then a small server that fails in the ways a real one may."""
+"""A language model behind a URL.
+
+First a real `transformers serve`, then a small server that fails in the ways a real one may.
+"""
 
 import json
 import os
@@ -26,14 +29,15 @@ from tema_lib.tags.prompts import parse_tags, write_prompt
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    """(process, URL, model) of `transformers serve` on a free port, offline; pytest shows its output when a test fails."""
+    """(process, URL, model) of `transformers serve` on a free port, offline.
+
+    pytest shows its output when a test fails.
+    """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = str(probe.getsockname()[1])
-    output, folder, url = (
-        tmp_path_factory.mktemp("server") / "output.txt",
-        str(resolve("smollm2-135m-instruct")),
-        f"http://127.0.0.1:{port}",
-    )
+    output = tmp_path_factory.mktemp("server") / "output.txt"
+    folder = str(resolve("smollm2-135m-instruct"))
+    url = f"http://127.0.0.1:{port}"
     command = [
         sys.executable,
         "-c",
@@ -196,7 +200,8 @@ def test_a_server_that_gives_up_costs_only_what_it_did_not_answer_and_nobody_see
 ):
     monkeypatch.setenv("OPENAI_API_KEY", "for OpenAI's own address only")
     monkeypatch.setenv("TEMA_API_KEY", "sk-secret")
-    healthy, llm = server.rule, ServerModel(server.url, "toy", concurrency=1, retries=2)
+    healthy = server.rule
+    llm = ServerModel(server.url, "toy", concurrency=1, retries=2)
     server.rule = lambda number, prompt: (
         (500, {"error": f"Bearer sk-secret broke on {prompt}"})
         if prompt == "c"
@@ -224,28 +229,32 @@ def test_a_server_that_gives_up_costs_only_what_it_did_not_answer_and_nobody_see
     ):
         replies_of(llm, ["f"])
     assert server.keys[-1] == "Bearer none"
-    assert server.prompts()[-2:] == [
-        "e",
-        "f",
-    ]
+    assert server.prompts()[-2:] == ["e", "f"]
 
 
 def test_what_came_before_the_failure_is_given_before_the_error(server):
-    taken, given = threading.Event(), []
+    taken = threading.Event()
+    given = []
     server.rule = lambda number, prompt: (
         (200, prompt) if prompt == "a" or (prompt == "b" and taken.wait(20)) else (400, {})
     )
-    with pytest.raises(ConnectionError):
+
+    def take_all():
         for _, texts in ServerModel(server.url, "toy", concurrency=1).generate_batches("abc"):
-            given += texts
+            given.extend(texts)
             taken.set()
             while at_work():  # now "b" and the error wait together
                 time.sleep(0.01)
+
+    with pytest.raises(ConnectionError):
+        take_all()
     assert given == ["a", "b"]
 
 
 def test_as_many_requests_at_a_time_as_asked_for(server):
-    together, here, most = threading.Barrier(3), set(), []
+    together = threading.Barrier(3)
+    here = set()
+    most = []
 
     def rule(number, prompt):
         here.add(prompt)
@@ -269,17 +278,20 @@ def test_ctrl_c_and_an_error_of_the_caller_cancel_what_is_under_way(server, stop
     def rule(number, prompt):  # the first is answered, three hang
         if number == 4:
             under_way.set()
-            interrupt_main() if stopped_by is KeyboardInterrupt else None
+            if stopped_by is KeyboardInterrupt:
+                interrupt_main()
         return (200, "first") if number == 1 else server.over.wait()
 
-    server.rule = rule
-    with pytest.raises(stopped_by):
-        for _ in ServerModel(
-            server.url, "toy", concurrency=3, timeout=1, retries=1
-        ).generate_batches(["mug"] * 10):
+    def take_one():
+        llm = ServerModel(server.url, "toy", concurrency=3, timeout=1, retries=1)
+        for _ in llm.generate_batches(["mug"] * 10):
             if stopped_by is OSError:
                 assert under_way.wait(20)
                 raise OSError("the disk is full")
+
+    server.rule = rule
+    with pytest.raises(stopped_by):
+        take_one()
     assert len(server.asked) == 4
     assert not at_work()
 
@@ -311,8 +323,8 @@ def test_bad_urls_unnamed_models_and_useless_answers_are_errors(server, monkeypa
     server.rule = lambda number, prompt: (200, {"error": "no such thing"})
     with pytest.raises(ConnectionError, match="not a chat completion.*no such thing"):
         replies_of(llm, ["mug"])
+    server.models = None
     with pytest.raises(ConnectionError, match="not a list of models"):
-        server.models = None
         ServerModel(server.url)
     monkeypatch.setenv("TEMA_API_KEY", "hun\nter2")
     with pytest.raises(
@@ -328,8 +340,6 @@ def test_bad_urls_unnamed_models_and_useless_answers_are_errors(server, monkeypa
     with pytest.raises(ValueError, match="spent all its max_tokens on thinking"):
         replies_of(llm, ["mug"])
 
-
-# ---------------------------------------------------------------------------------------------- one item's refusal, and every request's failure
 
 ANSWER = "clay pot, slow stew, winter evening"
 
@@ -363,7 +373,8 @@ def test_one_refused_prompt_costs_no_other_and_is_asked_again_only_when_wanted(
         assert ask(prompts, llm, store, usable=parse_tags) == [ANSWER, "", ANSWER, ANSWER]
         assert len(store) == 3
         if refusal[1] != message([]):  # that is an empty reply, asked anew by any next run
-            asked, again = len(server.asked), ServerModel(server.url, "toy", retries=0)
+            asked = len(server.asked)
+            again = ServerModel(server.url, "toy", retries=0)
             assert ask(prompts, again, store, usable=parse_tags) == [ANSWER, "", ANSWER, ANSWER]
             assert len(server.asked) == asked
             assert store.refusal(reply_key(llm.fingerprint, prompts[1], llm.settings))
@@ -408,8 +419,8 @@ def test_what_hits_every_request_stops_at_once_in_one_sentence(server, tmp_path,
         assert store.refusal(reply_key("", prompts[0], "")) is None
 
 
-def test_a_prompt_too_long_for_the_server_is_told_from_a_server_too_small(server, tmp_path):
-    """The question that tells them apart is as long as the others: our own example in the same frame."""
+def test_a_prompt_too_long_for_the_server_is_not_a_server_too_small(server, tmp_path):
+    """The question that decides it is as long as the others: our own example in the same frame."""
 
     def limit(most):
         return lambda number, prompt: (
@@ -435,14 +446,13 @@ def test_a_prompt_too_long_for_the_server_is_told_from_a_server_too_small(server
             )
 
 
-# ---------------------------------------------------------------------------------------------- fields of the request
-
 TAKEN = {
     "max_tokens": (
         400,
         {
             "error": {
-                "message": "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+                "message": "Unsupported parameter: 'max_tokens' is not supported. "
+                "Use 'max_completion_tokens' instead."
             }
         },
     ),
@@ -492,9 +502,8 @@ def test_a_field_that_a_server_does_not_take_is_left_out_and_the_settings_say_so
         asked = len(server.asked)
         assert ask(prompts, llm, store) == [ANSWER] * 6
         assert len(server.asked) == asked
-        next_day = ServerModel(
-            server.url, "toy", retries=0, concurrency=1
-        )  # the store knows which fields it takes
+        # The store knows which fields it takes.
+        next_day = ServerModel(server.url, "toy", retries=0, concurrency=1)
         assert ask(prompts, next_day, store) == [ANSWER] * 6
         assert len(server.asked) == asked
         assert next_day.settings == llm.settings
@@ -523,12 +532,10 @@ def test_fields_that_the_caller_chose_are_sent_as_they_are_and_the_message_names
     assert replies_of(llm, ["mug"]) == [ANSWER]
     assert len(server.asked) == 3
     body = server.asked[-1]
-    assert (
-        body["max_completion_tokens"],
-        body["thinking"],
-        "seed" in body,
-        "max_tokens" in body,
-    ) == (64, {"type": "disabled"}, False, False)
+    assert body["max_completion_tokens"] == 64
+    assert body["thinking"] == {"type": "disabled"}
+    assert "seed" not in body
+    assert "max_tokens" not in body
 
 
 def test_a_word_in_an_error_is_no_reason_to_drop_a_field(server):
@@ -537,9 +544,6 @@ def test_a_word_in_an_error_is_no_reason_to_drop_a_field(server):
     with pytest.raises(ConnectionError, match="got -40"):
         replies_of(llm, ["mug"])
     assert "max_tokens" in json.loads(llm.settings)
-
-
-# ---------------------------------------------------------------------------------------------- what comes back
 
 
 def test_content_in_parts_is_text_and_a_reply_cut_at_its_limit_says_so(server):
@@ -580,13 +584,10 @@ def test_a_choice_behind_reasoning_or_cut_is_read(server):
     assert found == {0: "1.0", 1: "-1.0", 2: "1.0"}
 
 
-def test_what_cannot_be_read_is_asked_anew_once_the_server_is_set_right_even_if_an_older_store_kept_it(
-    server, tmp_path
-):
-    llm, prompts = (
-        ServerModel(server.url, "toy"),
-        [write_prompt(title, "", "food", "mixed") for title in ("Rice", "Salt")],
-    )
+def test_what_cannot_be_read_is_asked_anew_once_the_server_is_set_right(server, tmp_path):
+    """Even if an older store kept it."""
+    llm = ServerModel(server.url, "toy")
+    prompts = [write_prompt(title, "", "food", "mixed") for title in ("Rice", "Salt")]
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         store.put([Reply(llm.name, llm.fingerprint, prompts[0], llm.settings, "<think>hm, hm, hm")])
         server.rule = lambda number, prompt: (200, "I am not sure.")

@@ -1,4 +1,7 @@
-"""The reply store: exact keys, whole transactions, two writers at once, and a kill that costs one batch at most."""
+"""The reply store: exact keys, whole transactions, two writers at once.
+
+A killed run loses one batch at most.
+"""
 
 import json
 import os
@@ -36,9 +39,8 @@ def test_key_depends_on_each_part_and_keeps_them_apart():
         ]
     }
     assert len(keys) == 5
-    assert (
-        made(1).key == made(1, reply="another answer").key
-    )  # the answer is no part of the question
+    # The answer is no part of the question.
+    assert made(1).key == made(1, reply="another answer").key
 
 
 def test_what_was_put_is_there_after_reopening_and_the_first_answer_stays(tmp_path):
@@ -105,11 +107,11 @@ def test_a_file_of_another_kind_is_refused_in_one_sentence(tmp_path):
 
 WRITER = """
 import sys
-import tempfile
 from tema_lib.llm.store import Reply, ReplyStore
 with ReplyStore(sys.argv[1]) as store:
     for batch in range(60):
-        store.put(Reply("model", "f00d", f"{sys.argv[2]} {batch} {row}", "{}", "a, b, c") for row in range(5))
+        prompts = [f"{sys.argv[2]} {batch} {row}" for row in range(5)]
+        store.put(Reply("model", "f00d", prompt, "{}", "a, b, c") for prompt in prompts)
 """
 
 
@@ -153,7 +155,7 @@ ASKER = """
 import sys, time
 from tema_lib.llm.client import ask
 from tema_lib.llm.store import ReplyStore
-class SlowModel:                                   # answers by rule, 4 prompts a batch, and notes every prompt it was asked
+class SlowModel:  # answers by rule, 4 prompts a batch, and notes every prompt it was asked
     name, fingerprint, settings = "slow", "f00d", "{}"
     def generate_batches(self, prompts):
         for start in range(0, len(prompts), 4):
@@ -169,11 +171,9 @@ with ReplyStore(sys.argv[1]) as store:
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
-    path, before, after = (
-        tmp_path / "replies.sqlite",
-        tmp_path / "before.txt",
-        tmp_path / "after.txt",
-    )
+    path = tmp_path / "replies.sqlite"
+    before = tmp_path / "before.txt"
+    after = tmp_path / "after.txt"
     run = subprocess.Popen(
         [sys.executable, "-c", ASKER, path, before, "0.3"],
         env=ENVIRONMENT,
@@ -211,11 +211,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert after.read_text().splitlines() == asked_after  # a third run asks nothing
 
 
-# ---------------------------------------------------------------------------------------------- what cannot be written, or is something else
-
-
 def as_nobody(work, *arguments):
-    """What `work` returns, or the type and words of its error, in a process that has no special rights."""
+    """What `work` returns, or type and words of its error, in a process without special rights."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -279,7 +276,9 @@ def test_a_store_on_a_read_only_share_is_read_and_says_that_it_cannot_be_written
 
 def test_a_run_on_a_read_only_store_says_so_before_it_asks_anything(share):
     class Never:
-        name, fingerprint, settings = "model", "f00d", "{}"
+        name = "model"
+        fingerprint = "f00d"
+        settings = "{}"
         generate_batches = None
 
     def work(*prompts):
@@ -361,11 +360,15 @@ def test_a_damaged_store_or_another_database_is_named_in_one_sentence_and_left_a
             }[damage]
         )
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="is not a reply store .*move the file away") as caught:
+
+    def read_all():
         with ReplyStore(path) as store:
             for number in range(200):
                 store.get(made(number).key)
-            [store.export_jsonl(tmp_path / "x.jsonl") for _ in (1,)]
+            store.export_jsonl(tmp_path / "x.jsonl")
+
+    with pytest.raises(ValueError, match="is not a reply store .*move the file away") as caught:
+        read_all()
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
 

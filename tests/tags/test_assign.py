@@ -1,11 +1,7 @@
 """Assignment: own tags first, then mapped, then near ones; fewer rather than invented."""
 
 import torch
-from helpers.tagging import (
-    Scripted,
-    by_word_catalogue,
-    few_items,
-)
+from helpers.tagging import Scripted, by_word_catalogue, few_items
 
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.assign import assign
@@ -148,12 +144,8 @@ def test_a_limit_is_reached_but_not_passed_and_the_list_is_ordered_by_use(tmp_pa
         )
 
     tags = assigned(tmp_path, items, ["lid", "pot", "tea"], answer, max_share=0.5, tags_per_item=2)
-    assert tags.vocabulary == (
-        "",
-        "pot",
-        "tea",
-        "lid",
-    )  # 4, 4 and 1 of 8 items: half is not too many; the list's order decides a tie
+    # 4, 4 and 1 of 8 items: half is not too many; the list's order decides a tie.
+    assert tags.vocabulary == ("", "pot", "tea", "lid")
     assert tags.tag_ids.shape == (9, 2)
     assert [tag for tag, _, _ in tags.tags_of(6)] == ["lid", "pot"]
     close = assigned(

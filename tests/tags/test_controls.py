@@ -5,11 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers.hand_tags import Items
-from helpers.tagging import (
-    Features,
-    by_word,
-    some_tags,
-)
+from helpers.tagging import Features, by_word, some_tags
 
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
@@ -69,7 +65,8 @@ def test_controls_keep_what_they_promise():
 
 def test_encoder_only_ignores_what_the_model_said_of_the_item():
     tags = some_tags()
-    catalogue, config = catalogue_of(tags), TagConfig(assign=0.3, assign_first=-1.0)
+    catalogue = catalogue_of(tags)
+    config = TagConfig(assign=0.3, assign_first=-1.0)
     control = control_tags(tags, "encoder only", catalogue, config)
     assert control.vocabulary == tags.vocabulary
     assert (control.source[1:] == NEAREST).any(1).all()
@@ -91,11 +88,8 @@ def test_title_words_are_the_rarest_words_of_the_title():
     control = control_tags(
         tags, "title words", catalogue_of(tags), TagConfig(tags_per_item=2, max_share=0.6)
     )
-    assert set(control.vocabulary) == {
-        "",
-        "red",
-        "blue",
-    }  # "mug" and "thing" stand in every title, digits are no words
+    # "mug" and "thing" stand in every title, digits are no words.
+    assert set(control.vocabulary) == {"", "red", "blue"}
     one = control_tags(
         tags, "title words", catalogue_of(tags), TagConfig(tags_per_item=1, max_share=1.0)
     )

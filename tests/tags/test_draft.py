@@ -2,25 +2,18 @@
 
 from dataclasses import replace
 
-from helpers.tagging import (
-    FOOD_AND_KITCHEN,
-    Scripted,
-    by_word_catalogue,
-    few_items,
-)
+from helpers.tagging import FOOD_AND_KITCHEN, Scripted, by_word_catalogue, few_items
 
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import Draft, draft, sample, says
-from tema_lib.tags.prompts import (
-    EXAMPLES,
-    tags_of_example,
-)
+from tema_lib.tags.prompts import EXAMPLES, tags_of_example
 
 
 def test_draft_asks_a_list_once_a_reply_that_is_none_twice_and_textless_items_never(tmp_path):
     items = few_items()
-    catalogue, config = by_word_catalogue(items), TagConfig(support=-1.0)
+    catalogue = by_word_catalogue(items)
+    config = TagConfig(support=-1.0)
     llm = Scripted(
         lambda prompt: (
             "no list"
@@ -35,9 +28,8 @@ def test_draft_asks_a_list_once_a_reply_that_is_none_twice_and_textless_items_ne
         again = draft(catalogue, chosen, llm, store, config)
         assert len(llm.asked) == asked
         assert again == found
-        draft(
-            catalogue, chosen, llm, store, config, again
-        )  # items known already: the second wording, and never a third
+        # Items known already: the second wording, and never a third.
+        draft(catalogue, chosen, llm, store, config, again)
         draft(catalogue, chosen, llm, store, config, again)
     assert chosen == list(range(1, 12))  # item 12 has no text
     assert [len(found.replies[item]) for item in (1, 3, 9, 10)] == [1, 2, 2, 2]
@@ -92,12 +84,8 @@ def test_prompts_that_begin_alike_are_asked_together(tmp_path):
             store,
             replace(FOOD_AND_KITCHEN, support=-1.0),
         )
-    assert [len(group) for group in groups] == [
-        1,
-        1,
-        1,
-        1,
-    ]  # two domains, with and without descriptions
+    # Two domains, with and without descriptions.
+    assert [len(group) for group in groups] == [1, 1, 1, 1]
 
 
 def test_a_tag_is_said_word_for_word_in_any_case():
@@ -144,16 +132,14 @@ def test_the_sample_is_bounded_per_domain_and_always_the_same():
 def test_unsupported_tags_measures_and_copies_of_examples_are_refused_with_a_reason(tmp_path):
     items = few_items((("Espresso beans", "Dark roast. For movie night."), ("Espresso tea", "")), 2)
     llm = Scripted(lambda prompt: "espresso, submarine, movie night, scone filling, 12 ounce, 5 oz")
-    catalogue, config = by_word_catalogue(items), replace(FOOD_AND_KITCHEN, support=0.3)
-    catalogue.vector_of["scone filling"] = catalogue.text_vectors.matrix[
-        2
-    ]  # as near as can be, and yet a copy
+    catalogue = by_word_catalogue(items)
+    config = replace(FOOD_AND_KITCHEN, support=0.3)
+    # As near as can be, and yet a copy.
+    catalogue.vector_of["scone filling"] = catalogue.text_vectors.matrix[2]
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         found = draft(catalogue, [1, 2], llm, store, config)
-    assert found.proposed == {
-        1: ("espresso", "movie night"),
-        2: ("espresso",),
-    }  # said by the text, so no copy
+    # Said by the text, so no copy.
+    assert found.proposed == {1: ("espresso", "movie night"), 2: ("espresso",)}
     assert dict(found.refused[2]) == {
         "submarine": "not supported by the text",
         "movie night": "copied from an example",

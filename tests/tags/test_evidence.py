@@ -21,23 +21,24 @@ def test_coverage_counts_what_it_says():
     assert found["tags nearest by meaning"] == pytest.approx(7 / 12)
     assert found["share of items of the most frequent tag"] == pytest.approx(3 / 6)
     assert found["tags of the list that both domains use"] == pytest.approx(1 / 6)  # coffee
-    assert found["tags that repeat an example"] == pytest.approx(
-        2 / 12
-    )  # movie night, on two items of A
+    # Movie night, on two items of A.
+    assert found["tags that repeat an example"] == pytest.approx(2 / 12)
     brunch = replace(
         small(),
         vocabulary=("", "coffee", "espresso", "holiday brunch", "movie night", "cups", "white cup"),
     )
+    # Each stands in the other domain's examples.
     assert (
         evidence.coverage(brunch, ("food", "kitchen"), "occasion")["tags that repeat an example"]
         == 0
-    )  # each stands in the other domain's examples
+    )
     assert "tags that repeat an example" not in evidence.coverage(small())
     assert evidence.uses(small()).tolist() == [[0, 2, 2, 2, 0, 0, 0], [0, 1, 0, 0, 2, 2, 1]]
 
 
 def test_an_empty_list_has_no_evidence_and_comes_back_from_its_export(tmp_path):
-    tags, bare = small(), torch.zeros(7, 3, dtype=torch.long)
+    tags = small()
+    bare = torch.zeros(7, 3, dtype=torch.long)
     empty = replace(
         tags,
         vocabulary=("",),
@@ -90,15 +91,15 @@ def test_agreement_is_the_mean_overlap_and_sees_through_plurals():
     one = small()
     assert evidence.agreement(one, one) == 1.0
     other = replace(one, vocabulary=("", "coffees", "tea", "milk", "red cups", "cup", "pot"))
-    assert evidence.agreement(one, other) == pytest.approx(
-        np.mean([1 / 5, 1, 0, 1, 2 / 4])
-    )  # the last item has no tags in either
+    # The last item has no tags in either.
+    assert evidence.agreement(one, other) == pytest.approx(np.mean([1 / 5, 1, 0, 1, 2 / 4]))
 
 
 def test_joined_pairs_are_counted_as_by_hand():
     truth = ["x", "x", "y", "x", "z", "y"]
     found = evidence.joined_pairs(small(), truth)
-    # joined: 1-2, 1-3, 1-4, 2-4 (coffee, espresso, movie night), 4-5 (red cup, cups); together: 1-2, 1-4, 2-4, 3-6
+    # joined: 1-2, 1-3, 1-4, 2-4 (coffee, espresso, movie night), 4-5 (red cup, cups)
+    # together: 1-2, 1-4, 2-4, 3-6
     assert found == pytest.approx(
         {
             "precision": 3 / 5,
@@ -118,7 +119,8 @@ def test_similarity_is_that_of_consecutive_interactions():
     rng = np.random.default_rng(0)
     domain = np.array([-1] + [0] * 20 + [1] * 20)
     group = np.concatenate([[-1], np.arange(20) % 4, np.arange(20) % 4])
-    equal, affine = np.zeros((41, 9), dtype=np.float32), np.zeros((41, 9), dtype=np.float32)
+    equal = np.zeros((41, 9), dtype=np.float32)
+    affine = np.zeros((41, 9), dtype=np.float32)
     for item in range(1, 41):
         equal[item, 1 + group[item]] = 1
         affine[item, 1 + group[item] + 4 * domain[item]] = 1  # the domains share no tag
@@ -127,9 +129,8 @@ def test_similarity_is_that_of_consecutive_interactions():
         wanted = rng.integers(4)
         users.append(torch.tensor([rng.choice(np.flatnonzero(group == wanted)) for _ in range(5)]))
     found = evidence.similarity(equal, users, domain)
-    assert all(
-        0.8 < found[name] < 0.9 for name in found
-    )  # 1 - 1/4 of the random pairs is alike, too, and ties count half: .875
+    # 1 - 1/4 of the random pairs is alike, too, and ties count half: .875
+    assert all(0.8 < found[name] < 0.9 for name in found)
     found = evidence.similarity(affine, users, domain)
     assert found["across"] == 0.5
     assert 0.8 < found["across, learned"] < 0.9
@@ -138,13 +139,12 @@ def test_similarity_is_that_of_consecutive_interactions():
         equal[np.concatenate([[0], 1 + rng.permutation(40)])], users, domain
     )
     assert abs(shuffled["across"] - 0.5) < 0.1
-    changing = []  # half of the users go on with the next group: what is learned on the others misleads
+    # Half of the users go on with the next group: what is learned on the others misleads.
+    changing = []
     for user in range(300):
         wanted = rng.integers(4)
-        first, second = (
-            np.flatnonzero((group == wanted) & (domain == 0)),
-            np.flatnonzero((group == (wanted + user % 2) % 4) & (domain == 1)),
-        )
+        first = np.flatnonzero((group == wanted) & (domain == 0))
+        second = np.flatnonzero((group == (wanted + user % 2) % 4) & (domain == 1))
         changing.append(torch.tensor([rng.choice(first), rng.choice(second)]))
     assert evidence.similarity(affine, changing, domain)["across, learned"] < 0.45
     assert np.isnan(evidence.similarity(equal, [torch.tensor([1, 2])], domain)["across"])

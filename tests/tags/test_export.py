@@ -58,10 +58,7 @@ def test_an_export_comes_back_and_says_how_it_was_made(tmp_path):
             (tag, source) for tag, _, source in tags.tags_of(item)
         ]
     assert torch.allclose(back.weights, tags.weights)
-    assert (back.model, back.fingerprint) == (
-        "small",
-        "f00d",
-    )
+    assert (back.model, back.fingerprint) == ("small", "f00d")
     assert torch.allclose(back.vectors[back.vocabulary.index("espresso")], tags.vectors[2])
     before = path.read_bytes()
     assert before[4:8] == bytes(4)  # no time in the packed file: equal tags, equal bytes, whenever
@@ -143,9 +140,8 @@ MODELS = (
 
 def test_every_model_has_a_file_name_of_its_own_that_every_system_takes():
     names = [file_name(model) for model in MODELS]
-    assert len({name.lower() for name in names}) == len(
-        MODELS
-    )  # some disks do not tell capitals apart
+    # Some disks do not tell capitals apart.
+    assert len({name.lower() for name in names}) == len(MODELS)
     for name in names:
         assert 0 < len(name) <= 100
         assert not re.search(r'[\\/:*?"<>|\s\x00-\x1f]', name)
@@ -158,10 +154,8 @@ def test_every_model_has_a_file_name_of_its_own_that_every_system_takes():
 
 @pytest.mark.parametrize("model", MODELS[:8])
 def test_an_export_of_any_model_is_written_and_read_back(tmp_path, model):
-    tags, items = (
-        replace(small(), model=model),
-        Items(("", *"abcdef"), ("",) * 7, ("",) * 7, small().domain_of_item.numpy()),
-    )
+    tags = replace(small(), model=model)
+    items = Items(("", *"abcdef"), ("",) * 7, ("",) * 7, small().domain_of_item.numpy())
     path = export_tags(
         tags,
         items,
@@ -236,7 +230,7 @@ def test_a_card_that_is_none_is_named(tmp_path, card):
 
 
 def test_a_card_of_another_hand_with_more_tags_an_item_is_read(tmp_path):
-    """Cards of larger models say other things; what is needed is there, and a row may be longer than they say."""
+    """Cards of larger models say other things, and a row may be longer than they say."""
     packed = gzip.compress(b"item_id\ttags\na\tx:.5:1,y:.3:1,z:.2:1\nb\t\n")
     card = {
         "data": "toy",

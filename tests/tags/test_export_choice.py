@@ -7,11 +7,9 @@ from tema_lib.tags.export_choice import check_choice, choose_export, find_export
 
 
 def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_path, monkeypatch):
-    tiny, large, other = (
-        exported(tmp_path, "tiny-1b"),
-        exported(tmp_path, "large (hosted), 2026", data="another name"),
-        exported(tmp_path, "tiny-1b", sha256="f00d", data="toy2"),
-    )
+    tiny = exported(tmp_path, "tiny-1b")
+    large = exported(tmp_path, "large (hosted), 2026", data="another name")
+    other = exported(tmp_path, "tiny-1b", sha256="f00d", data="toy2")
     (tmp_path / "._toy.tiny-1b.tsv.gz").write_bytes(b"\0\5\x16\7")
     (tmp_path / "broken.tsv.gz").write_bytes(b"")
     (tmp_path / "broken.json").write_text("[")
@@ -34,7 +32,8 @@ def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_
     )
     with pytest.raises(
         ValueError,
-        match="Several exports .* fit tags export: .*export:large .hosted., 2026 .*; export:tiny-1b .*",
+        match="Several exports .* fit tags export: .*"
+        "export:large .hosted., 2026 .*; export:tiny-1b .*",
     ):
         choose_export("export", tmp_path, "beef")
     with pytest.raises(
@@ -49,9 +48,8 @@ def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_
     with pytest.raises(FileNotFoundError, match="no.tsv.gz is missing"):
         choose_export(str(tmp_path / "no.tsv.gz"), tmp_path, "beef")
     exported(tmp_path, "tiny-1b-long")
-    assert (
-        choose_export("export:tiny-1b", tmp_path, "beef") == tiny
-    )  # a whole name before a beginning
+    # A whole name before a beginning.
+    assert choose_export("export:tiny-1b", tmp_path, "beef") == tiny
     for word in ("exprot", "", "exports", "lively", "tags.tsv"):
         with pytest.raises(ValueError, match='choose "live", "export", "export:MODEL"'):
             check_choice(word)

@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.tagging import (
-    some_tags,
-)
+from helpers.tagging import some_tags
 
 from tema_lib.tags.item_tags import ItemTags
 

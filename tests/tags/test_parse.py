@@ -1,5 +1,7 @@
 """A raw reply becomes tags, however a model dresses its list, and nothing but a list does."""
 
+# ruff: noqa: RUF001 (the letters and marks of other scripts are meant)
+
 import unicodedata
 
 import pytest
@@ -31,7 +33,8 @@ LIST = "clay pot, slow stew, winter evening"
         f"&lt;think&gt;a, b, c&lt;/think&gt;{LIST}",
         f"<|begin_of_thought|>a, b, c<|end_of_thought|>\n{LIST}",
         f"<|START_THINKING|>a, b, c<|END_THINKING|>{LIST}",
-        f"<|channel|>analysis<|message|>a, b, c<|end|><|start|>assistant<|channel|>final<|message|>{LIST}<|return|>",
+        "<|channel|>analysis<|message|>a, b, c<|end|><|start|>assistant"
+        f"<|channel|>final<|message|>{LIST}<|return|>",
         f"analysisWe need tags, five, short. assistantfinal{LIST}",
     ],
 )
@@ -136,7 +139,8 @@ def test_one_tag_a_line_with_bullets_of_all_kinds(bullet, opening):
 
 def test_explanations_tables_code_and_mark_up_hold_the_same_list():
     for reply in (
-        "- **Clay pot**: what it is, of clay\n- **Slow stew**: what it serves\n- **Winter evening**: when, mostly",
+        "- **Clay pot**: what it is, of clay\n- **Slow stew**: what it serves\n"
+        "- **Winter evening**: when, mostly",
         "1. Clay pot (the thing)\n2. Slow stew (its use)\n3. Winter evening (its time)",
         "1. clay pot - the thing\n2. slow stew - its use\n3. winter evening - when",
         "| # | Tag |\n|---|:--|\n| 1 | clay pot |\n| 2 | slow stew |\n| 3 | winter evening |",
@@ -148,7 +152,8 @@ def test_explanations_tables_code_and_mark_up_hold_the_same_list():
         "① clay pot ② slow stew ③ winter evening",
         "<ul><li>clay pot</li><li>slow stew</li><li>winter evening</li></ul>",
         "clay pot<br>slow stew<br/>winter evening",
-        '[{"id": 1, "tag": "Clay pot"}, {"id": 2, "tag": "slow stew"}, {"id": 3, "tag": "winter evening"}]',
+        '[{"id": 1, "tag": "Clay pot"}, {"id": 2, "tag": "slow stew"}, '
+        '{"id": 3, "tag": "winter evening"}]',
         '[{"tag": "Clay pot"}, {"tag": "slow stew"}, {"tag": "winter evening"}]',
         '{"first": "clay pot", "second": "slow stew", "third": "winter evening"}',
     ):

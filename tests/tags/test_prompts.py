@@ -1,14 +1,13 @@
 """The prompt: each domain and style has its own, fixed word for word, and no title breaks it."""
 
+# ruff: noqa: RUF001 (a wide colon is meant)
+
 import hashlib
 import re
 from dataclasses import replace
 
 import pytest
-from helpers.tagging import (
-    FOOD_AND_KITCHEN,
-    few_items,
-)
+from helpers.tagging import FOOD_AND_KITCHEN, few_items
 
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import prompt_for

@@ -4,11 +4,7 @@ import re
 
 import pytest
 import torch
-from helpers.tagging import (
-    Features,
-    Scripted,
-    few_items,
-)
+from helpers.tagging import Features, Scripted, few_items
 
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.catalogue import Catalogue
@@ -53,13 +49,14 @@ def test_tags_of_one_meaning_become_the_most_frequent_of_them():
     leader_of, why = merge(
         {"cup": 3, "cups": 4, "mug": 2, "red wine": 2, "white wine": 1}, vector_of, 0.85
     )
+    # Opposites stay apart.
     assert leader_of == {
         "cup": "cups",
         "cups": "cups",
         "mug": "mug",
         "red wine": "red wine",
         "white wine": "white wine",
-    }  # opposites stay apart
+    }
     assert why == {"cup": "same lemma"}
     leader_of, why = merge({"cup": 5, "mug": 2}, vector_of, 0.85)
     assert leader_of["mug"] == "cup"
@@ -72,16 +69,12 @@ def test_tags_of_one_meaning_become_the_most_frequent_of_them():
         "pots": vector(0, 0, 1.0),
         "teas": vector(0, 0, 1.0),
     }
-    leader_of, _ = merge(
-        {"pot": 2, "pots": 2, "tea pot": 3, "tea": 9}, vector_of, 0.8
-    )  # 4 pots in all lead the 3 tea pots, which are nearer to a pot than to tea
+    # 4 pots in all lead the 3 tea pots, which are nearer to a pot than to tea.
+    leader_of, _ = merge({"pot": 2, "pots": 2, "tea pot": 3, "tea": 9}, vector_of, 0.8)
     assert leader_of == {"pot": "pot", "pots": "pot", "tea pot": "pot", "tea": "tea"}
     leader_of, _ = merge({"tea pot": 9, "pot": 2, "pots": 1}, vector_of, 0.8)
-    assert leader_of == {
-        "tea pot": "tea pot",
-        "pot": "tea pot",
-        "pots": "tea pot",
-    }  # the lemma's leader takes its group along
+    # The lemma's leader takes its group along.
+    assert leader_of == {"tea pot": "tea pot", "pot": "tea pot", "pots": "tea pot"}
 
 
 def test_settling_drops_the_rare_the_common_and_what_the_model_finds_broad():
@@ -128,19 +121,13 @@ def test_settling_counts_items_and_keeps_what_stands_at_a_limit():
         max_share=0.5,
         generality_limit=0.5,
     )
-    assert kept == [
-        "tea",
-        "cups",
-        "odd",
-    ]  # 3 of 6 items, twice 2; an item that says cup and cups counts once
+    # 3 of 6 items, twice 2; an item that says cup and cups counts once.
+    assert kept == ["tea", "cups", "odd"]
     assert fate["cup"].what == "merged"
     assert fate["cup"].into == "cups" == leader_of["cup"]
     assert fate["cup"].why == "same lemma"
     assert fate["pan"].why == "too broad, says the model: log-odds +0.7"
-    assert set(fate) == {
-        "cup",
-        "pan",
-    }
+    assert set(fate) == {"cup", "pan"}
 
     def nobody(tags):
         return pytest.fail("nothing is left to ask about")
@@ -183,9 +170,10 @@ def refined(tmp_path, answer, rounds=3, **changes):
     positions = {}
 
     def encode(texts):
+        # No two texts alike.
         return torch.stack(
             [torch.eye(200)[positions.setdefault(text, len(positions))] for text in texts]
-        )  # no two texts alike
+        )
 
     catalogue = Catalogue(items, Features(torch.zeros(13, 200), torch.arange(13) > 0), encode)
     config = TagConfig(
@@ -202,7 +190,7 @@ def refined(tmp_path, answer, rounds=3, **changes):
 
 
 def test_refinement_asks_again_about_items_left_out_and_says_what_changed(tmp_path):
-    """Teas name the list at once; pots say something else each, and only in the second wording what they share."""
+    """Teas name the list at once; pots share something only in the second wording."""
 
     def answer(title, second):
         return (
@@ -214,15 +202,17 @@ def test_refinement_asks_again_about_items_left_out_and_says_what_changed(tmp_pa
         )
 
     done, proposals, _llm, catalogue = refined(tmp_path, answer)
-    first, second = done.rounds[0], done.rounds[1]
+    first = done.rounds[0]
+    second = done.rounds[1]
     assert len(done.rounds) == 2
     assert first.tags == ("green", "tea")
     assert set(second.tags) == {"green", "tea", "pot", "clay", "lid"} == set(done.tags)
+    # Nothing is said twice.
     assert {(change.tag, change.what) for change in second.changes} == {
         ("pot", "added"),
         ("clay", "added"),
         ("lid", "added"),
-    }  # nothing is said twice
+    }
     said = {change.tag: change for change in first.changes}
     assert said["food"].why.startswith("too broad")
     assert said["teas"].into == "tea"
@@ -245,9 +235,8 @@ def test_refinement_ends_with_the_last_round_when_nothing_changes_or_when_nobody
         )
 
     assert len(refined(tmp_path / "1", answer, rounds=1)[0].rounds) == 1
-    assert (
-        len(refined(tmp_path / "2", answer)[0].rounds) == 2
-    )  # asked again, the pots say nothing new: the list stands
+    # Asked again, the pots say nothing new: the list stands.
+    assert len(refined(tmp_path / "2", answer)[0].rounds) == 2
     done, _proposals, llm, _ = refined(
         tmp_path / "3",
         lambda title, second: "tea, pot, lid" if title < "Q" else "tea, leaf, cup",

@@ -47,9 +47,8 @@ def test_shipped_exports_keep_what_the_list_promises(path):
     near = np.argwhere(np.triu(vectors @ vectors.T, 1) >= card["config"]["merge"])
     assert all(opposites(sorted(counts)[one], sorted(counts)[other]) for one, other in near)
     assert card["coverage"]["tags that repeat an example"] < 0.02
-    if (
-        card["data"] == "fk_mini"
-    ):  # a dense set with a title for each item: the promise of notebook 02
+    # A dense set with a title for each item: the promise of notebook 02.
+    if card["data"] == "fk_mini":
         assert (
             np.mean(
                 [len(row) >= 3 and any(source in "12" for _, _, source in row) for row in given]
@@ -74,9 +73,8 @@ def test_exports_fit_the_real_data_beside_them():
             )
             assert raw.sha256 == card["tables_sha256"]
             titled = torch.tensor([bool(title) for title in items.title])
-            assert not (
-                tags.tag_ids[~titled] > 0
-            ).any()  # nothing is invented where nothing is known
+            # Nothing is invented where nothing is known.
+            assert not (tags.tag_ids[~titled] > 0).any()
             assert (tags.tag_ids[titled] > 0).any(1).float().mean() > 0.95
             checked += 1
     assert checked

@@ -3,21 +3,13 @@
 from dataclasses import replace
 
 import torch
-from helpers.tagging import (
-    FOOD,
-    FOOD_AND_KITCHEN,
-    KITCHEN,
-    few_items,
-)
+from helpers.tagging import FOOD, FOOD_AND_KITCHEN, KITCHEN, few_items
 
 from tema_lib.encoders.text import encode_text
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.catalogue import Catalogue
-from tema_lib.tags.prompts import (
-    is_measure,
-    parse_tags,
-)
+from tema_lib.tags.prompts import is_measure, parse_tags
 from tema_lib.tags.write import write_tags
 
 
