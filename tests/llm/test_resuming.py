@@ -59,7 +59,8 @@ def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp
 
     began = time.monotonic()
     assert finish(start(tmp_path / "calm.sqlite")) == 0
-    each = (time.monotonic() - began) / count(tmp_path / "calm.sqlite")  # seconds a reply
+    whole = count(tmp_path / "calm.sqlite")
+    each = (time.monotonic() - began) / whole  # seconds a reply
     draw = random.Random(0)
     kept = [0]
     path = tmp_path / "killed.sqlite"
@@ -73,7 +74,7 @@ def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp
         finish(child)
         kept.append(count(path) if path.exists() else 0)
     assert kept == sorted(kept)
-    assert kept[-1] > 0
+    assert any(0 < some < whole for some in kept)  # runs were killed half way, and lost nothing
     assert finish(start(path)) == 0
     for name in ("calm", "killed"):
         with ReplyStore(tmp_path / f"{name}.sqlite") as store:
