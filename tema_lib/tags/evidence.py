@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 from tema_lib.data.dataset import UNNAMED
 from tema_lib.data.sequences import Sequences
@@ -211,6 +211,5 @@ def _auc(real: np.ndarray, random: np.ndarray) -> float:
     """Probability that a real pair scores above a random one, a tie counting half; nan for none."""
     if not len(real):
         return float("nan")
-    ranks = rankdata(np.concatenate([real, random]))
-    wins = ranks[: len(real)].sum() - len(real) * (len(real) + 1) / 2
-    return float(wins / (len(real) * len(random)))
+    is_real = np.repeat([1, 0], [len(real), len(random)])
+    return float(roc_auc_score(is_real, np.concatenate([real, random])))
