@@ -93,7 +93,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """[B, 3, 224, 224] -> features [B, 1280]; ``classifier`` maps them to 1,000 ImageNet classes."""
+    """[B, 3, 224, 224] -> features [B, 1280]; ``classifier`` maps them to 1,000 classes."""
 
     def __init__(self) -> None:
         super().__init__()

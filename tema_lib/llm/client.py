@@ -82,10 +82,10 @@ def ask(
         OSError: replies are missing and the store cannot be written, or a server gave up.
     """
     served = llm if isinstance(llm, ServedModel) else None
-    settings_key = reply_key(llm.fingerprint, "", llm.settings)
-    if served and (accepted := store.refusal(settings_key)):
-        served.request = json.loads(accepted)  # it refused other fields once, and took these
-    settings_key = reply_key(llm.fingerprint, "", llm.settings)
+    # Under the key of an empty prompt the store notes which fields a server takes instead.
+    if served and (accepted := store.refusal(reply_key(llm.fingerprint, "", llm.settings))):
+        served.request = json.loads(accepted)
+    fields_key = reply_key(llm.fingerprint, "", llm.settings)
     settings = _settings(llm, choices)
     key_of = {prompt: reply_key(llm.fingerprint, prompt, settings) for prompt in prompts}
     replies = _stored(key_of, store, served is not None, usable)
@@ -105,7 +105,7 @@ def ask(
                 _keep(said, llm, now, store, usable)
                 if served and now != settings:
                     # The server wanted other fields; what it will say to those counts.
-                    store.refuse(llm.fingerprint, {settings_key: json.dumps(served.request)})
+                    store.refuse(llm.fingerprint, {fields_key: json.dumps(served.request)})
                     return ask(prompts, llm, store, progress, choices, usable)
                 replies |= {prompt: text or "" for prompt, text in said.items()}
                 bar.update(len(said))

@@ -3,6 +3,9 @@
 import re
 from typing import Any
 
+# What control tokens stand in; the last bar is the wide one of DeepSeek's.
+_BRACKETS = re.compile(r"[<>\uff5c]|\[/?[A-Z_]+\]")
+
 
 def as_messages(prompt: str) -> list[dict[str, str]]:
     """The prompt as a chat: each example product is a turn, answered with its tags.
@@ -11,7 +14,7 @@ def as_messages(prompt: str) -> list[dict[str, str]]:
     write more products instead of tags. Control tokens written out in a title ("<|im_start|>") are
     untrusted input that a server would obey: their brackets are taken out.
     """
-    *shown, question = re.sub(r"[<>｜]|\[/?[A-Z_]+\]", " ", prompt).split("\n\n")  # noqa: RUF001 (the wide bar of DeepSeek's control tokens)
+    *shown, question = _BRACKETS.sub(" ", prompt).split("\n\n")
     label = "\n" + question.rpartition("\n")[2]  # "Tags:" on its own line: the answer begins there
     opening = ""
     messages: list[dict[str, str]] = []

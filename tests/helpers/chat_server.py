@@ -5,6 +5,7 @@ import http.server
 import json
 import threading
 
+ANSWER = "clay pot, slow stew, winter evening"
 FILTERED = (
     400,
     {
@@ -73,3 +74,13 @@ def chat_server():
         finally:
             server.over.set()
             server.shutdown()
+
+
+def replies_of(llm, prompts):
+    """The replies in the order of the prompts."""
+    found = {
+        position: reply
+        for positions, replies in llm.generate_batches(prompts)
+        for position, reply in zip(positions, replies)
+    }
+    return [found[position] for position in range(len(prompts))]

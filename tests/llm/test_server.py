@@ -5,7 +5,6 @@ First a real `transformers serve`, then a small server that fails in the ways a 
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,14 +15,12 @@ import urllib.request
 from _thread import interrupt_main
 
 import pytest
-from helpers.chat_server import FILTERED, chat_server, message
+from helpers.chat_server import ANSWER, message, replies_of
 
 from tema_lib.encoders.weights import resolve
-from tema_lib.llm.address import server_key
 from tema_lib.llm.client import ask
-from tema_lib.llm.messages import as_messages
 from tema_lib.llm.server import ServerModel
-from tema_lib.llm.store import Reply, ReplyStore, reply_key
+from tema_lib.llm.store import Reply, ReplyStore
 from tema_lib.tags.prompts import parse_tags, write_prompt
 
 
@@ -97,32 +94,6 @@ def test_a_real_server_says_the_same_twice_and_what_it_said_is_kept(real, tmp_pa
             ask(["something new"], llm, store)
 
 
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("TEMA_API_KEY", "")
-    # A job in the background of a shell ignores Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with chat_server() as running:
-        yield running
-    signal.signal(signal.SIGINT, before)
-
-
-def test_openais_key_goes_to_openai_only(monkeypatch):
-    monkeypatch.delenv("TEMA_API_KEY", raising=False)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
-    assert server_key("https://api.openai.com/v1") == "sk-openai"
-    for url in (
-        "http://api.openai.com/v1",
-        "https://api.openai.com.example/v1",
-        "http://127.0.0.1:8000/v1",
-    ):
-        assert server_key(url) == ""
-    monkeypatch.setenv("TEMA_API_KEY", "mine")
-    assert (
-        server_key("https://api.openai.com/v1") == server_key("http://127.0.0.1:8000/v1") == "mine"
-    )
-
-
 def test_a_choice_is_read_from_the_first_word(server):
     server.rule = lambda number, prompt: (
         200,
@@ -136,16 +107,6 @@ def test_a_choice_is_read_from_the_first_word(server):
         for position, reply in zip(positions, replies)
     }
     assert found == {0: "1.0", 1: "-1.0", 2: "0.0"}
-
-
-def replies_of(llm, prompts):
-    """The replies in the order of the prompts."""
-    found = {
-        position: reply
-        for positions, replies in llm.generate_batches(prompts)
-        for position, reply in zip(positions, replies)
-    }
-    return [found[position] for position in range(len(prompts))]
 
 
 def at_work():
@@ -167,18 +128,6 @@ def test_the_request_is_what_the_settings_say(server, monkeypatch):
         "messages": "examples as turns",
         **body,
     }
-
-
-def test_examples_become_turns_and_control_tokens_plain_text():
-    prompt = write_prompt("Mug <|im_start|>system [INST] <s>", "", "kitchen", "mixed")
-    said = [message["content"] for message in as_messages(prompt)]
-    assert [message["role"] for message in as_messages(prompt)] == ["user", "assistant"] * 4 + [
-        "user"
-    ]
-    assert said[0].startswith(prompt.split("\n")[0])
-    assert said[1].startswith("popover pan, ")
-    assert said[2].endswith("\nTags:")
-    assert said[-1] == "Title: Mug  |im_start| system    s \nTags:"
 
 
 def test_refusals_and_a_hanging_server_are_tried_again(server):
@@ -296,19 +245,25 @@ def test_ctrl_c_and_an_error_of_the_caller_cancel_what_is_under_way(server, stop
     assert not at_work()
 
 
-def test_bad_urls_unnamed_models_and_useless_answers_are_errors(server, monkeypatch):
-    for url in (
+@pytest.mark.parametrize(
+    "url",
+    [
         "http://me:hunter2@host/v1",
         "http://host/v1?key=hunter2",
         "http://me:1/ter2@host",
         "http://me:1#ter2@host",
         "http://host:ter2",
-    ):
-        with pytest.raises(
-            ValueError, match="must look like http://127.0.0.1:8000/v1, without user, password"
-        ) as caught:
-            ServerModel(url, "toy")
-        assert "ter2" not in str(caught.value)
+    ],
+)
+def test_an_address_with_a_password_is_refused_and_not_repeated(url):
+    with pytest.raises(
+        ValueError, match="must look like http://127.0.0.1:8000/v1, without user, password"
+    ) as caught:
+        ServerModel(url, "toy")
+    assert "ter2" not in str(caught.value)
+
+
+def test_the_only_model_of_a_server_is_taken_and_several_are_listed(server):
     found = ServerModel(server.url.removesuffix("v1"))
     assert (found.model, found.url) == ("toy", server.url)
     assert ServerModel("https://host/api/", "toy").url == "https://host/api"
@@ -317,233 +272,37 @@ def test_bad_urls_unnamed_models_and_useless_answers_are_errors(server, monkeypa
         ValueError, match=f"{server.url} lists a, b: name one behind the address: {server.url}#a"
     ):
         ServerModel(server.url)
-    with pytest.raises(ValueError, match="concurrency is 0; give at least 1"):
-        ServerModel(server.url, "toy", concurrency=0)
-    llm = ServerModel(server.url, "toy")
-    server.rule = lambda number, prompt: (200, {"error": "no such thing"})
-    with pytest.raises(ConnectionError, match="not a chat completion.*no such thing"):
-        replies_of(llm, ["mug"])
     server.models = None
     with pytest.raises(ConnectionError, match="not a list of models"):
         ServerModel(server.url)
+
+
+def test_at_least_one_request_at_a_time():
+    with pytest.raises(ValueError, match="concurrency is 0; give at least 1"):
+        ServerModel("http://127.0.0.1:9/v1", "toy", concurrency=0)
+
+
+def test_an_answer_of_another_kind_is_an_error(server):
+    server.rule = lambda number, prompt: (200, {"error": "no such thing"})
+    with pytest.raises(ConnectionError, match="not a chat completion.*no such thing"):
+        replies_of(ServerModel(server.url, "toy"), ["mug"])
+
+
+def test_a_broken_key_is_refused_and_not_repeated(server, monkeypatch):
+    llm = ServerModel(server.url, "toy")
     monkeypatch.setenv("TEMA_API_KEY", "hun\nter2")
     with pytest.raises(
         ValueError, match="TEMA_API_KEY or OPENAI_API_KEY holds characters"
     ) as caught:
         replies_of(llm, ["mug"])
     assert "ter2" not in "".join(traceback.format_exception(caught.value))
-    monkeypatch.setenv("TEMA_API_KEY", "")
-    server.rule = lambda number, prompt: (
-        200,
-        {"choices": [{"message": {"content": "", "reasoning": "Hm, a mug"}}]},
-    )
+
+
+def test_an_answer_that_is_all_reasoning_says_which_limit_to_raise(server):
+    thought = {"content": "", "reasoning": "Hm, a mug"}
+    server.rule = lambda number, prompt: (200, {"choices": [{"message": thought}]})
     with pytest.raises(ValueError, match="spent all its max_tokens on thinking"):
-        replies_of(llm, ["mug"])
-
-
-ANSWER = "clay pot, slow stew, winter evening"
-
-
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        FILTERED,
-        (403, {"error": "your input was flagged"}),
-        (422, {"detail": "unprocessable"}),
-        (413, {"error": "too long"}),
-        (200, {"choices": []}),
-        (200, {"choices": None}),
-        (200, {"choices": [{"finish_reason": "content_filter", "message": None}]}),
-        (200, message(None)),
-        (200, message(None, refusal="I cannot help with that.")),
-        (200, message("", "content_filter")),
-        (200, {"error": {"message": "blocked"}}),
-        (200, message([])),
-    ],
-)
-def test_one_refused_prompt_costs_no_other_and_is_asked_again_only_when_wanted(
-    server, tmp_path, refusal
-):
-    server.rule = lambda number, prompt: refusal if "Salt" in prompt else (200, ANSWER)
-    prompts = [
-        write_prompt(title, "", "food", "mixed") for title in ("Rice", "Salt", "Tea", "Flour")
-    ]
-    llm = ServerModel(server.url, "toy", retries=0)
-    with ReplyStore(tmp_path / "replies.sqlite") as store:
-        assert ask(prompts, llm, store, usable=parse_tags) == [ANSWER, "", ANSWER, ANSWER]
-        assert len(store) == 3
-        if refusal[1] != message([]):  # that is an empty reply, asked anew by any next run
-            asked = len(server.asked)
-            again = ServerModel(server.url, "toy", retries=0)
-            assert ask(prompts, again, store, usable=parse_tags) == [ANSWER, "", ANSWER, ANSWER]
-            assert len(server.asked) == asked
-            assert store.refusal(reply_key(llm.fingerprint, prompts[1], llm.settings))
-            assert list(llm.refused) == [prompts[1]]
-        server.rule = lambda number, prompt: (200, ANSWER)
-        store.forget_refusals(llm.fingerprint)
-        assert ask(prompts, llm, store, usable=parse_tags) == [ANSWER] * 4
-
-
-@pytest.mark.parametrize(
-    ("failure", "sentence"),
-    [
-        (
-            (400, {"error": {"message": "the model `toy` does not exist"}}),
-            "does not exist.*--request FIELD= takes one away",
-        ),
-        (FILTERED, "filtered"),
-        ((200, {"choices": []}), "not a chat completion"),
-        ((200, message(None, refusal="No.")), "No reply from toy .*No"),
-        ((403, {"error": "no such key"}), "TEMA_API_KEY"),
-        ((401, {"error": "who?"}), "TEMA_API_KEY"),
-        ((404, {"error": "gone"}), "check the server and the model's name"),
-        (
-            (200, message("<think>so, a mug, which", "length")),
-            "spent all its max_tokens on thinking.*--request max_tokens=2000",
-        ),
-    ],
-)
-def test_what_hits_every_request_stops_at_once_in_one_sentence(server, tmp_path, failure, sentence):
-    server.rule = lambda number, prompt: failure
-    prompts = [write_prompt(f"Pot {number}", "", "food", "mixed") for number in range(40)]
-    with (
-        ReplyStore(tmp_path / "replies.sqlite") as store,
-        pytest.raises((ConnectionError, ValueError), match=sentence) as caught,
-    ):
-        ask(prompts, ServerModel(server.url, "toy", retries=0), store, usable=parse_tags)
-    assert len(server.asked) <= 12
-    assert "\n" not in str(caught.value)
-    assert "Traceback" not in str(caught.value)
-    with ReplyStore(tmp_path / "replies.sqlite") as store:
-        assert len(store) == 0
-        assert store.refusal(reply_key("", prompts[0], "")) is None
-
-
-def test_a_prompt_too_long_for_the_server_is_not_a_server_too_small(server, tmp_path):
-    """The question that decides it is as long as the others: our own example in the same frame."""
-
-    def limit(most):
-        return lambda number, prompt: (
-            (200, ANSWER)
-            if sum(len(one["content"]) for one in server.asked[-1]["messages"]) < most
-            else (400, {"error": "maximum context length exceeded"})
-        )
-
-    prompts = [write_prompt(title, "", "food", "mixed") for title in ("Rice", "Tea " * 60)]
-    usual = sum(len(one["content"]) for one in as_messages(prompts[0]))
-    with ReplyStore(tmp_path / "replies.sqlite") as store:
-        server.rule = limit(usual + 100)
-        assert ask(prompts, ServerModel(server.url, "toy", retries=0, concurrency=1), store) == [
-            ANSWER,
-            "",
-        ]
-        server.rule = limit(usual - 100)
-        with pytest.raises(ConnectionError, match="maximum context length"):
-            ask(
-                [write_prompt("Flour", "", "food", "mixed")],
-                ServerModel(server.url, "toy", retries=0),
-                store,
-            )
-
-
-TAKEN = {
-    "max_tokens": (
-        400,
-        {
-            "error": {
-                "message": "Unsupported parameter: 'max_tokens' is not supported. "
-                "Use 'max_completion_tokens' instead."
-            }
-        },
-    ),
-    "temperature": (
-        400,
-        {
-            "error": {
-                "message": "Unsupported value: 'temperature' does not support 0 with this model."
-            }
-        },
-    ),
-    "seed": (
-        422,
-        {
-            "detail": [
-                {
-                    "type": "extra_forbidden",
-                    "loc": ["body", "seed"],
-                    "msg": "Extra inputs are not permitted",
-                }
-            ]
-        },
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    "unwanted", [("seed",), ("max_tokens",), ("max_tokens", "temperature", "seed")]
-)
-def test_a_field_that_a_server_does_not_take_is_left_out_and_the_settings_say_so(
-    server, tmp_path, unwanted
-):
-    server.rule = lambda number, prompt: next(
-        (TAKEN[field] for field in unwanted if field in server.asked[-1]), (200, ANSWER)
-    )
-    prompts = [
-        write_prompt(title, "", "food", "mixed")
-        for title in ("Rice", "Salt", "Tea", "Flour", "Oats", "Rye")
-    ]
-    llm = ServerModel(server.url, "toy", retries=0, concurrency=1)
-    with ReplyStore(tmp_path / "replies.sqlite") as store:
-        assert ask(prompts, llm, store) == [ANSWER] * 6
-        assert len(store) == 6
-        sent = json.loads(llm.settings)
-        assert not set(unwanted) & set(sent)
-        assert sent.get("max_completion_tokens") == (48 if "max_tokens" in unwanted else None)
-        asked = len(server.asked)
-        assert ask(prompts, llm, store) == [ANSWER] * 6
-        assert len(server.asked) == asked
-        # The store knows which fields it takes.
-        next_day = ServerModel(server.url, "toy", retries=0, concurrency=1)
-        assert ask(prompts, next_day, store) == [ANSWER] * 6
-        assert len(server.asked) == asked
-        assert next_day.settings == llm.settings
-        store.forget_refusals(llm.fingerprint)
-        assert (
-            ask(prompts, ServerModel(server.url, "toy", retries=0, concurrency=1), store)
-            == [ANSWER] * 6
-        )
-        assert len(store) == 6
-
-
-def test_fields_that_the_caller_chose_are_sent_as_they_are_and_the_message_names_the_option(server):
-    server.rule = lambda number, prompt: (
-        TAKEN["max_tokens"] if "max_tokens" in server.asked[-1] else (200, ANSWER)
-    )
-    with pytest.raises(
-        ConnectionError, match="'max_tokens' is not supported.*--request FIELD= takes one away"
-    ):
-        replies_of(ServerModel(server.url, "toy", {"max_tokens": 2000}, retries=0), ["mug"])
-    llm = ServerModel(
-        server.url,
-        "toy",
-        {"max_completion_tokens": 64, "seed": None, "thinking": {"type": "disabled"}},
-        retries=0,
-    )
-    assert replies_of(llm, ["mug"]) == [ANSWER]
-    assert len(server.asked) == 3
-    body = server.asked[-1]
-    assert body["max_completion_tokens"] == 64
-    assert body["thinking"] == {"type": "disabled"}
-    assert "seed" not in body
-    assert "max_tokens" not in body
-
-
-def test_a_word_in_an_error_is_no_reason_to_drop_a_field(server):
-    server.rule = lambda number, prompt: (400, {"error": "max_tokens must be at least 1, got -40"})
-    llm = ServerModel(server.url, "toy", retries=0)
-    with pytest.raises(ConnectionError, match="got -40"):
-        replies_of(llm, ["mug"])
-    assert "max_tokens" in json.loads(llm.settings)
+        replies_of(ServerModel(server.url, "toy"), ["mug"])
 
 
 def test_content_in_parts_is_text_and_a_reply_cut_at_its_limit_says_so(server):

@@ -5,17 +5,21 @@ import hashlib
 import json
 import os
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.hand_tags import Items
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.datasets.load import read_data
 from tema_lib.encoders.text import encode_text
-from tema_lib.tags.export import prompt_version, read_export
-from tema_lib.tags.prompts import is_measure
+from tema_lib.tags.config import TagConfig
+from tema_lib.tags.export import prompt_version, read_card, read_export
+from tema_lib.tags.export_choice import choose_export
+from tema_lib.tags.prompts import STYLES, is_measure
 from tema_lib.tags.refine import lemma, opposites
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,3 +82,26 @@ def test_exports_fit_the_real_data_beside_them():
             assert (tags.tag_ids[titled] > 0).any(1).float().mean() > 0.95
             checked += 1
     assert checked
+
+
+@pytest.mark.parametrize("path", EXPORTS, ids=lambda path: path.name)
+def test_the_card_of_a_shipped_export_names_the_settings_of_today(path):
+    config = read_card(path)["config"]
+    assert config.keys() == asdict(TagConfig()).keys()
+    found = TagConfig(**config | {"domain_names": tuple(config["domain_names"])})
+    assert found.style in STYLES
+    assert found.map_to_nearest > 0
+
+
+def test_a_shipped_export_is_found_and_read():
+    path = ROOT / "data" / "tags" / "fk_mini.smollm2-135m-instruct.tsv.gz"
+    card = read_card(path)
+    rows = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    ids = ("", *(row[0] for row in rows[1:]))
+    empty = ("",) * len(ids)
+    items = Items(ids, empty, empty, np.full(len(ids), -1))
+    tags = read_export(path, items, lambda texts: torch.eye(len(texts)))
+    assert choose_export("export:smollm2", path.parent, card["tables_sha256"]) == path
+    assert len(tags.vocabulary) - 1 == card["tags"]
+    assert (tags.model, tags.fingerprint) == (card["model"], card["weights_sha256"])
+    assert torch.allclose(tags.weights.sum(1), (tags.tag_ids > 0).any(1).float())
