@@ -50,8 +50,8 @@ def encode_images(
         runs on `best_device`.
 
     Raises:
-        DataError: pictures are missing or cannot be used; all are told of, before the first is
-            encoded.
+        DataError: pictures are missing or cannot be used; the message names them, before the
+            first is encoded.
         ValueError: the model cannot encode pictures, or its folder is damaged.
     """
     check_pictures(paths)
@@ -85,7 +85,7 @@ def check_pictures(paths: Sequence[Path | None], progress: bool = False) -> None
     part of the data, and an item that loses its own without a word changes every number after it.
 
     Raises:
-        DataError: one that tells of all pictures that are missing or broken.
+        DataError: pictures are missing or broken; one message names them.
     """
     faults: list[str] = []
     different = dict.fromkeys(path for path in paths if path is not None)
@@ -142,7 +142,7 @@ def _decoded(path: Path) -> Image.Image:
             if width * height > MOST_PIXELS:
                 raise _Unusable(f"it has {width} x {height} pixels, more than {MOST_PIXELS:,}")
             picture.verify()  # the checksums of PNG, over which its decoder passes
-        file.seek(0)  # after `verify` a picture has to be opened anew
+        file.seek(0)  # after `verify` a picture has to be opened again
         with Image.open(file) as picture:
             picture.load()
             return _rgb(_upright(picture))
@@ -169,7 +169,8 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bits, or of fractions, as grey of 8 bits.
 
     No such file says what white is.  We take the least of the usual whites that no pixel exceeds:
-    1 for fractions, 255, 2^16 - 1, 2^31 - 1, else the brightest pixel.  What is no number is black.
+    1 for fractions, 255, 2^16 - 1, 2^31 - 1, else the brightest pixel.  Nan and infinity become
+    black.
     """
     grey = np.asarray(picture).astype(np.float64)
     clear = grey == picture.info.get("transparency", np.nan)

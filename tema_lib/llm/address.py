@@ -7,8 +7,8 @@ import re
 def server_key(url: str) -> str:
     """The key for the server at `url`, or "" for none.
 
-    TEMA_API_KEY serves any server, OPENAI_API_KEY only OpenAI's own address, lest another server
-    collect it.
+    TEMA_API_KEY serves any server, OPENAI_API_KEY only OpenAI's own address, so that another server
+    cannot collect it.
 
     Raises:
         ValueError: the key holds characters that no key has; such a key would fail later, in errors
@@ -29,8 +29,8 @@ def server_address(url: str) -> str:
     """`url` without a final slash and with a path, /v1 if it has none.
 
     Raises:
-        ValueError: this is no address of a server. The message does not repeat it: it may hold a
-            password.
+        ValueError: this is not the address of a server. The message does not repeat it, since it
+            may hold a password.
     """
     parts = re.fullmatch(
         r"(https?://(?:[\w.-]+|\[[\da-fA-F:]+\])(?::\d+)?)(?:/+([^?#@\s]*))?", url.strip()

@@ -35,7 +35,7 @@ class ReplyCache(Cache):
     """Keys and values of a batch of prompts that begin alike.
 
     A cache that grows copies everything at each token, and one that repeats the beginning for each
-    row reads it anew for each row. Here the prefix is shared by all rows, and space for a fixed
+    row reads it again for each row. Here the prefix is shared by all rows, and space for a fixed
     number of further tokens a row is allocated once.
 
     Args:

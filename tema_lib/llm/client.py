@@ -63,9 +63,9 @@ def ask(
     the same prompt is never asked twice. Prompts are asked in groups that begin alike (same domain,
     same examples), because the model reads a common beginning only once.
 
-    A server may be set right under the same name and address: of its replies only those that are
-    `usable` stay, the others are asked anew by the next run. What it refused is noted in the store;
-    the reply is "" then, and the question is not put again.
+    A server may be repaired under the same name and address: of its replies only those that are
+    `usable` stay, the others are asked again by the next run. What it refused is noted in the
+    store; the reply is "" then, and the question is not put again.
 
     Args:
         prompts: any number of prompts, repeated ones included.

@@ -29,7 +29,7 @@ class ReplyDatabase:
     A file, or folder, that cannot be written is read: then `writable` is False.
 
     Raises:
-        ValueError: the file is no reply store.
+        ValueError: the file is not a reply store.
         OSError: it cannot be opened, read or written.
     """
 
@@ -97,7 +97,7 @@ class ReplyDatabase:
         """Switch to WAL mode.
 
         Two processes that open a new file at once may find it locked here, and SQLite does not wait
-        for this lock by itself.
+        for this lock on its own.
         """
         for left in range(tries, 0, -1):
             try:
@@ -154,7 +154,7 @@ class ReplyDatabase:
                 self._database.executemany(statement, rows)
                 self._database.execute("COMMIT")
             except BaseException:
-                if self._database.in_transaction:  # a full disk ends it by itself
+                if self._database.in_transaction:  # a full disk has ended it already
                     self._database.execute("ROLLBACK")
                 raise
 

@@ -43,7 +43,7 @@ class LocalModel:
     Attributes:
         name: what it is called; never a path of this machine.
         fingerprint: SHA-256 of its weights.
-        settings: how it decodes, as JSON text. The device is no part of it: float32 rounds
+        settings: how it decodes, as JSON text. The device is not part of it: float32 rounds
             differently on each kind of processor, and replies hardly ever depend on that.
 
     Args:
@@ -293,7 +293,7 @@ class _Batch:
     scores: Tensor  # float [B, V] of the next token
 
     def keep(self, rows: Tensor) -> None:
-        """Forget all rows but these; the scores are computed anew after that."""
+        """Forget all rows but these; the next step computes their scores."""
         self.cache.keep(rows)
         self.real = self.real[rows]
         self.last = self.last[rows]

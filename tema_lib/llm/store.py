@@ -82,7 +82,7 @@ class ReplyStore(ReplyDatabase):
     read: then `writable` is False, and `put` raises.
 
     Raises:
-        ValueError: the file is no reply store.
+        ValueError: the file is not a reply store.
         OSError: it cannot be opened, read or written. Each says in one sentence what to do.
     """
 

@@ -35,7 +35,7 @@ def assign(
     the list that means the same, or dropped. An item left without an own tag is asked in the second
     wording. Where an item has fewer than K tags, tags of the list near to its text follow; fewer
     tags are better than invented ones. A tag that would come to more than `max_share` of the items
-    leaves the list, and the tags are given anew without it.
+    leaves the list, and all items are given their tags again without it.
 
     Args:
         catalogue: the items and the vectors of their texts.

@@ -30,8 +30,8 @@ def control_tags(
     """The control `kind` to `tags`, for the same items.
 
     "shuffled": whole rows are permuted among the items of a domain, so that every frequency stays.
-    "random": each item keeps its number of tags and its weights; the tags are drawn anew from the
-    list.
+    "random": each item keeps its number of tags and its weights; the tags are drawn at random from
+    the list.
     "title words": the words of an item's title that are rarest in the catalogue (but on `min_items`
     items), weighed by idf; no language model.
     "encoder only": the tags of the list nearest to the item's text; the language model's list, but

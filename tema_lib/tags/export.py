@@ -201,7 +201,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: one of the two is missing.
-        ValueError: this is no card.
+        ValueError: this is not a card.
     """
     for file in (path, _card_path(path)):
         if not file.is_file():
@@ -212,8 +212,8 @@ def read_card(path: Path) -> dict[str, Any]:
         card = None
     if not _is_card(card):
         raise ValueError(
-            f"{path} is not the file that {_card_path(path).name} describes, or that is no card: "
-            "fetch both again."
+            f"{path} is not the file that {_card_path(path).name} describes, or that is not a "
+            "card: fetch both again."
         )
     return card
 

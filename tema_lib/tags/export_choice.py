@@ -15,7 +15,7 @@ def check_choice(tags: str) -> None:
     """Check what a user asked for, before anything that takes long.
 
     Raises:
-        ValueError: `tags` is no word of `choose_export` and no path of an exported file.
+        ValueError: `tags` is neither a word of `choose_export` nor the path of an exported file.
     """
     known = tags in (LIVE, "export") or tags.startswith("export:") or tags.endswith(".tsv.gz")
     if not known:

@@ -23,7 +23,7 @@ from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import DEFAULT_TAGS, TagConfig
 from tema_lib.tags.draft import Draft, draft
 
-# Words that are near each other in meaning space although nobody takes one for the other. Two tags
+# Words that are near each other in meaning space although they mean different things. Two tags
 # that differ only in words of one such row are opposites and are never merged, however similar the
 # encoder finds them.
 OPPOSITES = tuple(
@@ -145,9 +145,9 @@ def merge(
     return {tag: head_of[leader] for tag, leader in leader_of.items()}, why
 
 
-# How broad a tag is: tags of which nobody doubts it, those shown in the prompt and those that set
-# the limit between broad and narrow. The question names no domain and speaks of words alone, so
-# these serve whatever is sold: "food" fits any of many things beside films, too.
+# Tags that are clearly broad or clearly narrow: those shown in the prompt, and those that set the
+# limit between the two. The question names no domain, only words, so these serve any domains:
+# "food" fits many different things beside films, too.
 BROAD = (
     ("food", "product", "household item", "thing", "kitchen", "good quality"),
     ("stuff", "useful", "grocery", "everyday"),
