@@ -47,7 +47,8 @@ from tema_lib.replay import LIVE_USERS, live_items, replay_profiles, replay_tags
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.controls import control_tags
-from tema_lib.tags.export import check_choice, choose_export, read_card, read_export
+from tema_lib.tags.export import read_card, read_export
+from tema_lib.tags.export_choice import check_choice, choose_export
 from tema_lib.tags.item_tags import ItemTags
 from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, cluster_items, write_profiles
 from tema_lib.tags.write import write_tags

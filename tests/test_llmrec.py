@@ -334,7 +334,8 @@ def test_titles_of_other_items_are_refused(change):
 def test_titles_become_word_pieces_with_the_encoders_own_vectors():
     from transformers import AutoModel, AutoTokenizer
 
-    from tema_lib.encoders.weights import quiet_transformers, resolve
+    from tema_lib.encoders.folder import quiet_transformers
+    from tema_lib.encoders.weights import resolve
 
     tokens = title_tokens(TITLES, length=6)
     with quiet_transformers():

@@ -1,0 +1,1 @@
+"""Encoders of text and pictures, and the pretrained models behind them."""

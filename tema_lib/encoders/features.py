@@ -1,29 +1,28 @@
-"""What the encoders say about the items: one row of numbers per item, and whether the item had anything to encode."""
+"""What the encoders say about the items: a row of numbers each, and whether there was anything."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from tema_lib.data.dataset import DataError
-from tema_lib.encoders.weights import configuration, fingerprint, reason
+from tema_lib.encoders.folder import fingerprint, reason
+from tema_lib.workspace import write_atomically
 
 
 @dataclass(frozen=True)
 class ItemFeatures:
-    """Features of all items from one encoder; row 0 belongs to the padding item and is always zero.
+    """Features of all items from one encoder; row 0 belongs to the padding item and is zero.
 
-    matrix       [N+1, F] float: a vector of length 1 where the item has this modality, zeros where it has not
+    matrix       [N+1, F] float: a vector of length 1 where the item has this modality, else zeros
     present      [N+1] bool: False for padding and for items without text (or picture)
     model        the encoder's name
     fingerprint  SHA-256 of the encoder's weights: other weights mean other features
@@ -41,38 +40,34 @@ class ItemFeatures:
             or self.present.dtype != torch.bool
         ):
             raise ValueError(
-                f"Item features need a matrix [N+1, F] and a bool mask [N+1], not {tuple(self.matrix.shape)} and "
-                f"{self.present.dtype} {tuple(self.present.shape)}."
+                "Item features need a matrix [N+1, F] and a bool mask [N+1], not "
+                f"{tuple(self.matrix.shape)} and {self.present.dtype} {tuple(self.present.shape)}."
             )
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file; it gets its name only when it is complete.
+        """Write one safetensors file: the whole of it, or nothing.
 
-        Raises `DataError` if it cannot be written.
+        Raises:
+            DataError: it cannot be written.
         """
         path = Path(path)
+        about = {"model": self.model, "fingerprint": self.fingerprint, "sha256": self._digest()}
+        tensors = {"matrix": self.matrix.contiguous(), "present": self.present.contiguous()}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-                unfinished = Path(scratch) / path.name
-                about = {
-                    "model": self.model,
-                    "fingerprint": self.fingerprint,
-                    "sha256": self._digest(),
-                }
-                tensors = {"matrix": self.matrix.contiguous(), "present": self.present.contiguous()}
-                save_file(tensors, unfinished, metadata=about)
-                os.replace(unfinished, path)
-        except (OSError, SafetensorError) as error:
+            write_atomically(path, save(tensors, metadata=about))
+        except OSError as error:
             raise DataError(
-                f"{path} cannot be written ({reason(error)}): make room, and let the folder be written."
+                f"{path} cannot be written ({reason(error)}): make room, and let the folder be "
+                "written."
             ) from error
 
     @classmethod
     def load(cls, path: str | Path) -> ItemFeatures:
         """Read what ``save`` wrote.
 
-        Raises ``FileNotFoundError`` if there is no file, `DataError` if it is another kind of file or damaged.
+        Raises:
+            FileNotFoundError: there is no file.
+            DataError: it is another kind of file, or damaged.
         """
         if not Path(path).exists():
             raise FileNotFoundError(f"{path} is missing: encode the items.")
@@ -91,8 +86,8 @@ class ItemFeatures:
         return found
 
     def _digest(self) -> str:
-        whole = hashlib.sha256(self.matrix.contiguous().numpy())
-        whole.update(self.present.contiguous().numpy())
+        whole = hashlib.sha256(self.matrix.contiguous().numpy().data)
+        whole.update(self.present.contiguous().numpy().data)
         return whole.hexdigest()
 
 
@@ -100,7 +95,7 @@ def remembered(path: Path, make: Callable[[], ItemFeatures]) -> ItemFeatures:
     """The features in ``path``; where there are none, or damaged ones, they are made and kept.
 
     The file is ours and can be made again, so neither damage nor a folder that cannot be written
-    stops anybody: a line says so.
+    stops a run: a line says so.
     """
     try:
         return ItemFeatures.load(path)
@@ -120,28 +115,30 @@ def remembered(path: Path, make: Callable[[], ItemFeatures]) -> ItemFeatures:
     return features
 
 
-def model_type(folder: Path) -> str:
-    """What kind of network a folder holds, as its ``config.json`` says.  Raises ``ValueError``."""
-    return configuration(folder).get("model_type", "")
-
-
 def collect(
     rows: list[int], vectors: list[Tensor], present: Tensor, model: str | Path, folder: Path
 ) -> ItemFeatures:
-    """Put the encoded ``rows``, scaled to length 1, back into their places; all other rows stay zero.
+    """Put encoded rows, scaled to length 1, into the matrix of all items; the others stay zero.
 
-    ``vectors`` are batches [B, F] in the order of ``rows``.  If nothing was encoded at all, F is 1.
-    Raises ``ValueError`` for a model that answers with something else than finite numbers.
+    Args:
+        rows: which items were encoded.
+        vectors: batches [B, F] in the order of ``rows``.  If nothing was encoded at all, F is 1.
+        present: bool [N+1].
+        model: what the user asked for.
+        folder: where it lies.
+
+    Raises:
+        ValueError: the model's answers are not all finite numbers.
     """
     matrix = torch.zeros(len(present), vectors[0].shape[1] if vectors else 1)
     if vectors:
         matrix[rows] = torch.nn.functional.normalize(torch.cat(vectors).float(), dim=1)
         if not matrix.isfinite().all():
             raise ValueError(
-                f"The model in {folder} gives vectors that are not finite: its weights are damaged; take another copy."
+                f"The model in {folder} gives vectors that are not finite: its weights are "
+                "damaged; take another copy."
             )
     # A path says where a folder lies on one machine; only its last part is a name.
     local = Path(model).expanduser()
-    return ItemFeatures(
-        matrix, present, local.resolve().name if local.is_dir() else str(model), fingerprint(folder)
-    )
+    name = local.resolve().name if local.is_dir() else str(model)
+    return ItemFeatures(matrix, present, name, fingerprint(folder))

@@ -1,0 +1,1 @@
+"""Language models: a local one and servers behind one Protocol, and the store of their replies."""

@@ -1,4 +1,10 @@
-"""tema_lib.llm.replies"""
+"""What a raw reply says: without reasoning, control tokens, invisible characters and mark-up.
+
+Models dress an answer in many ways; `plain` takes off what is not part of it.
+Status: ours.
+"""
+
+# ruff: noqa: RUF001 (the commas of other scripts are meant)
 
 import html
 import re
@@ -6,9 +12,8 @@ import unicodedata
 
 CUT = "…"  # ends a reply that was cut at its limit: its last piece is not read
 
-
 # Commas and semicolons of the world's scripts.
-_COMMA = "[,;\t\n•" + "،؛՝߸፣፤᠂᠈、，；﹐﹑﹔︐︑︔､⁏⹁⹌‚꓾꘍" + "]"
+COMMA = "[,;\t\n•" + "،؛՝߸፣፤᠂᠈、，；﹐﹑﹔︐︑︔､⁏⹁⹌‚꓾꘍" + "]"
 _ODD_BREAK = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 _WORD = (
     r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion)?|analysis|"
@@ -48,7 +53,7 @@ def plain(reply: str) -> str:
     text = "".join(one for one in text if one in "\n\t" or not _unseen(one))
     text = _LINK.sub(r"\1", _BLOCK.sub("\n", _INLINE.sub("", _FENCE.sub("\n", text))))
     if text.rstrip().endswith(CUT):
-        commas = [position.start() for position in re.finditer(_COMMA, text.rstrip())]
+        commas = [position.start() for position in re.finditer(COMMA, text.rstrip())]
         text = text[: max(commas, default=0)]
     return text.strip()
 
@@ -73,7 +78,9 @@ def _without_reasoning(text: str) -> str:
 
     A closing mark alone ends what began with the reply; an opening one alone never ends.
     """
-    kept, inside, start = [], False, 0
+    kept: list[str] = []
+    inside = False
+    start = 0
     for mark in _REASONING.finditer(text):
         if mark["closes"] or mark["ends"]:
             kept = kept if inside else []

@@ -1,0 +1,1 @@
+"""From items to tags: prompts, the four steps, controls, evidence and exports."""

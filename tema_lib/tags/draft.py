@@ -1,26 +1,33 @@
-"""tema_lib.tags.draft"""
+"""The first step: ask about items, read the replies, and check each tag against the item's text."""
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tema_lib.llm.client import ask
+from tema_lib.data.dataset import Items
+from tema_lib.llm.client import LanguageModel, ask
 from tema_lib.llm.store import ReplyStore, reply_key
 from tema_lib.tags.catalogue import Catalogue, has_text
-from tema_lib.tags.config import TagConfig
+from tema_lib.tags.config import DEFAULT_TAGS, TagConfig
 from tema_lib.tags.prompts import example_tags, is_measure, parse_tags, write_prompt
 
-# ---------------------------------------------------------------------------------------------- asking
+
+@dataclass
+class Draft:
+    """What the model proposed for the items asked so far (keys: global ids)."""
+
+    replies: dict[int, tuple[str, ...]]  # raw replies: to the first wording, then to the second
+    proposed: dict[int, tuple[str, ...]]  # tags that passed the check, in the order of the reply
+    refused: dict[int, tuple[tuple[str, str], ...]]  # (tag, reason) of those that did not
 
 
-def prompt_for(items, item: int, config: TagConfig = TagConfig(), attempt: int = 1) -> str:
-    """The prompt for one item (global id); its domain chooses domain and examples."""
-    domain = config.domain_names[items.domain_of_item[item]]
+def prompt_for(items: Items, item: int, config: TagConfig = DEFAULT_TAGS, attempt: int = 1) -> str:
+    """The prompt for one item (a global id); its domain chooses the wording and the examples."""
     return write_prompt(
         items.title[item],
         items.description[item],
-        domain,
+        config.domain_names[items.domain_of_item[item]],
         config.style,
         attempt,
         config.title_limit,
@@ -28,7 +35,9 @@ def prompt_for(items, item: int, config: TagConfig = TagConfig(), attempt: int =
     )
 
 
-def refused_items(items, llm, store: ReplyStore, config: TagConfig = TagConfig()) -> dict[int, str]:
+def refused_items(
+    items: Items, llm: LanguageModel, store: ReplyStore, config: TagConfig = DEFAULT_TAGS
+) -> dict[int, str]:
     """The items (global ids) whose question the server refused, in either wording, and why."""
     found = {}
     for item in range(1, len(items.title)):
@@ -42,21 +51,13 @@ def refused_items(items, llm, store: ReplyStore, config: TagConfig = TagConfig()
     return found
 
 
-# ---------------------------------------------------------------------------------------------- 1 draft
+def sample(items: Items, config: TagConfig) -> list[int]:
+    """The items whose tags make the draft: at most `config.sample` of each domain.
 
-
-@dataclass
-class Draft:
-    """What the model proposed for the items asked so far (keys: global ids)."""
-
-    replies: dict[int, tuple[str, ...]]  # raw replies: to the first wording, then to the second
-    proposed: dict[int, tuple[str, ...]]  # tags that passed the check, in the order of the reply
-    refused: dict[int, tuple[tuple[str, str], ...]]  # (tag, reason) of those that did not
-
-
-def sample(items, config: TagConfig) -> list[int]:
-    """The items whose tags make the draft: at most `config.sample` of each domain, drawn once, always the same."""
-    draw, chosen = random.Random(0), []
+    They are drawn once, always the same. Returns ascending global ids.
+    """
+    draw = random.Random(0)
+    chosen: list[int] = []
     for domain in (0, 1):
         own = [
             item
@@ -70,28 +71,32 @@ def sample(items, config: TagConfig) -> list[int]:
 def draft(
     catalogue: Catalogue,
     chosen: Sequence[int],
-    llm,
+    llm: LanguageModel,
     store: ReplyStore,
-    config: TagConfig = TagConfig(),
+    config: TagConfig = DEFAULT_TAGS,
     so_far: Draft | None = None,
 ) -> Draft:
-    """Ask about the chosen items and check the replies. A reply that is no list is asked for once more, in other words.
+    """Ask about the chosen items and check the replies.
 
-    so_far: a draft to add to. Chosen items that it knows already are asked in the second wording.
+    A reply that is not a list of tags is asked for once more, in other words.
+
+    Args:
+        catalogue: the items and the vectors of their texts.
+        chosen: global ids.
+        llm, store: the model, and where its replies are kept.
+        config: what the prompt says and what the check lets through.
+        so_far: a draft to add to. Chosen items that it knows already are asked in the second
+            wording.
     """
     result = so_far or Draft({}, {}, {})
     known = set(result.replies)
-    _ask_and_check(
-        catalogue, [item for item in chosen if item not in known], 1, llm, store, config, result
-    )
-
-    def no_list(item):
-        return not result.proposed[item] and not result.refused[item]
-
+    unknown = [item for item in chosen if item not in known]
+    _ask_and_check(catalogue, unknown, 1, llm, store, config, result)
     again = [
         item
         for item in chosen
-        if len(result.replies[item]) == 1 and (item in known or no_list(item))
+        if len(result.replies[item]) == 1
+        and (item in known or not (result.proposed[item] or result.refused[item]))
     ]
     _ask_and_check(catalogue, again, 2, llm, store, config, result)
     return result
@@ -101,29 +106,29 @@ def _ask_and_check(
     catalogue: Catalogue,
     chosen: Sequence[int],
     attempt: int,
-    llm,
+    llm: LanguageModel,
     store: ReplyStore,
     config: TagConfig,
     result: Draft,
 ) -> None:
+    """Ask in one wording and add replies, tags and refused tags to `result`."""
     prompts = [prompt_for(catalogue.items, item, config, attempt) for item in chosen]
-    replies = ask(
-        prompts, llm, store, "tags" if attempt == 1 else "tags, second wording", usable=parse_tags
-    )
+    label = "tags" if attempt == 1 else "tags, second wording"
+    replies = ask(prompts, llm, store, label, usable=parse_tags)
     tags = [parse_tags(reply) or () for reply in replies]
     catalogue.learn(tag for row in tags for tag in row)
     for item, reply, row in zip(chosen, replies, tags):
         reasons = [(tag, refusal(catalogue, item, tag, config)) for tag in row]
+        taken = (tag for tag, reason in reasons if not reason)
+        refused = ((tag, reason) for tag, reason in reasons if reason)
         result.replies[item] = (*result.replies.get(item, ()), reply)
-        result.proposed[item] = tuple(
-            dict.fromkeys(
-                (*result.proposed.get(item, ()), *(tag for tag, reason in reasons if not reason))
-            )
-        )
-        result.refused[item] = (
-            *result.refused.get(item, ()),
-            *((tag, reason) for tag, reason in reasons if reason),
-        )
+        result.proposed[item] = _in_order((*result.proposed.get(item, ()), *taken))
+        result.refused[item] = (*result.refused.get(item, ()), *refused)
+
+
+def _in_order(tags: Iterable[str]) -> tuple[str, ...]:
+    """Each tag once, where it stands first."""
+    return tuple(dict.fromkeys(tags))
 
 
 def says(text: str, tag: str) -> bool:
@@ -132,11 +137,16 @@ def says(text: str, tag: str) -> bool:
 
 
 def refusal(catalogue: Catalogue, item: int, tag: str, config: TagConfig) -> str:
-    """Why a tag of the reply is not taken ("" = it is): a measure, a copy of an example, or nothing the item's text supports."""
+    """Why a tag of a reply is not taken; "" where it is.
+
+    A tag is refused as a measure, as a copy of an example, or when the item's text does not
+    support it.
+    """
     if is_measure(tag):
         return "a measure"
     if says(catalogue.items.text(item), tag):
         return ""
-    if tag in example_tags(config.domain_names[catalogue.items.domain_of_item[item]], config.style):
+    domain = config.domain_names[catalogue.items.domain_of_item[item]]
+    if tag in example_tags(domain, config.style):
         return "copied from an example"
     return "" if catalogue.cosine(item, tag) >= config.support else "not supported by the text"

@@ -1,16 +1,18 @@
 """From the raw reply of a language model to tags: plain words, then the list, then its pieces.
 
 Models write the same list in many ways: behind their reasoning, in mark-up, with bullets, in the
-commas of their script, with a sentence before and after it. `plain` takes off what is not said,
-`_pieces` finds the list, `_tag` lets only real tags through.
+commas of their script, with a sentence before and after it. `plain` takes off what is not part of
+the answer, `_pieces` finds the list, `_tag` lets only real tags through.
 Status: ours.
 """
+
+# ruff: noqa: RUF001 (marks of other scripts are meant)
 
 import json
 import re
 import unicodedata
 
-from tema_lib.llm.replies import _COMMA, plain
+from tema_lib.llm.replies import COMMA, plain
 
 # Marks that separate where no comma does; inside a word, or alone, they are something else.
 _WEAK = (
@@ -43,14 +45,14 @@ _REMARK = re.compile(r"(?<=\w)[.!]\s+(?=(?:Let|These|This|They|I|If|Feel|Note|Pl
 
 
 def parse_tags(reply: str) -> tuple[str, ...] | None:
-    """The tags in a raw reply, in their order, or None when it is no list of three different tags.
+    """The tags in a raw reply, in their order, or None unless it lists three different tags.
 
-    Read are JSON, fenced or not; three or more bulleted or numbered lines, or lines that are a tag
-    each; else the first line of tags between commas (others are not read). Reasoning never counts,
-    and of a reply that ends with CUT the last piece does not. A tag has 1 to 4 words, at most 40
-    characters, and letters with their marks, digits, space and &'/+%-· only, in lower case.
+    Three forms are read: JSON, fenced or not; three or more bulleted or numbered lines, or lines
+    that are a tag each; else the first line of tags between commas (others are not read). Reasoning
+    never counts, nor does the last piece of a reply that ends with CUT. A tag has 1 to 4 words, at
+    most 40 characters, and only letters with their marks, digits, space and &'/+%-·, in lower case.
     """
-    tags = []
+    tags: list[str] = []
     for piece in _pieces(plain(reply)):
         tag = _tag(piece)
         if tag and tag not in tags:
@@ -64,17 +66,17 @@ def _pieces(text: str) -> list[str]:
         return found
     lines = _lines(text)
     bulleted = [_HEAD.split(line, maxsplit=1)[0] for bullet, line in lines if bullet]
-    listed = [line for line in bulleted if line.strip() and not re.search(_COMMA, line)]
+    listed = [line for line in bulleted if line.strip() and not re.search(COMMA, line)]
     if len(listed) >= 3:
         return listed
-    several = [line for _, line in lines if re.search(_COMMA, line)]
+    several = [line for _, line in lines if re.search(COMMA, line)]
     if lists := [line for line in several if not _prose(line)]:
-        return re.split(_COMMA, lists[0])
+        return re.split(COMMA, lists[0])
     single = [line for _, line in lines if _tag(line)]
     if len(single) >= 3:
         return single
     if several:
-        return re.split(_COMMA, several[0])
+        return re.split(COMMA, several[0])
     split = (re.split(mark, line) for _, line in lines for mark in _WEAK)
     return next((pieces for pieces in split if len(pieces) >= 3), [])
 
@@ -82,9 +84,10 @@ def _pieces(text: str) -> list[str]:
 def _from_json(text: str) -> list[str]:
     """The texts of a JSON list, of objects in it, or of an object whose values are tags."""
     for pattern in (r"\[.*?\]", r"\{.*\}"):
+        match = re.search(pattern, text, re.DOTALL)
         try:
-            found = json.loads(re.search(pattern, text, re.DOTALL).group())
-        except (AttributeError, ValueError, RecursionError):
+            found = json.loads(match.group()) if match else []
+        except (ValueError, RecursionError):
             continue
         found = list(found.values()) if isinstance(found, dict) else found
         texts = [
@@ -101,9 +104,9 @@ def _from_json(text: str) -> list[str]:
 
 
 def _lines(text: str) -> list[tuple[bool, str]]:
-    """(whether it had a bullet, what stands behind it and a label) of each line that may hold tags.
+    """(whether it had a bullet, the rest without its label) of each line that may hold tags.
 
-    Of a table these are the rows below the rule.
+    In a table these are the rows below the rule.
     """
     rows = [line.strip() for line in text.split("\n")]
     is_rule = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|)+[\s:-]*").fullmatch
@@ -128,8 +131,8 @@ def _without_label(line: str) -> str:
     label = _LABEL.match(line)
     if (
         label
-        and len(re.findall(_COMMA, line[label.end() :])) >= 2
-        and (not re.search(_COMMA, label[1]) or _OPENING.search(label[1]) or _prose(label[1]))
+        and len(re.findall(COMMA, line[label.end() :])) >= 2
+        and (not re.search(COMMA, label[1]) or _OPENING.search(label[1]) or _prose(label[1]))
     ):
         return line[label.end() :]
     return re.sub(r"\A(?i:sure|okay|certainly|of course|great)\s*!\s*", "", line)
@@ -138,7 +141,7 @@ def _without_label(line: str) -> str:
 def _prose(line: str) -> bool:
     """True for a sentence: something in it is longer than a tag, or it calls or asks."""
     calls = line.rstrip().endswith(("!", "！", "?", "？", ":", "："))
-    return calls or any(len(piece.split()) > 4 for piece in re.split(_COMMA, line))
+    return calls or any(len(piece.split()) > 4 for piece in re.split(COMMA, line))
 
 
 def _tag(piece: str) -> str:

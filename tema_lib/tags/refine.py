@@ -1,9 +1,10 @@
-"""Self-refinement: the proposed tags become one short list for both domains, in rounds that say what changed and why.
+"""The second step, self-refinement: the proposed tags become one short list for both domains.
 
-Each round merges tags that mean the same, drops the too broad and the too rare, and asks once more about items that the
-list leaves out, until the list stays as it is.
-Status: that the lists are self-refined is stated in the paper; the rounds are inferred. A small language model cannot rewrite
-a list: it may judge how broad a tag is (`generality`), while synonyms are found by lemmas and by the text encoder. These choices are ours.
+Each round merges tags that mean the same, drops the too broad and the too rare, and asks once more
+about items that the list leaves out, until the list stays as it is. It records its changes.
+Status: that the lists are self-refined is stated in the paper; the rounds are inferred. A small
+language model cannot rewrite a list: it says how broad a tag is (`generality`), while synonyms are
+found by lemmas and by the text encoder. These choices are ours.
 """
 
 import re
@@ -16,14 +17,15 @@ import lemminflect
 import torch
 from torch import Tensor
 
-from tema_lib.llm.client import ask
+from tema_lib.llm.client import LanguageModel, ask
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.catalogue import Catalogue
-from tema_lib.tags.config import TagConfig
+from tema_lib.tags.config import DEFAULT_TAGS, TagConfig
 from tema_lib.tags.draft import Draft, draft
 
-# Words that stand near each other in meaning space although nobody takes one for the other. Two tags that differ only in
-# words of one such row are opposites and are never merged, however alike the encoder finds them.
+# Words that are near each other in meaning space although they mean different things. Two tags
+# that differ only in words of one such row are opposites and are never merged, however similar the
+# encoder finds them.
 OPPOSITES = tuple(
     frozenset(row.split())
     for row in (
@@ -78,17 +80,20 @@ class Refinement:
 
 @cache
 def lemma(tag: str) -> str:
-    """A key that equal tags share: words without plural or verb ending, hyphens and spaces ("Baked cookies" -> "bakecookie")."""
+    """A key that equal tags share: without plural and verb endings, hyphens and spaces.
+
+    "Baked cookies" -> "bakecookie"
+    """
     words = re.findall(r"[^\W_]+", tag.lower())
+    return "".join(_bare(word) if word.isalpha() else word for word in words)
 
-    def bare(word):
-        return lemminflect.getLemma(lemminflect.getLemma(word, "NOUN")[0], "VERB")[0]
 
-    return "".join(bare(word) if word.isalpha() else word for word in words)
+def _bare(word: str) -> str:
+    return lemminflect.getLemma(lemminflect.getLemma(word, "NOUN")[0], "VERB")[0]
 
 
 def opposites(first: str, second: str) -> bool:
-    """True when two tags differ only in words of one row of OPPOSITES ("red wine", "white wine")."""
+    """True when two tags differ only in words of one row ("red wine", "white wine")."""
     left, right = set(first.split()), set(second.split())
     here, there = left - right, right - left
     return bool(here) and bool(there) and any(here <= row and there <= row for row in OPPOSITES)
@@ -97,18 +102,26 @@ def opposites(first: str, second: str) -> bool:
 def merge(
     counts: Mapping[str, int], vector_of: Mapping[str, Tensor], threshold: float
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """(tag -> leader, tag -> why) for all tags: equal lemmas first, then cosine of at least `threshold`, opposites excepted.
+    """Find tags that mean the same: equal lemmas first, then similar vectors, opposites excepted.
 
     The most frequent of a group leads it; an equal count is decided by the alphabet.
+
+    Args:
+        counts: tag -> number of items that name it.
+        vector_of: tag -> unit vector [F].
+        threshold: the cosine from which two tags are one.
+
+    Returns:
+        (tag -> leader for all tags, tag -> why for those merged into another).
     """
-    order = sorted(counts, key=lambda tag: (-counts[tag], tag))
     by_lemma: dict[str, str] = {}
-    leader_of, why = {}, {}
-    for tag in order:
+    leader_of: dict[str, str] = {}
+    why: dict[str, str] = {}
+    for tag in sorted(counts, key=lambda tag: (-counts[tag], tag)):
         leader_of[tag] = by_lemma.setdefault(lemma(tag), tag)
         if leader_of[tag] != tag:
             why[tag] = "same lemma"
-    total = Counter()
+    total: Counter[str] = Counter()
     for tag, leader in leader_of.items():
         total[leader] += counts[tag]
     heads = sorted(total, key=lambda tag: (-total[tag], tag))
@@ -120,14 +133,11 @@ def merge(
         near = [
             leaders[position]
             for position in cosines.argsort(descending=True).tolist()
-            if cosines[position] >= threshold
+            if cosines[position] >= threshold and not opposites(tag, leaders[position])
         ]
-        near = [leader for leader in near if not opposites(tag, leader)]
         if near:
-            head_of[tag], why[tag] = (
-                near[0],
-                f"cosine {float(vector_of[near[0]] @ vector_of[tag]):.2f}",
-            )
+            head_of[tag] = near[0]
+            why[tag] = f"cosine {float(vector_of[near[0]] @ vector_of[tag]):.2f}"
         else:
             head_of[tag] = tag
             table[len(leaders)] = vector_of[tag]
@@ -135,10 +145,9 @@ def merge(
     return {tag: head_of[leader] for tag, leader in leader_of.items()}, why
 
 
-# ---------------------------------------------------------------------------------------------- how broad a tag is
-
-# Tags whose generality nobody doubts: the examples of the prompt, and those that set the bar between broad and narrow. The question
-# names no domain and speaks of words alone, so these serve whatever is sold: "food" fits any of many things also beside films.
+# Tags that are clearly broad or clearly narrow: those shown in the prompt, and those that set the
+# limit between the two. The question names no domain, only words, so these serve any domains:
+# "food" fits many different things beside films, too.
 BROAD = (
     ("food", "product", "household item", "thing", "kitchen", "good quality"),
     ("stuff", "useful", "grocery", "everyday"),
@@ -151,25 +160,29 @@ ANYTHING, ONE = " anything", " one"
 
 
 def generality_prompt(tag: str) -> str:
-    """Asks which products a tag fits; the answer is read as log-odds of " anything" against " one"."""
+    """Asks which products a tag fits; the answer is log-odds of " anything" against " one"."""
     lines = ["Which products does a tag fit?"]
     for broad, narrow in zip(BROAD[0], NARROW[0]):
         lines += ["", f"Tag: {broad}", f"Fits:{ANYTHING}", "", f"Tag: {narrow}", f"Fits:{ONE}"]
     return "\n".join([*lines, "", f"Tag: {tag}", "Fits:"])
 
 
-def generality(tags: Sequence[str], judge: Callable[[list[str]], list[float]]) -> dict[str, float]:
-    """How broad the model finds each tag: its log-odds less the midpoint of known broad and known narrow tags; above 0 = broad.
+def generality(
+    tags: Sequence[str], log_odds: Callable[[list[str]], list[float]]
+) -> dict[str, float]:
+    """How broad the model finds each tag; above 0 = broad.
 
-    judge: prompts -> log-odds of ANYTHING against ONE. The midpoint takes out the model's love of one of the words.
+    It is the tag's log-odds less the midpoint of known broad and known narrow tags. The midpoint
+    takes out the model's preference for one of the two words.
+
+    Args:
+        tags: those in question.
+        log_odds: prompts -> log-odds of ANYTHING against ONE.
     """
-    odds = judge([generality_prompt(tag) for tag in (*BROAD[1], *NARROW[1], *tags)])
+    odds = log_odds([generality_prompt(tag) for tag in (*BROAD[1], *NARROW[1], *tags)])
     known = len(BROAD[1])
     middle = (sum(odds[:known]) + sum(odds[known : 2 * known])) / (2 * known)
     return {tag: value - middle for tag, value in zip(tags, odds[2 * known :])}
-
-
-# ---------------------------------------------------------------------------------------------- the rounds
 
 
 def settle(
@@ -182,7 +195,20 @@ def settle(
     max_share: float,
     generality_limit: float,
 ) -> tuple[list[str], dict[str, str], dict[str, Change]]:
-    """One round on what was proposed (item -> tags): (list by falling frequency, tag -> leader, what happened to each tag that is not on it)."""
+    """One round on what was proposed.
+
+    Args:
+        proposed: item -> tags.
+        vector_of: tag -> unit vector [F].
+        broad: tags -> how broad each is.
+        threshold: the cosine from which two tags are one.
+        min_items: a tag of fewer items is dropped.
+        max_share: a tag on a larger share of the items is dropped.
+        generality_limit: a broader tag is dropped.
+
+    Returns:
+        (the list by falling frequency, tag -> leader, what happened to each tag that is not on it).
+    """
     counts = Counter(tag for tags in proposed.values() for tag in set(tags))
     leader_of, why = merge(counts, vector_of, threshold)
     merged = Counter(
@@ -202,61 +228,47 @@ def settle(
             fate[tag] = Change(tag, "dropped", f"too common: {count} of {len(proposed)} items")
         else:
             kept.append(tag)
-    judged = broad(kept) if kept else {}
-    for tag in [tag for tag in kept if judged[tag] > generality_limit]:
-        fate[tag] = Change(
-            tag, "dropped", f"too broad, says the model: log-odds {judged[tag]:+.1f}"
-        )
+    generality_of = broad(kept) if kept else {}
+    for tag in [tag for tag in kept if generality_of[tag] > generality_limit]:
+        why_dropped = f"too broad, says the model: log-odds {generality_of[tag]:+.1f}"
+        fate[tag] = Change(tag, "dropped", why_dropped)
         kept.remove(tag)
     return kept, leader_of, fate
 
 
-# ---------------------------------------------------------------------------------------------- 2 refine
-
-
 def refine(
-    catalogue: Catalogue, proposals: Draft, llm, store: ReplyStore, config: TagConfig = TagConfig()
+    catalogue: Catalogue,
+    proposals: Draft,
+    llm: LanguageModel,
+    store: ReplyStore,
+    config: TagConfig = DEFAULT_TAGS,
 ) -> Refinement:
-    """The list that both domains share. `proposals` grows by what the rounds ask for."""
+    """The list that both domains share.
 
-    def judged(replies):
+    Args:
+        catalogue: the items and the vectors of their texts.
+        proposals: the draft; it grows by what the rounds ask for.
+        llm, store: the model, and where its replies are kept.
+        config: the thresholds, and the number of rounds.
+    """
+
+    def log_odds(prompts: list[str]) -> list[float]:
+        replies = ask(prompts, llm, store, "how broad", (ANYTHING, ONE), usable=float)
         return [float(reply or 0) for reply in replies]  # no answer: neither broad nor narrow
-
-    def broad(tags):
-        return generality(
-            tags,
-            lambda prompts: judged(
-                ask(prompts, llm, store, "how broad", (ANYTHING, ONE), usable=float)
-            ),
-        )
 
     rounds: list[Round] = []
     while True:
         kept, leader_of, fate = settle(
             proposals.proposed,
             catalogue.vector_of,
-            broad,
+            lambda tags: generality(tags, log_odds),
             threshold=config.merge,
             min_items=config.min_items,
             max_share=config.max_share,
             generality_limit=config.generality,
         )
         before = rounds[-1].tags if rounds else ()
-        added = [
-            Change(tag, "added", "named by items that the list left out")
-            for tag in kept
-            if rounds and tag not in before
-        ]
-        known = {change.tag for round in rounds for change in round.changes}
-        rounds.append(
-            Round(
-                tuple(kept),
-                (
-                    *added,
-                    *(change for tag, change in fate.items() if tag in before or tag not in known),
-                ),
-            )
-        )
+        rounds.append(Round(tuple(kept), _changes(rounds, kept, fate)))
         left_out = [
             item
             for item in proposals.proposed
@@ -264,10 +276,26 @@ def refine(
             and not any(leader_of[tag] in kept for tag in proposals.proposed[item])
         ]
         if len(rounds) == config.rounds or set(kept) == set(before) or not left_out:
-            vectors = (
-                torch.stack([catalogue.vector_of[tag] for tag in kept])
-                if kept
-                else catalogue.text_vectors.matrix[:0]
-            )
-            return Refinement(tuple(kept), vectors, leader_of, tuple(rounds))
+            break
         draft(catalogue, left_out, llm, store, config, proposals)
+    vectors = (
+        torch.stack([catalogue.vector_of[tag] for tag in kept])
+        if kept
+        else catalogue.text_vectors.matrix[:0]
+    )
+    return Refinement(tuple(kept), vectors, leader_of, tuple(rounds))
+
+
+def _changes(
+    rounds: Sequence[Round], kept: Sequence[str], fate: Mapping[str, Change]
+) -> tuple[Change, ...]:
+    """What a round changed against the ones before; nothing is told twice."""
+    before = rounds[-1].tags if rounds else ()
+    known = {change.tag for earlier in rounds for change in earlier.changes}
+    added = [
+        Change(tag, "added", "named by items that the list left out")
+        for tag in kept
+        if rounds and tag not in before
+    ]
+    others = [change for tag, change in fate.items() if tag in before or tag not in known]
+    return (*added, *others)

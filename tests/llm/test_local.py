@@ -1,34 +1,21 @@
-"""The local language model: constraints, the fast path against plain generation, log-odds, and a run that is killed again and again."""
-
-import os
-import random
-import signal
-import time
+"""The local language model: its constraints, the fast path against plain generation, log-odds."""
 
 import pytest
 import torch
-from test_tags import FOOD, KITCHEN, Features, few_items
+from helpers.tagging import few_items
 
 from tema_lib.llm.client import ask
-from tema_lib.llm.local import Decoding, LocalModel, TagGuard, common_prefix
+from tema_lib.llm.decoding import Decoding, TagGuard
+from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore
-from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import prompt_for
-from tema_lib.tags.prompts import FORMS
-from tema_lib.tags.write import write_tags
+from tema_lib.tags.prompts import STYLES
 
 
 @pytest.fixture(scope="module")
 def llm():
     return LocalModel()
-
-
-def test_common_prefix_leaves_a_token_of_each_row():
-    assert common_prefix([[1, 2, 3, 4], [1, 2, 3, 5]]) == 3
-    assert common_prefix([[1, 2], [1, 2, 3]]) == 1
-    assert common_prefix([[1, 2]]) == 1
-    assert common_prefix([[1], [2]]) == 0
 
 
 def test_guard_forbids_repeats_and_an_early_end(llm):
@@ -37,7 +24,9 @@ def test_guard_forbids_repeats_and_an_early_end(llm):
     def tokens(text):
         return llm.tokenizer(text).input_ids
 
-    coffee, newline, comma = tokens(" coffee")[0], tokens("\n")[0], tokens(",")[0]
+    coffee = tokens(" coffee")[0]
+    newline = tokens("\n")[0]
+    comma = tokens(",")[0]
     replies = [" coffee, tea,", " coffee, tea", " coffee, tea, milk", "", " coffee"]
     scores = torch.zeros(len(replies), len(llm.tokenizer))
     allowed = guard.forbid([tokens(reply) if reply else [] for reply in replies], scores) == 0
@@ -58,13 +47,15 @@ def test_guard_forbids_repeats_and_an_early_end(llm):
     assert guard.finished(tokens("\n"))
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_batches_say_what_plain_generation_says(llm, form):
-    """Against transformers' own generate(), one prompt at a time, without shared beginning, padding, room set aside or leaving rows."""
-    items, config = few_items(), TagConfig(form=form)
+@pytest.mark.parametrize("style", STYLES)
+def test_batches_say_what_plain_generation_says(llm, style):
+    """Against transformers' own generate(), one prompt at a time: no shared beginning, no padding,
+    no space set aside, no rows that leave."""
+    items = few_items()
+    config = TagConfig(style=style)
     prompts = [
         prompt_for(items, item, config)
-        for item in ((1, 3, 4, 7, 9, 10, 11) if form == "mixed" else (2, 8, 10))
+        for item in ((1, 3, 4, 7, 9, 10, 11) if style == "mixed" else (2, 8, 10))
     ]
     fast = llm.generate(prompts)
     assert fast == [llm.generate_plain(prompt) for prompt in prompts]
@@ -109,14 +100,10 @@ def test_log_odds_are_those_of_the_whole_prompt(llm):
 
 def test_a_model_whose_attention_is_not_plain_is_asked_the_slow_way(llm, monkeypatch):
     prompts = [prompt_for(few_items(), item) for item in (1, 7)]
-    fast, odds = (
-        llm.generate(prompts),
-        [
-            float(text)
-            for _, texts in llm.choose_batches(prompts, " hot", " cold")
-            for text in texts
-        ],
-    )
+    fast = llm.generate(prompts)
+    odds = [
+        float(text) for _, texts in llm.choose_batches(prompts, " hot", " cold") for text in texts
+    ]
     assert llm.shares_prefix
     monkeypatch.setattr(llm, "shares_prefix", False)
     monkeypatch.setattr(llm, "_batches", None)
@@ -154,66 +141,3 @@ def test_choices_are_kept_apart_from_replies(llm, tmp_path):
         assert len(store) == 3
     with pytest.raises(ValueError, match="begin with the same token"):
         list(llm.choose_batches(prompts, " tea", " tea"))
-
-
-def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp_path):
-    """The real model tags real titles; each run is a process of its own, killed without warning after a random time."""
-    titles = [(title, text) for title, text in FOOD + KITCHEN if title]
-    items = few_items(tuple(titles), len(FOOD))
-    llm = LocalModel(batch=2)  # loaded once; every child has it from the start
-    features = Features(
-        torch.nn.functional.normalize(torch.ones(len(titles) + 1, 4)),
-        torch.ones(len(titles) + 1, dtype=torch.bool),
-    )
-
-    def encode(texts):
-        return torch.nn.functional.normalize(
-            torch.tensor(
-                [[len(text) % 5 + 1.0, len(text) % 3, text.count("e"), 1.0] for text in texts]
-            )
-        )
-
-    config = TagConfig(min_items=1, max_share=1.0, rounds=2)
-
-    def start(path):
-        child = os.fork()
-        if not child:  # the child tags and leaves, whatever happens, without pytest's clean-up
-            code = 1
-            try:
-                torch.set_num_threads(1)
-                with ReplyStore(path) as store:
-                    write_tags(Catalogue(items, features, encode), llm, store, config)
-                code = 0
-            finally:
-                os._exit(code)
-        return child
-
-    def finish(child):
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-    def ended(child):
-        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-    def count(path):
-        with ReplyStore(path) as store:
-            return len(store)
-
-    began = time.monotonic()
-    assert finish(start(tmp_path / "calm.sqlite")) == 0
-    each = (time.monotonic() - began) / count(tmp_path / "calm.sqlite")  # seconds a reply
-    draw, kept, path = random.Random(0), [0], tmp_path / "killed.sqlite"
-    for _ in range(20):
-        child, wanted = start(path), kept[-1] + draw.randrange(3)
-        while (count(path) if path.exists() else 0) < wanted and not ended(child):
-            time.sleep(0.01)  # on a busy machine a fixed time may end before the first reply
-        time.sleep(draw.uniform(0, 2) * each)
-        os.kill(child, signal.SIGKILL)
-        finish(child)
-        kept.append(count(path) if path.exists() else 0)
-    assert kept == sorted(kept)
-    assert kept[-1] > 0
-    assert finish(start(path)) == 0
-    for name in ("calm", "killed"):
-        with ReplyStore(tmp_path / f"{name}.sqlite") as store:
-            store.export_jsonl(tmp_path / f"{name}.jsonl")
-    assert (tmp_path / "killed.jsonl").read_bytes() == (tmp_path / "calm.jsonl").read_bytes()

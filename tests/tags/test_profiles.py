@@ -1,4 +1,7 @@
-"""Written profiles: clusters, prompts, what is read and what is not; stopped and resumed; with the real model at the end."""
+"""Written profiles: clusters, prompts, what is read and what is not; stopped and resumed.
+
+The real model comes at the end.
+"""
 
 import numpy as np
 import pytest
@@ -45,9 +48,11 @@ def sequences(*users):
 
 
 class Echo:
-    """Answers each question with its own last titles or notes; notes down what it was asked, and stops after so many answers."""
+    """Answers each question with its own last titles or notes, and stops after so many answers."""
 
-    name, fingerprint, settings = "echo", "0" * 64, "{}"
+    name = "echo"
+    fingerprint = "0" * 64
+    settings = "{}"
 
     def __init__(self, answers=10**6):
         self.asked, self.left = [], answers
@@ -95,25 +100,17 @@ def test_clusters_are_those_of_the_texts_and_items_without_text_have_none():
         own = [item for item in range(1 + 20 * group, 21 + 20 * group) if present[item]]
         assert len(set(cluster[own].tolist())) == 1
     assert len(set(cluster.tolist())) == 4
-    assert torch.equal(
-        cluster, cluster_items(vectors, present, ProfileConfig(clusters=3))
-    )  # seeded
+    # Seeded.
+    assert torch.equal(cluster, cluster_items(vectors, present, ProfileConfig(clusters=3)))
     assert (cluster_items(vectors, torch.zeros(61, dtype=torch.bool)) == -1).all()
-    assert set(cluster_items(vectors[:4], present[:4]).tolist()) == {
-        -1,
-        0,
-        1,
-        2,
-    }  # fewer items than clusters
+    # Fewer items than clusters.
+    assert set(cluster_items(vectors[:4], present[:4]).tolist()) == {-1, 0, 1, 2}
 
 
 def test_interests_are_the_largest_clusters_and_their_latest_items():
     history = [3, 1, 4, 5, 2, 6, 7]
-    assert interests(history, CLUSTER) == [
-        [3, 4, 6],
-        [1, 2, 7],
-        [5],
-    ]  # equally large: the one begun first
+    # Equally large: the one begun first.
+    assert interests(history, CLUSTER) == [[3, 4, 6], [1, 2, 7], [5]]
     assert interests(history, CLUSTER, ProfileConfig(per_user=1, recent=2)) == [[4, 6]]
     assert interests([], CLUSTER) == []
     assert interests([0], CLUSTER) == []
@@ -153,10 +150,7 @@ def test_a_profile_reads_the_given_sequences_and_nothing_else(tmp_path):
         "",
     )
     assert profiles.present.tolist() == [True, True, True, False]
-    assert profiles.vectors.shape == (
-        4,
-        2,
-    )
+    assert profiles.vectors.shape == (4, 2)
     assert (
         "Profiles of 3 users: 4 different questions about interests, 4 of them not yet answered"
         in said[0]
@@ -228,3 +222,7 @@ def test_the_real_model_writes_two_or_three_phrases_and_hostile_titles_do_no_har
         assert "\n" not in text
         assert 0 < len(text) < 200
     assert 2 <= len([phrase for phrase in profiles.text[0].split(",") if phrase.strip()]) <= 3
+
+
+def test_a_profile_is_what_stands_behind_the_reasoning():
+    assert tidy("<think>a cook, perhaps</think>\n\n**home baker, pies**") == "home baker, pies"

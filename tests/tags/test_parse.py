@@ -1,14 +1,17 @@
 """A raw reply becomes tags, however a model dresses its list, and nothing but a list does."""
 
+# ruff: noqa: RUF001 (the letters and marks of other scripts are meant)
+
 import unicodedata
 
 import pytest
 
 from tema_lib.llm.replies import CUT, plain
 from tema_lib.tags.parse import parse_tags
-from tema_lib.tags.profiles import tidy
 
 POTS = ("clay pot", "slow stew", "winter evening")
+
+
 LIST = "clay pot, slow stew, winter evening"
 
 
@@ -30,7 +33,8 @@ LIST = "clay pot, slow stew, winter evening"
         f"&lt;think&gt;a, b, c&lt;/think&gt;{LIST}",
         f"<|begin_of_thought|>a, b, c<|end_of_thought|>\n{LIST}",
         f"<|START_THINKING|>a, b, c<|END_THINKING|>{LIST}",
-        f"<|channel|>analysis<|message|>a, b, c<|end|><|start|>assistant<|channel|>final<|message|>{LIST}<|return|>",
+        "<|channel|>analysis<|message|>a, b, c<|end|><|start|>assistant"
+        f"<|channel|>final<|message|>{LIST}<|return|>",
         f"analysisWe need tags, five, short. assistantfinal{LIST}",
     ],
 )
@@ -135,7 +139,8 @@ def test_one_tag_a_line_with_bullets_of_all_kinds(bullet, opening):
 
 def test_explanations_tables_code_and_mark_up_hold_the_same_list():
     for reply in (
-        "- **Clay pot**: what it is, of clay\n- **Slow stew**: what it serves\n- **Winter evening**: when, mostly",
+        "- **Clay pot**: what it is, of clay\n- **Slow stew**: what it serves\n"
+        "- **Winter evening**: when, mostly",
         "1. Clay pot (the thing)\n2. Slow stew (its use)\n3. Winter evening (its time)",
         "1. clay pot - the thing\n2. slow stew - its use\n3. winter evening - when",
         "| # | Tag |\n|---|:--|\n| 1 | clay pot |\n| 2 | slow stew |\n| 3 | winter evening |",
@@ -147,7 +152,8 @@ def test_explanations_tables_code_and_mark_up_hold_the_same_list():
         "① clay pot ② slow stew ③ winter evening",
         "<ul><li>clay pot</li><li>slow stew</li><li>winter evening</li></ul>",
         "clay pot<br>slow stew<br/>winter evening",
-        '[{"id": 1, "tag": "Clay pot"}, {"id": 2, "tag": "slow stew"}, {"id": 3, "tag": "winter evening"}]',
+        '[{"id": 1, "tag": "Clay pot"}, {"id": 2, "tag": "slow stew"}, '
+        '{"id": 3, "tag": "winter evening"}]',
         '[{"tag": "Clay pot"}, {"tag": "slow stew"}, {"tag": "winter evening"}]',
         '{"first": "clay pot", "second": "slow stew", "third": "winter evening"}',
     ):
@@ -271,5 +277,40 @@ def test_a_broken_or_hostile_reply_is_read_to_its_end(part):
     assert found is None or len(set(found)) == len(found) >= 3
 
 
-def test_a_profile_is_what_stands_behind_the_reasoning():
-    assert tidy("<think>a cook, perhaps</think>\n\n**home baker, pies**") == "home baker, pies"
+@pytest.mark.parametrize(
+    ("reply", "tags"),
+    [
+        (" Coffee, espresso , COFFEE, dark roast.", ("coffee", "espresso", "dark roast")),
+        ("1930s, 12 ounce, 7-up", ("1930s", "12 ounce", "7-up")),  # digits stay
+        ("1. mug\n2. cup", None),
+        ("- \"mug\", 'cup', * bowl", ("mug", "cup", "bowl")),
+        ("1. mug\n2) cup\n3. bowl", ("mug", "cup", "bowl")),
+        ("- tea\n• pot\n* cup", ("tea", "pot", "cup")),
+        ('```json\n["Mug", "tea cup", "bowl"]\n```', ("mug", "tea cup", "bowl")),
+        ('Sure! ["a", "b", {"x": 1}, "c"]', ("a", "b", "c")),
+        ("[mug, cup, bowl]", ("mug", "cup", "bowl")),
+        ("Tags: mug, cup, bowl", ("mug", "cup", "bowl")),
+        (
+            "salt & pepper, crème brûlée, one two three four",
+            ("salt & pepper", "crème brûlée", "one two three four"),
+        ),
+        ("one two three four five, a, b", None),
+        ("a, b, " + "x" * 41, None),
+        ("a, b, <b>", None),
+        ("a, b, c_d\nd, e, f", None),
+        ("", None),
+        (",,,", None),
+        ("\n\n", None),
+        ("a, b, c\ntitle: x", ("a", "b", "c")),
+        ("mug, " * 5000, None),
+        ("mug " * 5000, None),
+        ('["a", "b", "c"] or ["d"]', ("a", "b", "c")),
+        ("1. a, b, c\n2. d, e, f\n3. g, h, i", ("a", "b", "c")),
+        ("a, b, " + "x" * 40, ("a", "b", "x" * 40)),
+        ("Here are tags:\nmug, cup, bowl\nEnjoy", ("mug", "cup", "bowl")),
+        ("茶, 寿司, コーヒー", ("茶", "寿司", "コーヒー")),
+        ("[" * 3000, None),
+    ],
+)
+def test_parse_keeps_only_real_tags(reply, tags):
+    assert parse_tags(reply) == tags
