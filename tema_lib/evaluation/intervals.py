@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import bootstrap
 
 from tema_lib.evaluation.ranking import Ranks
+
+DRAWS = 2**20  # cases drawn at a time, which bounds the memory
 
 
 def interval(
@@ -26,13 +29,18 @@ def interval(
     Returns:
         (low, high); NaN if there is no case.
     """
-    if len(values) == 0:
-        return math.nan, math.nan
-    generator = np.random.default_rng(seed)
-    means = [
-        values[generator.integers(len(values), size=len(values))].mean() for _ in range(resamples)
-    ]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    if len(values) < 2:  # scipy asks for two cases
+        return (float(values[0]), float(values[0])) if len(values) else (math.nan, math.nan)
+    found = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=resamples,
+        batch=max(1, DRAWS // len(values)),
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    low, high = found.confidence_interval
     return float(low), float(high)
 
 
