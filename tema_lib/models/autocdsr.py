@@ -8,7 +8,7 @@ weights w.  No module is added: the model learns when the other domain is worth 
 AutoCDSR+ lets the domains exchange information through a few shared tokens only (`bottleneck`) and
 penalises the attention to these.
 
-Source: a clean-room implementation from public notes on the paper and from the behaviour of the
+Source: an independent implementation from public notes on the paper and from the behaviour of the
 released code.  Only "+" was released, for masked items with sampled negatives, so no number of the
 paper is reproduced here.
 """
