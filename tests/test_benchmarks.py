@@ -12,19 +12,17 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
+import growth
+import ours
+import peers
+import speed
+from random_sequences import write_sequences
 
-import growth  # noqa: E402
-import ours  # noqa: E402
-import peers  # noqa: E402
-import speed  # noqa: E402
-from random_sequences import write_sequences  # noqa: E402
-
-from tema_lib.data.batches import training_batches  # noqa: E402
-from tema_lib.evaluation.protocols import Protocol  # noqa: E402
-from tema_lib.evaluation.ranking import evaluate  # noqa: E402
-from tema_lib.models.sasrec import SASRec, SASRecConfig  # noqa: E402
-from tema_lib.models.tema import Tema, TemaConfig  # noqa: E402
+from tema_lib.data.batches import training_batches
+from tema_lib.evaluation.protocols import Protocol
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.models.sasrec import SASRec, SASRecConfig
+from tema_lib.models.tema import Tema, TemaConfig
 
 
 @pytest.fixture(scope="module")
