@@ -7,15 +7,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
-import pytest
-import torch
-
-ROOT = Path(__file__).resolve().parents[1]
 import growth
+import numpy as np
 import ours
 import peers
+import pytest
 import speed
+import torch
 from random_sequences import write_sequences
 
 from tema_lib.data.batches import training_batches
@@ -24,13 +22,15 @@ from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.tema import Tema, TemaConfig
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """300 users, 90 items; a SASRec and a TEMA-LLM without dropout, and one batch."""
     data = peers.load(
         write_sequences(
-            tmp_path_factory.mktemp("world") / "small.npz", users=300, items_a=40, items_b=50
+            tmp_path_factory.mktemp("sequences") / "small.npz", users=300, items_a=40, items_b=50
         )
     )
     sequences, domain = ours.sequences_of(data)
