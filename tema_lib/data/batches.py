@@ -25,6 +25,12 @@ class Batch:
     rows: Tensor  # which sequences of the split these are, int64 [B]
 
     @property
+    def position_domains(self) -> Tensor:
+        """The target's domain at every position, int64 [B, T]; a ranking batch has one a row."""
+        domains = self.target_domain
+        return domains if domains.dim() == 2 else domains[:, None].expand_as(self.sequence)
+
+    @property
     def length(self) -> Tensor:
         return (self.sequence > 0).sum(1)
 
@@ -32,12 +38,6 @@ class Batch:
     def last(self) -> Tensor:
         """The place of the last event, int64 [B]; 0 where there is none."""
         return (self.length - 1).clamp(min=0)
-
-    @property
-    def position_domains(self) -> Tensor:
-        """The target's domain at every position, int64 [B, T]; a ranking batch has one a row."""
-        domains = self.target_domain
-        return domains if domains.dim() == 2 else domains[:, None].expand_as(self.sequence)
 
     def each(self, change) -> Batch:
         """The batch with `change` applied to each of its tensors."""
