@@ -16,6 +16,16 @@ def test_an_interval_covers_the_true_mean_about_as_often_as_it_says():
     assert 0.86 <= share <= 0.99
 
 
+@pytest.mark.parametrize("cases", [1, 2, 150])
+def test_an_interval_is_the_quantiles_of_the_means_of_resamples(cases):
+    values = np.random.default_rng(2).random(cases)
+    generator = np.random.default_rng(7)
+    means = [values[generator.integers(cases, size=cases)].mean() for _ in range(400)]
+    expected = np.quantile(means, [0.05, 0.95])
+    found = interval(values, resamples=400, seed=7, level=0.9)
+    assert found == pytest.approx(tuple(expected), abs=1e-12)
+
+
 def test_an_interval_is_repeatable_and_narrower_with_more_cases():
     values = np.random.default_rng(0).random(400)
     low, high = interval(values)
