@@ -1,10 +1,12 @@
-"""Do batches of similar length teach something else than random ones?  Same system, same seeds, NDCG@10 case by case.
+"""Do batches of similar length change what is learned?  Same system and seeds, NDCG@10 per case.
 
     python benchmarks/batches.py --data FOLDER/fk_core5 [--system sasrec] [--seeds 0 1 2]
 
-Trains the system under `make run`'s own configuration with sorted (`window` 16) and with random batches (1), ranks the test cases
-and gives the paired difference over users, seeds averaged, with its standard error (over users, not over seeds).  Checkpoints lie in build/bench_batches/, so a stopped run
-goes on.  Writes results/bench_batches.json (kind `benchmark`).
+Trains the system with the configuration of `make run`, with sorted (`window` 16) and with random
+batches (1), and ranks the test cases.  The result is the paired difference over users, seeds
+averaged, with its standard error (over users, not over seeds).  Checkpoints are kept in
+build/bench_batches/, so a stopped run resumes.  Writes results/bench_batches.json (kind
+`benchmark`).
 """
 
 import argparse
@@ -16,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-# Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
+# Before torch is imported: one thread repeats its numbers exactly; several must not spin idly.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -82,7 +84,8 @@ def main():
         way: np.mean([ranks[way, seed].values("NDCG@10") for seed in chosen.seeds], axis=0)
         for way in ("sorted", "random")
     }
-    difference, domain = mean["sorted"] - mean["random"], ranks["sorted", chosen.seeds[0]].domain
+    difference = mean["sorted"] - mean["random"]
+    domain = ranks["sorted", chosen.seeds[0]].domain
     parts = {"all": np.ones(len(domain), dtype=bool), "A": domain == 0, "B": domain == 1}
     compared = {
         name: {
@@ -95,9 +98,11 @@ def main():
     for name, part in compared.items():
         part["standard_errors_apart"] = round(abs(part["difference"]) / part["standard_error"], 2)
         print(
-            f"{name:4s}{part['difference']:+.5f} +- {part['standard_error']:.5f} ({part['standard_errors_apart']} standard errors, {part['cases']} cases)"
+            f"{name:4s}{part['difference']:+.5f} +- {part['standard_error']:.5f} "
+            f"({part['standard_errors_apart']} standard errors, {part['cases']} cases)"
         )
     commit, dirty = results.commit_and_state()
+    seeds = " ".join(map(str, chosen.seeds))
     results.write_json(
         chosen.out,
         {
@@ -114,7 +119,8 @@ def main():
             "threads": torch.get_num_threads(),
             "commit": commit,
             "dirty": dirty,
-            "command": f"python benchmarks/batches.py --data FOLDER/{run.raw.name} --system {chosen.system} --seeds {' '.join(map(str, chosen.seeds))}",
+            "command": f"python benchmarks/batches.py --data FOLDER/{run.raw.name} "
+            f"--system {chosen.system} --seeds {seeds}",
         },
     )
 

@@ -1,11 +1,14 @@
-"""Preparation side by side with the usual pandas way, in one run: a million generated review lines of two domains to 5-core sequences.
+"""Data preparation beside the usual pandas way: a million review lines to 5-core sequences.
 
-    python benchmarks/data.py                          # writes results/bench_data.json
-    python benchmarks/data.py --large 10000000         # also ten million: lines prepared, rows of own tables read; the peak memory of each
+    python benchmarks/data.py                     # writes results/bench_data.json
+    python benchmarks/data.py --large 10000000    # also ten million lines prepared, and as many
+                                                  # rows of own tables read, for the peak memory
 
-The usual way: `pandas.read_json(lines=True)`, then drop_duplicates and groupby until nothing changes. Beside it two careful ones: json.loads
-for each line with only the three keys kept, and the same with ids turned into numbers first.
-Each way runs in a process of its own, in turns; CPU time is that of the process with its threads. The results must be equal row by row.
+The usual way is `pandas.read_json(lines=True)`, then drop_duplicates and groupby until nothing
+changes.  Two careful ways are measured beside it: json.loads for each line with only the three keys
+kept, and the same with ids turned into numbers first.  The lines are generated.  Each way runs in a
+process of its own, in turns; CPU time is that of the process with its threads.  The results must be
+equal row by row.
 """
 
 import argparse
@@ -53,12 +56,14 @@ WORDS = [
 
 
 def generate(folder, lines, seed):
-    """Two gzipped review files in the 2014 form, half of the lines each: a long tail of items, a few very active users, one review in 50 repeated."""
+    """Write two gzipped review files in the 2014 form, half of the lines each.
+
+    Items have a long tail, a few users are very active, and one review in 50 is repeated.
+    """
     rng = random.Random(seed)
     users, items = lines // 16, lines // 40
-    texts = [
-        " ".join(rng.choices(WORDS, k=rng.randrange(20, 110))) for _ in range(20_000)
-    ]  # far more than gzip's window of 32 KiB
+    # Far more text than gzip's window of 32 KiB.
+    texts = [" ".join(rng.choices(WORDS, k=rng.randrange(20, 110))) for _ in range(20_000)]
     for number, name in enumerate(("reviews_A.json.gz", "reviews_B.json.gz")):
         with gzip.open(folder / name, "wt", encoding="utf-8", compresslevel=1) as file:
             previous = None
@@ -105,7 +110,7 @@ def with_pandas(folder, out):
 
 
 def with_keys(folder, out, codes=False):
-    """Three keys of each line; with `codes` numbers are counted in place of texts."""
+    """Three keys of each line; with `codes`, ids are turned into numbers first."""
     import pandas as pd
 
     tables = []
@@ -170,7 +175,7 @@ WAYS = {
 
 
 def one_way(way, folder):
-    """What a child process does: run one way, print CPU seconds, wall seconds, peak MiB and a digest of the result."""
+    """In a child process: run one way, print CPU and wall seconds, peak MiB and a hash."""
     with tempfile.TemporaryDirectory(dir=folder) as out:
         out, wall = pathlib.Path(out), time.perf_counter()
         WAYS[way](folder, out)
@@ -179,9 +184,10 @@ def one_way(way, folder):
             resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         ]
         cpu = sum(use.ru_utime + use.ru_stime for use in spent)
-        # Inside one time stamp the two ways may differ; the interactions may not. ru_maxrss is KiB on Linux, bytes on macOS.
+        # The order inside one time stamp may differ; the interactions may not.
         rows = sorted((out / "interactions.tsv").read_text().splitlines()[1:])
-        peak = max(use.ru_maxrss for use in spent) / (2**20 if sys.platform == "darwin" else 2**10)
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB on Linux
+        peak = max(use.ru_maxrss for use in spent) / unit
         print(
             json.dumps(
                 {
@@ -196,7 +202,7 @@ def one_way(way, folder):
 
 
 def write_own_tables(folder, rows, seed):
-    """interactions.tsv and items.tsv of our own form: users in turn, a long tail of items, one row in 50 repeated."""
+    """Write interactions.tsv and items.tsv: users in turn, a long tail, one row in 50 repeated."""
     rng = random.Random(seed)
     items = max(rows // 40, 2)
 
@@ -214,13 +220,12 @@ def write_own_tables(folder, rows, seed):
         for row in range(rows):
             if row % 50:
                 item = int(items * rng.random() ** 3)
-            file.write(
-                f"A{row // 16:012d}X\t{name(item)}\t{1_300_000_000 + row % 16 * 86_400 + rng.randrange(86_400)}\n"
-            )
+            when = 1_300_000_000 + row % 16 * 86_400 + rng.randrange(86_400)
+            file.write(f"A{row // 16:012d}X\t{name(item)}\t{when}\n")
 
 
 def peak():
-    """The most memory this process ever held, in MiB. Linux keeps it since the process began; ru_maxrss there begins with the parent's."""
+    """Peak memory of this process in MiB; on Linux, ru_maxrss would begin with the parent's."""
     status = pathlib.Path("/proc/self/status")
     if status.exists():
         return round(int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10)
@@ -231,7 +236,7 @@ def peak():
 
 
 def read_own(folder):
-    """What a child process does: read the tables, make sequences; the peak in MiB after importing, reading, and making."""
+    """In a child process: read the tables, build sequences; peak MiB after each stage."""
     from tema_lib.data.dataset import encode_ids
     from tema_lib.datasets.load import read_data
 
@@ -360,7 +365,9 @@ def main():
         record["command"] += f" LARGE={chosen.large}"
     write_json(chosen.out, record)
     print(
-        f"pandas / ours, CPU: {ratio:.2f} (only three keys {keys:.2f}, with codes {codes:.2f}); peak {record['peak_mib']} MiB against {record['peak_mib_pandas']} MiB; {chosen.out.name} written"
+        f"pandas / ours, CPU: {ratio:.2f} (only three keys {keys:.2f}, with codes {codes:.2f}); "
+        f"peak {record['peak_mib']} MiB against {record['peak_mib_pandas']} MiB; "
+        f"{chosen.out.name} written"
     )
     return None
 

@@ -3,10 +3,12 @@
     python benchmarks/growth.py
     make bench-growth
 
-TEMA-LLM (id, text, picture, tags; features of 128 numbers; three sequences; width 64, batch 256) learns and ranks synthetic worlds.  One
-thing grows at a time, one, four and sixteen times; each point is a process of its own, so that its peak memory is its own.  An exponent
-is the slope of log cost over log size: 1 = in proportion.  An epoch is the cost of a target times the targets of an epoch; ranking is
-measured whole.  Features come with 128 numbers, as `reduce_features` leaves them.  Writes results/bench_growth.json (kind `benchmark`) and results/bench_growth.png.
+TEMA-LLM (id, text, image, tags; three sequences; width 64, batch 256) learns and ranks random
+sequences.  One dimension grows at a time, one, four and sixteen times; each point runs in a process
+of its own, so that its peak memory is its own.  An exponent is the slope of log cost over log size;
+1 means proportional.  An epoch is the cost of a target times the targets of an epoch; ranking is
+measured whole.  Features have 128 numbers, as `reduce_features` leaves them.  Writes
+results/bench_growth.json (kind `benchmark`) and results/bench_growth.png.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-# Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
+# Before torch is imported: one thread repeats its numbers exactly; several must not spin idly.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -34,12 +36,12 @@ AXES = {
 
 
 def one_point(items, users, length, max_length, seconds):
-    """Seconds per target and per ranked user, seconds of an epoch and of ranking everybody, and this process's peak memory."""
+    """Seconds per target, per ranked user, of an epoch and of ranking everybody; peak memory."""
     import numpy as np
     import ours
     import peers
     import torch
-    from world import synthetic
+    from random_sequences import write_sequences
 
     from tema_lib.evaluation.protocols import Protocol
     from tema_lib.evaluation.ranking import evaluate
@@ -48,7 +50,7 @@ def one_point(items, users, length, max_length, seconds):
     torch.set_num_threads(1)
     folder = ROOT / "build" / "bench_growth"
     folder.mkdir(parents=True, exist_ok=True)
-    path = synthetic(
+    path = write_sequences(
         folder / f"{items}-{users}-{length}.npz",
         users=users,
         items_a=items * 2 // 5,
@@ -57,7 +59,7 @@ def one_point(items, users, length, max_length, seconds):
         max_length=max_length,
     )
     data = peers.load(path)
-    sequences, domain = ours.world_of(data)
+    sequences, domain = ours.sequences_of(data)
     torch.manual_seed(0)
     model = Tema(
         ours.item_inputs(domain, 0, widths=(128, 128)),
@@ -67,7 +69,8 @@ def one_point(items, users, length, max_length, seconds):
     step = ours.training(
         model, sequences.without_last(2), domain, data, batch=256, clip=5.0, weight_decay=0.01
     )
-    step(0), step(0)
+    for _ in range(2):  # warm
+        step(0)
     began = time.process_time()
     done = step(seconds)
     per_target = (time.process_time() - began) / done["targets"]
@@ -240,7 +243,8 @@ def main():
     )
     plot(points, exponents, chosen.out.with_suffix(".png"))
     print(
-        f"peak at 250,000 items: {points['items'][-1]['peak_mib']['training and ranking']} MiB; exponents {exponents}; {chosen.out.name} and its plot written"
+        f"peak at 250,000 items: {points['items'][-1]['peak_mib']['training and ranking']} MiB; "
+        f"exponents {exponents}; {chosen.out.name} and its plot written"
     )
     return None
 

@@ -1,7 +1,8 @@
-"""This project at work, for `make bench`: SASRec in the peers' shape, TEMA-LLM, every technique with and without, and the machine's limits.
+"""This project's worker for `make bench`: SASRec in the peers' shape, TEMA-LLM, and the limits.
 
-The same batches, training step and evaluation that `tema_lib.training.train` and notebook 06 use, for SASRec without weight decay and
-clipping, as the peers. A target is a real position.
+Also every technique, with and without.  Batches, training step and evaluation are those of
+`tema_lib.training.train` and notebook 06; SASRec runs without weight decay and clipping, as the
+peers do.  A target is a real position.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import peers
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
-def world_of(data):
+def sequences_of(data):
     """(sequences, domain_of_item) of an .npz."""
     import torch
 
@@ -25,18 +26,22 @@ def world_of(data):
 
     domain = torch.tensor([-1] + [0] * data.n_a + [1] * (data.n_items - data.n_a))
     users = len(data.offsets) - 1
-    return Sequences(
-        tuple(map(str, range(users))), torch.from_numpy(data.items), torch.from_numpy(data.offsets)
-    ), domain
+    names = tuple(map(str, range(users)))
+    items, offsets = torch.from_numpy(data.items), torch.from_numpy(data.offsets)
+    return Sequences(names, items, offsets), domain
 
 
 def item_inputs(domain, seed, tags=4000, each=5, widths=(384, 1280)):
-    """Frozen features like MiniLM's, EfficientNet's and a tag vocabulary's; one item in ten lacks text, another picture."""
+    """Random features in the shape of MiniLM's, EfficientNet's and a tag vocabulary's.
+
+    One item in ten lacks text, and one in ten lacks a picture.
+    """
     import torch
 
-    from tema_lib.models.item_embedding import ItemInputs
+    from tema_lib.models.inputs import ItemInputs
 
-    rng, count = torch.Generator().manual_seed(seed), len(domain)
+    rng = torch.Generator().manual_seed(seed)
+    count = len(domain)
     features = []
     for width in widths:
         present = torch.rand(count, generator=rng) > 0.1
@@ -120,51 +125,49 @@ def ranking(model, sequences, domain, data, protocol, users=4096):
     return task
 
 
-# ---------------------------------------------------------------------------------------------- techniques, one by one
+# ---- techniques, one by one
 
 
 def dense_loss(model, batch):
-    """Logits at every place, padding too: what most libraries do."""
+    """Logits at every position, padding included: what most libraries do."""
     import torch.nn.functional as F
 
-    states, table = model.joined(batch)
-    return {
-        "next item": F.cross_entropy(
-            (states @ table[1:].T).flatten(0, 1), batch.targets.flatten() - 1, ignore_index=-1
-        )
-    }
+    states, outputs = model.encode_with_items(batch)
+    logits = (states @ outputs[1:].T).flatten(0, 1)
+    return {"next item": F.cross_entropy(logits, batch.targets.flatten() - 1, ignore_index=-1)}
 
 
 def plain_ranks(scores, target, first, early, sequences, rows, seed, protocol):
     """Two comparisons, masked and counted as booleans."""
     import torch
 
-    position, (line, items) = (target - first)[:, None], sequences.before_last(rows)
+    position = (target - first)[:, None]
+    row, items = sequences.before_last(rows)
     inside = (items >= first) & (items < first + scores.size(1))
     seen = torch.zeros(scores.shape, dtype=torch.bool)
-    seen[line[inside], items[inside] - first] = True
+    seen[row[inside], items[inside] - first] = True
     seen.scatter_(1, position, False)
     own = scores.gather(1, position)
-    above, level = (scores > own) & ~seen, (scores == own) & ~seen
-    level.scatter_(1, position, False)
-    rank = 1 + above.sum(1) + level.sum(1) / 2
-    return [rank.double(), rank.double(), (~seen).sum(1), torch.ones_like(rows), level.any(1)]
+    higher, tied = (scores > own) & ~seen, (scores == own) & ~seen
+    tied.scatter_(1, position, False)
+    rank = 1 + higher.sum(1) + tied.sum(1) / 2
+    return [rank.double(), rank.double(), (~seen).sum(1), torch.ones_like(rows), tied.any(1)]
 
 
 def techniques():
-    """{name: (task it belongs to, what to put in its place to be without it)}; each is the fast way with this one thing taken out."""
+    """Techniques by name: the task, a context in which the model is without it, and options.
+
+    Each is the fast way with this one technique taken out.
+    """
     import torch
     import torch.nn.functional as F
 
     from tema_lib.evaluation import ranking as evaluation
-    from tema_lib.models import base as contract
-    from tema_lib.models import item_embedding as item_representation
-    from tema_lib.models import layers as attention
-    from tema_lib.models import losses
+    from tema_lib.models import base, item_embedding, layers, losses
 
     def masked(query, key, value, is_causal=False, dropout_p=0.0, attn_mask=None):
-        mask = attention.causal_mask(query.size(2)) if is_causal else attn_mask
-        mixed, weights = attention.scaled_dot_product_attention(query, key, value, mask)
+        mask = layers.causal_mask(query.size(2)) if is_causal else attn_mask
+        mixed, weights = layers.scaled_dot_product_attention(query, key, value, mask)
         return F.dropout(weights, dropout_p) @ value if dropout_p else mixed
 
     def gathered(ids, table, per_sample_weights, mode):
@@ -201,7 +204,7 @@ def techniques():
         "eight dropout draws at a time": (
             "bce",
             lambda model: patch(
-                attention.Dropout,
+                layers.Dropout,
                 "forward",
                 lambda self, x: F.dropout(x, 1 - self.kept / 256, self.training),
             ),
@@ -214,19 +217,19 @@ def techniques():
         ),
         "tags summed by embedding_bag": (
             "tema",
-            lambda model: patch(item_representation.F, "embedding_bag", gathered),
+            lambda model: patch(item_embedding.F, "embedding_bag", gathered),
             {},
         ),
         "features reduced to 128": ("tema", lambda model: none(), {"feature_width": 10**6}),
         "item table made once, not for each batch": (
             "tema_ranking",
-            lambda model: patch(contract.SequenceRecommender, "scorer", scored_anew),
+            lambda model: patch(base.SequenceRecommender, "scorer", scored_anew),
             {},
         ),
         "only the last state": (
             "ranking",
             lambda model: patch(
-                type(model), "last_hidden_states", contract.SequenceRecommender.last_hidden_states
+                type(model), "last_hidden_states", base.SequenceRecommender.last_hidden_states
             ),
             {},
         ),
@@ -238,18 +241,18 @@ def techniques():
     }
 
 
-# ---------------------------------------------------------------------------------------------- limits
+# ---- limits
 
 
 def limits(seconds):
-    """What one thread of this machine can do: GFLOP/s of a large product, G/s of exp, of counting, and of copying bytes; best of many."""
+    """What one thread of this machine can do, the best of many runs.
+
+    GFLOP/s of a large product; billions a second of exp, of counting, and of copied bytes.
+    """
     import torch
 
     a, b, c = (torch.randn(2048, 2048) for _ in range(3))
-    row, out = (
-        torch.randn(64, 25_000),
-        torch.empty(64, 25_000),
-    )  # as many logits as are at hand at once
+    row, out = torch.randn(64, 25_000), torch.empty(64, 25_000)  # one chunk of logits
     big, copy = torch.randn(4_000_000), torch.empty(4_000_000)
     rates = {
         "gemm_gflops": (2 * 2048**3, lambda: torch.mm(a, b, out=c)),
@@ -257,7 +260,8 @@ def limits(seconds):
         "count_g": (row.numel(), lambda: out.gt_(0.5).sum(1)),
         "copy_gbytes": (8 * big.numel(), lambda: copy.copy_(big)),
     }
-    best, end = dict.fromkeys(rates, 0.0), time.process_time() + seconds
+    best = dict.fromkeys(rates, 0.0)
+    end = time.process_time() + seconds
     while True:
         for name, (work, do) in rates.items():
             do()
@@ -277,7 +281,7 @@ def prepare(path):
 
     torch.set_num_threads(1)
     data = peers.load(path)
-    sequences, domain = world_of(data)
+    sequences, domain = sequences_of(data)
     train = sequences.without_last(2)
 
     def sasrec(loss):

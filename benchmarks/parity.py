@@ -1,13 +1,16 @@
-"""Has our SASRec the quality of a known library's?  Ours against RecTools' SASRecModel: same data, same shape, same evaluator.
+"""Is our SASRec as good as a known library's?  Ours against RecTools' SASRecModel, like for like.
 
     python benchmarks/parity.py --data synthetic FOLDER/fk_mini [--seeds 0 1 2]
 
-Both learn from the training events of the leave-one-out split, one merged sequence a user, exact softmax over the whole catalogue.
-On both sides the learning rate (with the first seed) and the epoch are chosen by validation MRR, and `tema_lib.evaluation.ranking` ranks the
-test cases.  The paired difference is over test cases, seeds averaged, with its standard error (over users, not over seeds).
-Further systems switch one named difference each.  RecTools runs in its own environment (benchmarks/peers.py), started as
-benchmarks/parity_rectools.py.  Finished runs lie in build/parity/ and are not made again; delete it after a change of the library.
-Writes results/bench_parity.json (kind `benchmark`).
+Both learn from the training events of the leave-one-out split, one merged sequence a user, with the
+exact softmax over the whole catalogue.  For both, the learning rate (with the first seed) and the
+epoch are chosen by validation MRR, and `tema_lib.evaluation.ranking` ranks the test cases.  The
+paired difference is over test cases, seeds averaged, with its standard error (over users, not over
+seeds).  Further systems switch one named difference each.
+
+RecTools runs in its own environment (benchmarks/peers.py), started as
+benchmarks/parity_rectools.py.  Finished runs are kept in build/parity/ and not repeated; delete it
+after a change of the library.  Writes results/bench_parity.json (kind `benchmark`).
 """
 
 import argparse
@@ -27,7 +30,7 @@ import peers
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-# Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
+# Before torch is imported: one thread repeats its numbers exactly; several must not spin idly.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 KEPT = ROOT / "build" / "parity"
@@ -41,10 +44,8 @@ PEERS = ("rectools", "rectools, padding masked")
 SYSTEMS = {
     "ours": OURS,
     "rectools": {"training": {"epochs": 100}},
-    "rectools, padding masked": {
-        "model": {"key_padding": True},
-        "training": {"epochs": 100},
-    },  # an option of theirs, off unless asked for
+    # An option of theirs, off by default.
+    "rectools, padding masked": {"model": {"key_padding": True}, "training": {"epochs": 100}},
     "ours, all as theirs": {**OURS, "switches": list(SWITCHES)},
     **{f"ours, {switch} as theirs": {**OURS, "switches": [switch]} for switch in SWITCHES},
     "ours, 30 epochs": {**OURS, "training": {"epochs": 30}},  # TrainConfig's own number
@@ -69,11 +70,9 @@ def train_ours(run, settings, seed):
     from tema_lib.training import TrainConfig, train
 
     torch.manual_seed(seed)
-    config, switches, training = (
-        SASRecConfig(**settings["shape"], **settings["model"]),
-        settings.get("switches", ()),
-        settings["training"],
-    )
+    config = SASRecConfig(**settings["shape"], **settings["model"])
+    switches = settings.get("switches", ())
+    training = settings["training"]
     model, optimizer = SASRec(run.domain_of_item, config), contextlib.nullcontext()
     if switches:
         import parity_switches
@@ -106,12 +105,12 @@ def train_rectools(run, settings, seed, path):
     """The same of one of theirs, which the worker leaves in the file."""
     import numpy as np
 
-    world = KEPT / f"{run.raw.name}-{run.raw.sha256[:8]}.npz"
-    if not world.exists():
+    events_file = KEPT / f"{run.raw.name}-{run.raw.sha256[:8]}.npz"
+    if not events_file.exists():
         a = int((run.domain_of_item == 0).sum())
         assert run.domain_of_item.tolist() == [-1] + [0] * a + [1] * (run.items.count - a)
         np.savez(
-            world,
+            events_file,
             items=run.split.test.items.numpy(),
             offsets=run.split.test.offsets.numpy(),
             n_items=run.items.count,
@@ -122,7 +121,7 @@ def train_rectools(run, settings, seed, path):
         [
             str(peers.environment("rectools")),
             str(ROOT / "benchmarks" / "parity_rectools.py"),
-            str(world),
+            str(events_file),
             str(path),
             json.dumps(given),
         ],
@@ -145,10 +144,9 @@ def one_run(run, system, rate, seed):
         **SYSTEMS[system],
         "training": TRAINING | SYSTEMS[system]["training"] | {"learning_rate": rate},
     }
-    mark = hashlib.sha256(
-        json.dumps([settings, run.raw.sha256, seed], sort_keys=True).encode()
-    ).hexdigest()[:10]
-    path = KEPT / f"{run.raw.name}-{system.replace(' ', '_')}-{rate}-{seed}-{mark}.npz"
+    identity = json.dumps([settings, run.raw.sha256, seed], sort_keys=True)
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    path = KEPT / f"{run.raw.name}-{system.replace(' ', '_')}-{rate}-{seed}-{fingerprint}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         half = path.with_suffix(f".{os.getpid()}.npz")
@@ -184,7 +182,7 @@ def one_run(run, system, rate, seed):
 
 
 def compare(one, other):
-    """Paired difference of NDCG@10, `one` minus `other`, seeds averaged per case: overall and per domain."""
+    """Paired difference of NDCG@10, `one` - `other`; seeds are averaged per case."""
     import numpy as np
 
     def mean(several):
@@ -247,7 +245,8 @@ def on(data, systems, seeds):
         print(
             f"{run.raw.name:9s}{name:58s}"
             + "   ".join(
-                f"{part} {found['difference']:+.5f} +- {found['standard_error']:.5f} ({found['standard_errors_apart']:.2f})"
+                f"{part} {found['difference']:+.5f} +- {found['standard_error']:.5f} "
+                f"({found['standard_errors_apart']:.2f})"
                 for part, found in parts.items()
             ),
             flush=True,
@@ -307,16 +306,15 @@ def main():
     found, versions = {}, {}
     for data in chosen.data:
         theirs, about = on(data, chosen.systems, chosen.seeds)
-        found[Path(data).name], versions = (
-            about,
-            versions
-            | {
-                f"{name} (rectools)" if name != "rectools" else name: value
-                for name, value in theirs.items()
-            },
-        )
+        found[Path(data).name] = about
+        versions |= {
+            f"{name} (rectools)" if name != "rectools" else name: value
+            for name, value in theirs.items()
+        }
     usual = chosen.systems == parser.get_default("systems")
     systems = "" if usual else " --systems " + " ".join(f"'{name}'" for name in chosen.systems)
+    names = " ".join(name if name == "synthetic" else f"FOLDER/{name}" for name in found)
+    seeds = " ".join(map(str, chosen.seeds))
     commit, dirty = results.commit_and_state()
     results.write_json(
         chosen.out,
@@ -341,7 +339,7 @@ def main():
             "threads": 1,
             "commit": commit,
             "dirty": dirty,
-            "command": f"python benchmarks/parity.py --data {' '.join(name if name == 'planted' else f'FOLDER/{name}' for name in found)} --seeds {' '.join(map(str, chosen.seeds))}{systems}",
+            "command": f"python benchmarks/parity.py --data {names} --seeds {seeds}{systems}",
         },
     )
     print(f"{chosen.out.name} written")

@@ -1,11 +1,13 @@
-"""RecTools' SASRecModel trained as its users train it, for benchmarks/parity.py, which starts this file under RecTools' own Python.
+"""RecTools' SASRecModel trained as its users train it, for benchmarks/parity.py.
 
-    python benchmarks/parity_rectools.py WORLD.npz RANKS.npz '{"seed": 0, "learning_rate": 0.001, ...}'
+    python benchmarks/parity_rectools.py EVENTS.npz RANKS.npz '{"seed": 0, "hidden": 64, ...}'
 
-fit() runs the library's Lightning trainer; after each epoch the validation cases are ranked by tema_lib.evaluation.ranking itself, on
-left-padded histories that go through the library's torch module.  The best epoch's weights rank the test cases, and their ten best
-items have to be those that the library's own recommend() gives.  Items that never occur in training come as users whose events
-weigh nothing: they are in the catalogue and in the softmax, and no target.
+parity.py starts this file under RecTools' own Python.  fit() runs the library's Lightning trainer;
+after each epoch, `tema_lib.evaluation.ranking` itself ranks the validation cases, on left-padded
+histories that go through the library's torch module.  The best epoch's weights rank the test cases,
+and their ten best items must be those of the library's own recommend().  Items that never occur in
+training are added as users whose events have weight 0: they are in the catalogue and in the
+softmax, but never a target.
 """
 
 import json
@@ -19,7 +21,7 @@ import ours
 import peers
 
 
-def main(world, out, settings):
+def main(events_file, out, settings):
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     import numpy as np
@@ -33,14 +35,16 @@ def main(world, out, settings):
     from rectools.models.nn.transformers.net_blocks import PreLNTransformerLayers
 
     torch.set_num_threads(1)
-    data, given = peers.load(world), json.loads(settings)
-    test, domain = ours.world_of(data)
+    data, given = peers.load(events_file), json.loads(settings)
+    test, domain = ours.sequences_of(data)
 
     from tema_lib.evaluation.protocols import Protocol
     from tema_lib.evaluation.ranking import evaluate
     from tema_lib.models.base import Recommender
 
-    valid, protocol, width = test.without_last(1), Protocol(negatives=0), given["max_length"]
+    valid = test.without_last(1)
+    protocol = Protocol(negatives=0)
+    width = given["max_length"]
 
     def table(user, item, position, weight=1.0):
         when = pd.Timestamp("2020-01-01") + pd.to_timedelta(position, unit="s")
@@ -56,9 +60,10 @@ def main(world, out, settings):
     )
     if len(absent) == 1:
         absent = np.repeat(absent, 2)  # one event alone would be filtered out
+    # No filler user with a few items, none with too many.
     number = np.minimum(
         np.arange(len(absent)) // (width // 2), max(len(absent) // (width // 2) - 1, 0)
-    )  # no user with a few, none with too many
+    )
     filler = table(len(data.offsets) + number, absent, np.arange(len(absent)), 0.0)
     dataset, ranked = Dataset.construct(pd.concat([train, filler])), Dataset.construct(history)
 
@@ -69,7 +74,8 @@ def main(world, out, settings):
 
         def __init__(self, module):
             super().__init__()
-            self.module, known = module.torch_model, module.data_preparator.item_id_map
+            self.module = module.torch_model
+            known = module.data_preparator.item_id_map
             self.internal = torch.from_numpy(
                 np.append(0, known.convert_to_internal(np.arange(1, data.n_items + 1)))
             ).long()
@@ -85,7 +91,7 @@ def main(world, out, settings):
             )
 
     class BestEpoch(pytorch_lightning.Callback):
-        """The rule of tema_lib.training: the best mean of both domains' validation MRR, `patience` epochs without a better one."""
+        """The rule of tema_lib.training: keep the best validation MRR, stop after `patience`."""
 
         def __init__(self):
             self.mrr, self.best, self.state = [], -1, None
@@ -94,13 +100,9 @@ def main(world, out, settings):
             ranks = evaluate(Peer(module), valid, domain, protocol=protocol)
             self.mrr.append(sum(ranks.of_domain(index).metric("MRR") for index in (0, 1)) / 2)
             if self.best < 0 or self.mrr[-1] > self.mrr[self.best]:
-                self.best, self.state = (
-                    len(self.mrr) - 1,
-                    {
-                        name: value.clone()
-                        for name, value in module.torch_model.state_dict().items()
-                    },
-                )
+                self.best = len(self.mrr) - 1
+                weights = module.torch_model.state_dict()
+                self.state = {name: value.clone() for name, value in weights.items()}
             trainer.should_stop = len(self.mrr) - 1 - self.best >= given["patience"]
 
     def trainer():
@@ -116,11 +118,9 @@ def main(world, out, settings):
         )
 
     pytorch_lightning.seed_everything(given["seed"])
-    changed = (
-        {"transformer_layers_type": PreLNTransformerLayers}
-        if given.get("layers_type") == "PreLN"
-        else {}
-    )
+    changed = {}
+    if given.get("layers_type") == "PreLN":
+        changed["transformer_layers_type"] = PreLNTransformerLayers
     model = SASRecModel(
         n_blocks=given["layers"],
         n_heads=given["heads"],
@@ -148,7 +148,7 @@ def main(world, out, settings):
         "test": evaluate(peer, test, domain, protocol=protocol),
     }
 
-    # The library's own way to ten items, against ours.
+    # The library's own ten best items, against ours.
     some = np.arange(0, len(test), 4)
     theirs = model.recommend(users=some, dataset=ranked, k=10, filter_viewed=True).sort_values(
         [Columns.User, Columns.Rank]
@@ -164,12 +164,13 @@ def main(world, out, settings):
             Batch(padded(test, rows, width, 1), None, domain[test.last[rows]], rows),
             torch.arange(1, data.n_items + 1),
         )
-    line, seen = test.before_last(rows)
-    scores[line, seen - 1] = -torch.inf
+    row, seen = test.before_last(rows)
+    scores[row, seen - 1] = -torch.inf
     agreement = float((scores.topk(10).indices.numpy() + 1 == theirs).mean())
     if agreement < 0.995:
         raise SystemExit(
-            f"recommend() agrees with our reading of the model on {agreement:.1%} of the places only."
+            f"recommend() and our ranking agree on only {agreement:.1%} of the ten best items: "
+            "check benchmarks/parity_rectools.py against the installed RecTools."
         )
 
     about = {

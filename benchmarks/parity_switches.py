@@ -1,10 +1,14 @@
-"""What RecTools' SASRecModel does otherwise, each as a switch on our SASRec; for benchmarks/parity.py.
+"""What RecTools' SASRecModel does differently, each as a switch on our SASRec (parity.py).
 
-schedule     constant rate, Adam's second beta .98, neither weight decay nor clipping; batches of users drawn without sorting
-start        every matrix from Xavier's normal distribution (ours: item and position vectors 0.02, torch's own start for the rest)
-block        only the query is normalised, the normalised vector is what is added to; a network of width d with ReLU (ours: pre-norm, 4 d, GELU)
+schedule     constant rate, Adam's second beta .98, neither weight decay nor clipping; batches of
+             users drawn without sorting
+start        every matrix from Xavier's normal distribution (ours: item and position vectors 0.02,
+             torch's own initialisation for the rest)
+block        only the query is normalised, and the residual starts from the normalised vector; a
+             network of width d with ReLU (ours: pre-norm, 4 d, GELU)
 positions    count from the end of the sequence (ours: from its start)
-input        dropout once on the input (ours: on the item vectors and again on their sum with the positions)
+input        dropout once on the input (ours: on the item vectors, and again on their sum with the
+             positions)
 """
 
 import torch
@@ -15,12 +19,12 @@ from tema_lib.models.layers import Dropout, MultiHeadAttention
 from tema_lib.models.sasrec import SASRec
 
 SWITCHES = ("schedule", "start", "block", "positions", "input")
-# A decay over 1,000 epochs, of which early stopping leaves some tens, is a constant rate.
+# A decay over 1,000 epochs is a constant rate for the few tens that early stopping leaves.
 SCHEDULE = {"epochs": 1000, "warm_up": 0.0, "weight_decay": 0.0, "clip": 0.0, "window": 1}
 
 
 class Block(nn.Module):
-    """In the place of AttentionBlock; all positions are computed, `at` only picks."""
+    """Replaces AttentionBlock; all positions are computed, `at` only selects."""
 
     def __init__(self, hidden, heads, dropout):
         super().__init__()
@@ -42,10 +46,8 @@ class Block(nn.Module):
         def several(y):
             return y.view(batch, length, -1, own.heads, hidden // own.heads).permute(2, 0, 3, 1, 4)
 
-        (query,), (key, value) = (
-            several(F.linear(asking, weight[:hidden], bias[:hidden])),
-            several(F.linear(x, weight[hidden:], bias[hidden:])),
-        )
+        (query,) = several(F.linear(asking, weight[:hidden], bias[:hidden]))
+        key, value = several(F.linear(x, weight[hidden:], bias[hidden:]))
         mixed = F.scaled_dot_product_attention(
             query, key, value, is_causal=True, dropout_p=own.dropout if self.training else 0.0
         )
@@ -77,15 +79,18 @@ class Switched(SASRec):
                 if weights.dim() > 1 and weights.requires_grad:
                     nn.init.xavier_normal_(weights)
 
-    def placed(self, batch, inputs):
+    def embedded(self, batch, inputs):
+        """Item vectors, with positions from the end where they are switched."""
         vectors = F.embedding(batch.sequence, inputs)
         if self.from_end is not None:
             position = batch.length[:, None] - 1 - torch.arange(batch.sequence.size(1))
             vectors = vectors + F.embedding(position.clamp(min=0), self.from_end)
         return self.dropout(vectors)
 
-    def states(self, batch, inputs):
-        return self.scaled(self.encoders[0](self.placed(batch, inputs))[0])
+    def encode(self, batch, inputs):
+        states, _ = self.encoders[0](self.embedded(batch, inputs))
+        return self.head.states(states)
 
     def last_hidden_states(self, batch, inputs):
-        return self.scaled(self.encoders[0](self.placed(batch, inputs), at=batch.last)[0][:, 0])
+        states, _ = self.encoders[0](self.embedded(batch, inputs), at=batch.last)
+        return self.head.states(states[:, 0])

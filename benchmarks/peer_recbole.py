@@ -1,9 +1,10 @@
-"""RecBole's SASRec at work, for `make bench`: full cross-entropy training and full-sort ranking, by its own Trainer.
+"""RecBole's SASRec as a worker of `make bench`: full cross-entropy and full-sort ranking.
 
-The Trainer's own loops run (`_train_epoch` and `evaluate`); they get batches until the CPU time of a slice is spent.
-RecBole makes one row of every prefix and predicts the item after it alone: a target is a row, and so is a sequence.
-Where it differs: a batch of 128 rows holds 128 targets, not those of 128 users (its defaults, 2,048 rows for training
-and 4,096 users for ranking, were slower here); its loader hands no history over for sequential models: none is masked.
+The loops of its own Trainer run (`_train_epoch` and `evaluate`); they get batches until the CPU
+time of a slice is spent.  RecBole makes one row of every prefix and predicts only the item after
+it: a row is one target and one sequence.  Differences: a batch of 128 rows holds 128 targets, not
+those of 128 users (its defaults, 2,048 rows for training and 4,096 users for ranking, were slower
+here); its loader passes no history for sequential models, so none is masked.
 """
 
 import atexit
@@ -31,9 +32,10 @@ def prepare(path):
     data = peers.load(path)
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.chdir(folder)  # RecBole makes folders where it stands
+    os.chdir(folder)  # RecBole makes folders in the current one
     os.mkdir("peer")
-    # Its catalogue is what occurs. Any other item gets a user of one event: that makes no row, but the item competes.
+    # Its catalogue is what occurs. Any other item gets a user with one event, which makes no row
+    # but lets the item compete.
     absent = np.setdiff1d(np.arange(1, data.n_items + 1), data.items)
     events = pd.DataFrame(
         {
@@ -86,9 +88,7 @@ def prepare(path):
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.eval_collector.data_collect(train_data)
     train_batches = peers.endless(train_data)
-    config["eval_batch_size"] = (
-        4096  # RecBole's own default; the smaller batch above is quicker here
-    )
+    config["eval_batch_size"] = 4096  # RecBole's default; the smaller batch above is quicker here
     as_shipped = FullSortEvalDataLoader(
         config, test_data._dataset, test_data._sampler, shuffle=False
     )
@@ -112,15 +112,13 @@ def prepare(path):
         }
 
     class Slice(FullSortEvalDataLoader):
-        """`evaluate` asks for this class; a slice only passes batches of the true loader on."""
+        """`evaluate` asks for this class; a slice only passes on batches of the real loader."""
 
         def __init__(self, batches, seconds):
-            self._dataset, self.batches, self.seconds, self.users = (
-                test_data._dataset,
-                batches,
-                seconds,
-                0,
-            )
+            self._dataset = test_data._dataset
+            self.batches = batches
+            self.seconds = seconds
+            self.users = 0
 
         def __bool__(self):
             return True

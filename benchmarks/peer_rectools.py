@@ -1,9 +1,10 @@
-"""RecTools' SASRecModel at work, for `make bench`: training with softmax over all items and with BCE, and ranking.
+"""RecTools' SASRecModel as a worker of `make bench`: softmax over all items, BCE, and ranking.
 
-The model is built by fit() (one step of its Lightning trainer), then the library's training_step, loader and Adam are
-driven by hand, as Lightning does it but without Lightning's own work. A target is a place of `y` that is not padding.
-Ranking is recommend(k=10, filter_viewed=True) and calc_metrics, with its own batches of 256 and 128 users.
-Where it differs: the feed-forward layer of its SASRec has width d, which no parameter changes (ours: 4 d).
+The model is built by fit() (one step of its Lightning trainer); then the library's training_step,
+loader and Adam are driven by hand, as Lightning does it but without Lightning's own work.  A target
+is a position of `y` that is not padding.  Ranking is recommend(k=10, filter_viewed=True) and
+calc_metrics, with the library's own batches of 256 and 128 users.  Difference: the feed-forward
+layer of its SASRec has width d, which no parameter changes (ours: 4 d).
 """
 
 import logging
@@ -13,7 +14,7 @@ from itertools import cycle
 
 import peers
 
-CHUNK = 4096  # users of one recommend() call: every call goes through all interactions, so small ones would slow it
+CHUNK = 4096  # users of one recommend() call; each call reads all interactions, so few are better
 
 
 def prepare(path):
@@ -40,12 +41,11 @@ def prepare(path):
         )
 
     events = table(data.user, data.items, data.position)
-    train, history, truth = (
-        events[data.following > 1],
-        events[data.following > 0],
-        events[data.following == 0],
-    )
-    # Its catalogue is what occurs in the training windows. Other items come as a few users of full length: all compete.
+    train = events[data.following > 1]
+    history = events[data.following > 0]
+    truth = events[data.following == 0]
+    # Its catalogue is what occurs in the training windows. Other items are added as a few users of
+    # full length, so that all compete.
     window = data.max_length + 1
     known = data.items[(data.following >= 2) & (data.following < 2 + window)]
     absent = np.setdiff1d(np.arange(1, data.n_items + 1), known)
@@ -83,7 +83,7 @@ def prepare(path):
     def training(model):
         module = model.lightning_model
         optimizer = module.configure_optimizers()
-        module.log = lambda *_, **__: None  # no trainer listens any more
+        module.log = lambda *_, **__: None  # there is no trainer to log to
         batches = peers.endless(model.data_preparator.get_dataloader_train())
         size = sum(weights.numel() for weights in module.parameters())
         detail = {

@@ -1,10 +1,11 @@
-"""RePlay's SasRec (replay.nn) at work, for `make bench`: CE over all items, and ranking by its ComputeMetricsCallback.
+"""RePlay's SasRec (replay.nn) as a worker of `make bench`: CE over all items, and ranking.
 
-Loader, transforms, model, optimiser and callback are the library's; forward, backward and step are driven by hand, as
-Lightning does it but without Lightning's own work. A target is a place of `positive_labels` that its mask lets count:
-in sequences shorter than the window that includes the first event, predicted from padding. The fast ways it offers are
-taken: batches trimmed to their longest sequence (AdaptiveTrimTransform and its target-aware form), and an encoder
-that works on rows of similar length together while training (LengthBucketedQueryEncoder).
+Loader, transforms, model, optimiser and ComputeMetricsCallback are the library's; forward, backward
+and step are driven by hand, as Lightning does it but without Lightning's own work.  A target is a
+position of `positive_labels` that its mask counts: in sequences shorter than the window this
+includes the first event, predicted from padding.  The fast options of the library are used: batches
+trimmed to their longest sequence (AdaptiveTrimTransform and its target-aware form), and an encoder
+that works on rows of similar length together in training (LengthBucketedQueryEncoder).
 """
 
 import atexit
@@ -42,7 +43,8 @@ def prepare(path):
     torch.manual_seed(data.seed)
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    items, padding = data.items - 1, data.n_items  # its ids are 0 to N - 1, padding is N
+    items = data.items - 1  # its ids are 0 to N - 1
+    padding = data.n_items
     sequences = np.split(items, data.offsets[1:-1])
     train, test = os.path.join(folder, "train.parquet"), os.path.join(folder, "test.parquet")
     pd.DataFrame({"item_id": [sequence[:-2] for sequence in sequences]}).to_parquet(train)
@@ -64,7 +66,7 @@ def prepare(path):
         ]
     )
     transforms = make_default_sasrec_transforms(schema)
-    # Each trim comes once the masks have got their names (the second step in training, the first in validation).
+    # Each trim comes right after the masks are named: step 2 in training, step 1 in validation.
     transforms["train"].insert(2, TargetAwareAdaptiveTrimTransform(["item_id", "positive_labels"]))
     transforms["validate"].insert(1, AdaptiveTrimTransform("item_id"))
     shapes = {
@@ -97,10 +99,8 @@ def prepare(path):
         model, optimizer_factory=OptimizerFactory("adam", learning_rate=data.learning_rate)
     )
     optimizer = module.configure_optimizers()
-    train_batches, test_batches = (
-        peers.endless(loaders.train_dataloader()),
-        peers.endless(loaders.val_dataloader()),
-    )
+    train_batches = peers.endless(loaders.train_dataloader())
+    test_batches = peers.endless(loaders.val_dataloader())
     size = sum(weights.numel() for weights in module.parameters())
     detail = {"items": data.n_items, "parameters": size, "batch": data.batch}
 
@@ -126,9 +126,8 @@ def prepare(path):
     @torch.inference_mode()
     def ranking(seconds):
         module.eval()
-        trainer = SimpleNamespace(
-            num_val_batches=[math.inf], sanity_checking=False
-        )  # all the callback asks
+        # All that the callback reads of a trainer.
+        trainer = SimpleNamespace(num_val_batches=[math.inf], sanity_checking=False)
         callback = ComputeMetricsCallback(
             metrics=["ndcg", "mrr", "recall"],
             ks=[10],

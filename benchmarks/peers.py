@@ -1,10 +1,11 @@
-"""The peers of `make bench`: the pins of each one's own environment, and what its worker shares with the others.
+"""The peers of `make bench`: the pins of their environments, and what all workers share.
 
-    python benchmarks/peers.py recbole rectools replay        # makes the environments under build/peers/
+    python benchmarks/peers.py recbole rectools replay    # makes environments under build/peers/
 
-`environment(name)` gives the Python of a peer, made when absent. The workers (peer_recbole.py, peer_rectools.py,
-peer_replay.py) run under that Python, so this file needs the standard library alone, and `load` numpy. A worker takes
-the path of an .npz file and speaks JSON lines: one {"ready": true, ...}, then one answer for every line `TASK SECONDS`.
+`environment(name)` gives the Python of a peer and makes it if it is absent.  The workers
+(peer_recbole.py, peer_rectools.py, peer_replay.py) run under that Python, so this file needs the
+standard library alone, and `load` numpy.  A worker takes the path of an .npz file and writes JSON
+lines: one {"ready": true, ...}, then one answer for every line `TASK SECONDS` that it reads.
 """
 
 import json
@@ -18,7 +19,8 @@ from types import SimpleNamespace
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "peers"
 TORCH = "torch==2.13.0"
-# RecBole imports ray; ray 2.6 asks for pkg_resources, which setuptools 82 dropped, and has no wheel for Python 3.12.
+# RecBole imports ray; ray 2.6 needs pkg_resources, which setuptools 82 dropped, and has no wheel
+# for Python 3.12.
 PINS = {
     "recbole": [
         "recbole==1.2.1",
@@ -45,20 +47,25 @@ PINS = {
         "lightning==2.6.6",
     ],
 }
-# For the process environment of every worker, ours too: glibc then keeps freed memory and hands none back. Without
-# it, logits of batch x length x items (640 MB) take fresh pages from the kernel in every step, up to half the CPU time.
+# For the environment of every worker, ours included: glibc then keeps freed memory. Without it,
+# logits of batch x length x items (640 MB) get fresh pages from the kernel in every step, which
+# takes up to half the CPU time.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 CHECK = """
 import sys
 from importlib.metadata import version
 for pin in sys.argv[1:]:
     name, wanted = pin.split("==")
-    assert version(name.split("[")[0]).split("+")[0] == wanted      # torch may call itself 2.13.0+cpu
+    found = version(name.split("[")[0])
+    assert found.split("+")[0] == wanted  # torch may call itself 2.13.0+cpu
 """
 
 
 def environment(name, folder=FOLDER):
-    """The Python of a peer's own environment. `ready` is written last and holds the pins: others, made anew."""
+    """The Python of a peer's environment, which is made again if its pins have changed.
+
+    The file `ready` is written last and holds the pins.
+    """
     if name not in PINS:
         raise ValueError(f"No peer is called {name!r}; there are {', '.join(PINS)}.")
     home, pins = Path(folder) / name, [TORCH, *PINS[name]]
@@ -67,14 +74,15 @@ def environment(name, folder=FOLDER):
     if ready.is_file() and ready.read_text() == wanted and python.exists():
         return python
     if not ready.is_file() and python.exists() and complete(python, pins):
-        print(f"{name}: the environment is complete, it gets its mark", flush=True)
+        print(f"{name}: the environment is complete", flush=True)
     else:
         print(f"{name}: a new environment with {' '.join(pins)}", flush=True)
         shutil.rmtree(home, ignore_errors=True)
         torch_index = os.environ.get("TORCH_INDEX")  # as in the Makefile
         index = ["--index-url", torch_index] if torch_index else []
         pip = [python, "-m", "pip", "install", "--quiet"]
-        # torch comes first and alone, so that its own index serves it alone; named again, the second step keeps it.
+        # torch first and alone, so that its own index serves nothing else; the second step names
+        # it again and so keeps it.
         for step in ([sys.executable, "-m", "venv", home], [*pip, *index, TORCH], [*pip, *pins]):
             done = subprocess.run([str(word) for word in step], capture_output=True, text=True)
             if done.returncode:
@@ -83,8 +91,8 @@ def environment(name, folder=FOLDER):
                     (line for line in lines if line.lower().startswith("error")), "no reason given"
                 )
                 raise RuntimeError(
-                    f"The environment of {name} could not be made with Python {sys.version.split()[0]} "
-                    f"(3.11 is known to work): {why}"
+                    f"The environment of {name} could not be made with Python "
+                    f"{sys.version.split()[0]} (3.11 is known to work): {why}"
                 )
         if not complete(python, pins):
             raise RuntimeError(
@@ -103,9 +111,10 @@ def complete(python, pins):
 
 
 def load(path):
-    """The .npz as a namespace, and for every event its user, its place (0 = first) and how many events follow it.
+    """The .npz as a namespace; per event also its user, position, and how many events follow.
 
-    The event that nothing follows is the test target, the one before it the validation target, all others are training.
+    The last event is the test target, the one before it the validation target, all others are for
+    training.
     """
     import numpy as np
 
@@ -136,13 +145,12 @@ def for_seconds(batches, seconds):
 
 
 def serve(prepare):
-    """The life of a worker. `prepare(path)` gives the versions and {task: function of seconds that returns a dict}."""
+    """Run a worker; `prepare(path)` gives versions and {task: function of seconds -> dict}."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever the library prints goes to stderr
     for name in ("OMP", "MKL", "OPENBLAS", "ARROW"):
-        os.environ[f"{name}_NUM_THREADS"] = (
-            "1"  # read when torch, numpy and arrow are imported, in `prepare`
-        )
+        # Read when torch, numpy and arrow are imported, in `prepare`.
+        os.environ[f"{name}_NUM_THREADS"] = "1"
 
     def answer(**fields):
         print(json.dumps(fields), file=answers, flush=True)
@@ -150,7 +158,7 @@ def serve(prepare):
     versions, tasks = prepare(sys.argv.pop(1))
     prepared = time.process_time()
     for work in (*tasks.values(),) * 3:
-        work(0)  # a batch each, not counted: memory is dear until once touched
+        work(0)  # a batch each, not counted: memory is slow until it was touched once
     answer(ready=True, versions=versions, prepare_cpu_seconds=round(prepared, 3))
     for line in sys.stdin:
         task, _, seconds = line.strip().rpartition(" ")
@@ -158,9 +166,8 @@ def serve(prepare):
             seconds = float(seconds)
             work = tasks[task]
         except (KeyError, ValueError):
-            answer(
-                error=f"expected `TASK SECONDS` with one of {', '.join(tasks)}, got {line.strip()!r}"
-            )
+            known = ", ".join(tasks)
+            answer(error=f"expected `TASK SECONDS` with one of {known}, got {line.strip()!r}")
             continue
         start = time.process_time()
         done = work(seconds)

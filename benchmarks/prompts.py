@@ -1,9 +1,10 @@
-"""Five forms of the prompt on the same evidence: what should a tag speak of, so that it says much and joins the domains?
+"""Prompt styles on the same evidence: what should a tag name, to say much and join the domains?
 
-    python benchmarks/prompts.py --data synthetic FOLDER/fk_mini --llm smollm2-135m-instruct FOLDER/of/a/larger/model
+    python benchmarks/prompts.py --data synthetic FOLDER/fk_mini --llm smollm2-135m-instruct FOLDER
 
-Every item is read once in every form by every model (bfloat16, replies kept under build/, a stopped run goes on). Beside them
-stand the controls: shuffled tags, title words, the list without the model's word on the item. Writes results/bench_prompts.json.
+Every model reads every item once in every style (bfloat16; replies are kept under build/, so a
+stopped run resumes).  The controls are measured beside them: shuffled tags, title words, and the
+tag list without the model's reply about the item.  Writes results/bench_prompts.json.
 """
 
 import argparse
@@ -15,14 +16,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-# Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
+# Before torch is imported: one thread repeats its numbers exactly; several must not spin idly.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def measures(tags, run, style):
     """One row of the table for one tagging."""
-    from tema_lib.tags.item_tags import evidence
+    from tema_lib.tags import evidence
 
     row = {"list": len(tags.vocabulary) - 1, **evidence.coverage(tags, run.domains, style)}
     if run.truth is not None:
@@ -54,7 +55,7 @@ def main():
         default=["smollm2-135m-instruct"],
         help="known names, folders or hub ids",
     )
-    parser.add_argument("--forms", nargs="+")
+    parser.add_argument("--styles", nargs="+", help="prompt styles; all unless said otherwise")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_prompts.json")
     chosen = parser.parse_args()
 
@@ -63,10 +64,10 @@ def main():
     from tema_lib.llm.local import LocalModel
     from tema_lib.llm.store import ReplyStore
     from tema_lib.notebook import setup
+    from tema_lib.tags import evidence
     from tema_lib.tags.assign import assign
     from tema_lib.tags.controls import control_tags
     from tema_lib.tags.draft import draft, sample
-    from tema_lib.tags.item_tags import evidence
     from tema_lib.tags.prompts import STYLES
     from tema_lib.tags.refine import refine
 
@@ -101,18 +102,16 @@ def main():
                         {
                             "data": run.raw.name,
                             "model": llm.name,
-                            "form": style,
+                            "style": style,
                             "control": kind,
                             **measures(some, run, style),
                         }
                     )
                     print(rows[-1], flush=True)
     agreement = []
+    # Each style with the first model's mixed one, each further model with the first.
     first = next(iter(taggings))[1], "mixed"
-    for (
-        (data, *one),
-        tags,
-    ) in taggings.items():  # each form with the first model's mixed one, each model with the first
+    for (data, *one), tags in taggings.items():
         against = first if one[0] == first[0] else (first[0], one[1])
         if tuple(one) != against and (data, *against) in taggings:
             share = evidence.agreement(tags, taggings[(data, *against)])

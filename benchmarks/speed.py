@@ -1,12 +1,14 @@
-"""How fast is this project beside RecBole, RecTools and RePlay, and how far from what the machine can do?
+"""How fast is this project beside RecBole, RecTools and RePlay, and how far from the limit?
 
     python benchmarks/speed.py [--rounds 5] [--seconds 6]
     make bench
 
-All train and rank the same synthetic world (20,000 users, 25,000 items, the shape of Food-Kitchen) with a SASRec of the same shape: width
-64, two layers, two heads, dropout .2, windows of 50, batches of 128, Adam. Every contender is a warm process of one thread in an
-environment of its own (made under build/peers/ when absent); they work in turn, slice by slice, so that a busy machine slows all.
-CPU time counts. Round 0 is dropped; a ratio is the median of the rounds' ratios. Writes results/bench_speed.json (kind `benchmark`).
+All train and rank the same random sequences (20,000 users, 25,000 items, the shape of Food-Kitchen)
+with a SASRec of the same shape: width 64, two layers, two heads, dropout .2, windows of 50, batches
+of 128, Adam.  Every contender is a warm process of one thread in an environment of its own (made
+under build/peers/ if absent); they take turns, slice by slice, so that a busy machine slows all
+alike.  CPU time counts.  Round 0 is dropped; a ratio is the median of the rounds' ratios.  Writes
+results/bench_speed.json (kind `benchmark`).
 """
 
 import argparse
@@ -21,8 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-import peers  # noqa: E402
-from world import SHAPE, synthetic  # noqa: E402
+import peers  # noqa: E402  # after sys.path
+from random_sequences import SHAPE, write_sequences  # noqa: E402  # after sys.path
 
 # Who takes part in what; the unit is what a task answers with.
 TASKS = {
@@ -86,9 +88,13 @@ class Contender:
         self.process.wait()
 
 
-def work(path, tasks, rounds, seconds, plain={}, environment={}):
-    """(rounds, versions): every contender's answer to every task, in turn; `plain` {task without a technique: task} in the first three rounds."""
-    contenders = {name: Contender(name, path, environment) for name in ("ours", *peers.PINS)}
+def work(path, tasks, rounds, seconds, plain=None, environment=None):
+    """Every contender's answer to every task, in turn, as (rounds, versions).
+
+    `plain`, {task without a technique: task}, is measured in the first three rounds.
+    """
+    plain = plain or {}
+    contenders = {name: Contender(name, path, environment or {}) for name in ("ours", *peers.PINS)}
     done = []
     for number in range(rounds + 1):
         one = {}
@@ -134,22 +140,23 @@ def ratios_of(rounds):
 
 
 def speed(done):
-    """Targets or users per CPU-second."""
+    """Targets or users per CPU second."""
     return done.get("targets", done.get("users", 0)) / done["cpu_seconds"]
 
 
-def floors(machine, data):
-    """Seconds that the arithmetic alone takes, per target of exact cross-entropy and per ranked user, at the rates measured in the same run.
+def least_seconds(machine, data):
+    """Seconds that the arithmetic alone takes, at the rates measured in the same run.
 
-    Cross-entropy: three products with the item table (forward, two backward), one exp for each logit, the encoder forward and backward
-    for one token, and Adam's share of a step: parameters, gradients and two moments read, three of them written.
-    Ranking: one product with the item table, one counting pass, and the encoder over all tokens. "ranking, least work" leaves out what
-    nobody needs: of the last layer only keys, values and one position.
+    Per target of exact cross-entropy: three products with the item table (forward, two backward),
+    one exp for each logit, the encoder forward and backward for one token, and Adam's share of a
+    step: parameters, gradients and two moments read, three of them written.
+
+    Per ranked user: one product with the item table, one counting pass, and the encoder over all
+    tokens.  "ranking, least work" leaves out what no ranking needs: of the last layer it computes
+    only keys, values and one position.
     """
     items, width, layers = data["n_items"], data["hidden"], data["layers"]
-    token = (
-        2 * 12 * width**2
-    )  # FLOP of one layer for one token: 4 maps of attention, 8 of the network
+    token = 2 * 12 * width**2  # FLOP of a layer for a token: 4 maps of attention, 8 of the network
     gemm, exp, count, copy = (
         machine[name] * 1e9 for name in ("gemm_gflops", "exp_g", "count_g", "copy_gbytes")
     )
@@ -178,7 +185,7 @@ def main():
     chosen = parser.parse_args()
     folder = ROOT / "build" / "bench_speed"
     folder.mkdir(parents=True, exist_ok=True)
-    path = synthetic(folder / "world.npz")
+    path = write_sequences(folder / "sequences.npz")
     from ours import techniques
 
     from tema_lib import records as results
@@ -186,7 +193,7 @@ def main():
     plain = {f"without {name}": task for name, (task, *_) in techniques().items()}
     rounds, versions = work(path, TASKS, chosen.rounds, chosen.seconds, plain)
     print(
-        "the same, with memory that the C library keeps instead of giving it back: a favour to whoever allocates much",
+        "the same, with memory that the C library keeps, which helps those that allocate much",
         flush=True,
     )
     kept, _ = work(
@@ -196,7 +203,9 @@ def main():
         chosen.seconds,
         environment=peers.KEEP_MEMORY,
     )
-    middle, ratios, few = statistics.median, ratios_of(rounds), rounds[:3]
+    middle = statistics.median
+    ratios = ratios_of(rounds)
+    few = rounds[:3]
     effects = {
         task.removeprefix("without "): {
             "task": fast,
@@ -211,22 +220,22 @@ def main():
         for task, fast in plain.items()
     }
     train = [one["full_ce"]["ours"] for one in rounds]
-    world = peers.load(path)
-    lengths = (world.offsets[1:] - world.offsets[:-1] - 1).clip(max=world.max_length)
-    data = {name: getattr(world, name) for name in (*SHAPE, "n_items", "n_a")} | {
+    events = peers.load(path)
+    lengths = (events.offsets[1:] - events.offsets[:-1] - 1).clip(max=events.max_length)
+    data = {name: getattr(events, name) for name in (*SHAPE, "n_items", "n_a")} | {
         "users": len(lengths),
-        "events": len(world.items),
+        "events": len(events.items),
         "mean_length": round(float(lengths.mean()), 2),
         "targets_a_step": round(
             sum(one["targets"] for one in train)
             / sum(one["sequences"] for one in train)
-            * world.batch
+            * events.batch
         ),
     }
-    share, floor = {}, {}
+    share, limits = {}, {}
     for name in ("full_ce", "ranking", "ranking, least work"):
-        limit = [floors(one["limits"]["ours"]["detail"], data)[name] for one in rounds]
-        floor[name] = round(1e6 * middle(limit), 2)
+        limit = [least_seconds(one["limits"]["ours"]["detail"], data)[name] for one in rounds]
+        limits[name] = round(1e6 * middle(limit), 2)
         share[name] = round(
             middle(
                 seconds * speed(one[name.split(",")[0]]["ours"])
@@ -241,7 +250,7 @@ def main():
         "ratios": ratios,
         "ratios_memory_kept": ratios_of(kept),
         "share_of_limit": share,
-        "limit_microseconds": floor,
+        "limit_microseconds": limits,
         "per_cpu_second": {
             task: {
                 name: round(middle(speed(one[task][name]) for one in rounds), 1) for name in names
@@ -260,14 +269,15 @@ def main():
         "threads": 1,
         "commit": commit,
         "dirty": dirty,
-        "command": f"python benchmarks/speed.py --rounds {chosen.rounds} --seconds {chosen.seconds:g}",
+        "command": f"python benchmarks/speed.py --rounds {chosen.rounds} "
+        f"--seconds {chosen.seconds:g}",
     }
     results.write_json(chosen.out, record)
     print(
         "\n".join(
             [f"{name:24s}{value:8.2f} x" for name, value in ratios.items()]
             + [f"share of limit, {name:10s}{value:6.1%}" for name, value in share.items()]
-            + [f"TEMA-LLM {record['tema_targets_per_cpu_second']} targets per CPU-second"]
+            + [f"TEMA-LLM {record['tema_targets_per_cpu_second']} targets per CPU second"]
             + [f"{name:40s}{one['ratio']:6.2f} x" for name, one in effects.items()]
             + [f"{chosen.out.name} written"]
         )

@@ -1,10 +1,12 @@
-"""What does a system cost?  Parameters, and CPU seconds of one thread for an epoch of learning and for ranking all test cases.
+"""What does a system cost?  Parameters, and CPU seconds of an epoch and of ranking all test cases.
 
     python benchmarks/systems.py --data synthetic FOLDER/fk_mini
 
-Under `make run`'s own configuration; the mean of the given number of epochs, each with its ranking of the validation cases, as the
-training loop has it.  CPU time, so that a busy machine does not count.  What the systems read (features, tags, profiles) is taken from
-build/artifacts/<data>/ and made first where it is missing; that is not counted.  Writes results/bench_systems.json (kind `benchmark`).
+With the configuration of `make run` and one thread; the mean of the given number of epochs, each
+with its ranking of the validation cases, as in the training loop.  CPU time, so that other work on
+the machine does not count.  What the systems read (features, tags, profiles) is taken from
+build/artifacts/<data>/ and made first if it is missing; that is not counted.  Writes
+results/bench_systems.json (kind `benchmark`).
 """
 
 import argparse
@@ -17,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-# Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
+# Before torch is imported: one thread repeats its numbers exactly; several must not spin idly.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -59,7 +61,8 @@ def main():
                 "rank": round(time.process_time() - learned, 3),
             }
             print(
-                f"{run.raw.name:9}{name:24}{costs[name]['parameters']:12,}{costs[name]['train']:10.2f} s an epoch{costs[name]['rank']:10.2f} s to rank",
+                f"{run.raw.name:9}{name:24}{costs[name]['parameters']:12,}"
+                f"{costs[name]['train']:10.2f} s an epoch{costs[name]['rank']:10.2f} s to rank",
                 flush=True,
             )
         found[run.raw.name] = {
@@ -69,6 +72,7 @@ def main():
             "hidden": run.hidden,
             "systems": costs,
         }
+    names = " ".join(name if name == "synthetic" else f"FOLDER/{name}" for name in found)
     commit, dirty = results.commit_and_state()
     results.write_json(
         chosen.out,
@@ -82,7 +86,7 @@ def main():
             "threads": torch.get_num_threads(),
             "commit": commit,
             "dirty": dirty,
-            "command": f"python benchmarks/systems.py --data {' '.join(name if name == 'planted' else f'FOLDER/{name}' for name in found)} --epochs {chosen.epochs}",
+            "command": f"python benchmarks/systems.py --data {names} --epochs {chosen.epochs}",
         },
     )
 

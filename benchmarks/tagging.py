@@ -1,12 +1,13 @@
-"""How much faster is tagging than one greedy generation after the other, and does it say the same?
+"""How much faster is tagging than one greedy generation per item, and are the replies the same?
 
     python benchmarks/tagging.py [--items 256] [--rounds 2]
     make bench-tagging
 
-256 titles of `fk_mini` (TEMA_REAL_DATA names the folder that holds it), of the synthetic data set where that is absent. The plain
-path is the library's own generate(), item by item, with the same constraints and the same early stop; the fast path shares the
-beginning of the prompt and answers in batches. Both in float32, one thread, alternating in chunks, in CPU time: a busy machine
-slows both. Writes results/bench_tagging.json (kind `benchmark`).
+Reads 256 titles of `fk_mini` (in the folder that TEMA_REAL_DATA names), or of the synthetic data
+set if that is absent.  The plain path is transformers' own generate(), item by item, with the same
+constraints and the same early stop; the fast path shares the beginning of the prompt and answers in
+batches.  Both run in float32 with one thread, alternating in chunks; CPU time counts, so a busy
+machine slows both alike.  Writes results/bench_tagging.json (kind `benchmark`).
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-# Before torch: one thread repeats its numbers to the last digit; several, waiting, shall not spin.
+# Before torch is imported: one thread repeats its numbers exactly; several must not spin idly.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -65,18 +66,18 @@ def main():
     prompts = [prompt for domain in domains for prompt in domain]
 
     def fast():
-        began, replies = (
-            time.process_time(),
-            [reply for domain in domains for reply in llm.generate(domain)],
-        )
+        began = time.process_time()
+        replies = [reply for domain in domains for reply in llm.generate(domain)]
         return replies, time.process_time() - began
 
-    llm.generate(domains[0][:2]), llm.generate_plain(prompts[0])  # warm
-    fast_seconds, plain_replies, plain_seconds = [], [], 0.0
+    llm.generate(domains[0][:2])  # warm
+    llm.generate_plain(prompts[0])
+    fast_seconds, plain_replies = [], []
+    plain_seconds = 0.0
     for turn in range(chosen.rounds):
         replies, spent = fast()
         fast_seconds.append(spent)
-        print(f"fast  {len(prompts) / spent:6.2f} items per CPU-second", flush=True)
+        print(f"fast  {len(prompts) / spent:6.2f} items per CPU second", flush=True)
         part = prompts[
             turn * len(prompts) // chosen.rounds : (turn + 1) * len(prompts) // chosen.rounds
         ]
@@ -84,12 +85,12 @@ def main():
         plain_replies += [llm.generate_plain(prompt) for prompt in part]
         spent = time.process_time() - began
         plain_seconds += spent
-        print(f"plain {len(part) / spent:6.2f} items per CPU-second", flush=True)
+        print(f"plain {len(part) / spent:6.2f} items per CPU second", flush=True)
     mean_fast = sum(fast_seconds) / len(fast_seconds)
     identical = sum(one == other for one, other in zip(replies, plain_replies))
-    brain = LocalModel(dtype="bfloat16")
+    short_llm = LocalModel(dtype="bfloat16")
     began = time.process_time()
-    short = [reply for domain in domains for reply in brain.generate(domain)]
+    short = [reply for domain in domains for reply in short_llm.generate(domain)]
     short_seconds = time.process_time() - began
     commit, dirty = results.commit_and_state()
     tokens = [llm.tokens(prompt) for prompt in domains[0]]
@@ -117,7 +118,7 @@ def main():
         },
         "model": llm.name,
         "batch": llm.batch,
-        "form": config.form,
+        "style": config.style,
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in ("torch", "transformers")}
         | {"python": platform.python_version()},
@@ -127,8 +128,9 @@ def main():
     }
     results.write_json(chosen.out, record)
     print(
-        f"{record['ratio']} times the plain path, {identical} of {len(prompts)} replies identical; bfloat16: "
-        f"{record['items_per_cpu_second']['fast in bfloat16']} items per CPU-second, {record['bfloat16_identical_items']} identical\n{chosen.out}"
+        f"{record['ratio']} times the plain path, {identical} of {len(prompts)} replies "
+        f"identical; bfloat16: {record['items_per_cpu_second']['fast in bfloat16']} items per CPU "
+        f"second, {record['bfloat16_identical_items']} identical\n{chosen.out}"
     )
 
 

@@ -29,6 +29,7 @@ from tema_lib.data.splits import Split, leave_one_out, published_split
 from tema_lib.data.summary import check_runnable
 from tema_lib.datasets.load import SYNTHETIC, read_data
 from tema_lib.datasets.synthetic.truth import read_truth
+from tema_lib.encoders.device import best_device
 from tema_lib.encoders.features import ItemFeatures, remembered
 from tema_lib.encoders.image import check_pictures, encode_images
 from tema_lib.encoders.text import TitleTokens, encode_text, title_tokens
@@ -52,7 +53,7 @@ from tema_lib.tags.export_choice import check_choice, choose_export
 from tema_lib.tags.item_tags import ItemTags
 from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, cluster_items, write_profiles
 from tema_lib.tags.write import write_tags
-from tema_lib.training import TrainConfig, TrainingHistory, best_device, train
+from tema_lib.training import TrainConfig, TrainingHistory, train
 from tema_lib.workspace import artifacts, cache_folder, data_folder, in_checkout, sha256_of
 
 EXPORTS = data_folder() / "tags"

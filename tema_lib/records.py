@@ -1,4 +1,4 @@
-"""Run records: what was run, on what, and what came out (`results/README.md` describes every key)."""
+"""Run records: what was run, on what, and what came out (`results/README.md` lists every key)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from tema_lib.evaluation.intervals import interval
 from tema_lib.evaluation.metrics import METRICS
 from tema_lib.evaluation.ranking import Ranks
 from tema_lib.models.systems import ALIASES
-from tema_lib.workspace import ROOT, in_checkout
+from tema_lib.workspace import ROOT, in_checkout, write_atomically
+
+Record = dict[str, Any]
 
 EVALUATION_KEYS = {
     "kind",
@@ -37,10 +42,14 @@ EVALUATION_KEYS = {
     "command",
 }
 DOMAINS = ("A", "B")
+SHOWN = ("NDCG@10", "HR@10", "MRR")  # in tables
 
 
 def metrics_of(ranks: Ranks, sampled: bool = False) -> dict[str, dict[str, float | None]]:
-    """{"A": {"MRR": ..., ...}, "B": {...}}, means over the cases of each domain; None for a domain without cases."""
+    """Means over the cases of each domain, {"A": {"MRR": ..., ...}, "B": {...}}.
+
+    None for a domain without cases.
+    """
     return {
         name: {
             metric: _rounded(ranks.of_domain(index).metric(metric, sampled)) for metric in METRICS
@@ -50,44 +59,59 @@ def metrics_of(ranks: Ranks, sampled: bool = False) -> dict[str, dict[str, float
 
 
 def _rounded(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)  # JSON has no NaN
+    """Six digits; None for NaN, which JSON lacks."""
+    return None if math.isnan(value) else round(value, 6)
+
+
+def _bounds(ranks: Ranks) -> dict[str, list[float | None]]:
+    """95 % bootstrap intervals over the cases, by metric."""
+    bounds = {}
+    for metric in ("MRR", "NDCG@10", "HR@10"):
+        low, high = interval(ranks.values(metric), resamples=1000)
+        bounds[metric] = [_rounded(low), _rounded(high)]
+    return bounds
+
+
+def _spread(counts: np.ndarray, domain: np.ndarray) -> dict[str, dict[str, int | None]]:
+    """Per domain, how many cases there are, and the fewest and the most candidates of one."""
+    spread: dict[str, dict[str, int | None]] = {}
+    for index, name in enumerate(DOMAINS):
+        own = counts[domain == index]
+        spread[name] = {
+            "cases": len(own),
+            "fewest": int(own.min()) if len(own) else None,
+            "most": int(own.max()) if len(own) else None,
+        }
+    return spread
 
 
 def evaluation_record(
     system: str,
     ranks: Ranks,
     *,
-    data: dict,
+    data: dict[str, str],
     split: str,
     seed: int,
-    config: dict,
-    seconds: dict,
+    config: dict[str, Any],
+    seconds: dict[str, float],
     command: str,
     slices: dict[str, Ranks] | None = None,
-) -> dict:
-    """One record of kind `evaluation`.  Intervals are 95 % bootstrap over test cases; slices carry their own metrics and sizes."""
-    bounds = {
-        name: {
-            metric: [
-                _rounded(bound)
-                for bound in interval(ranks.of_domain(index).values(metric), resamples=1000)
-            ]
-            for metric in ("MRR", "NDCG@10", "HR@10")
-        }
-        for index, name in enumerate(DOMAINS)
-    }
+) -> Record:
+    """One record of kind `evaluation`.
 
-    def count(own):
-        return {
-            "cases": len(own),
-            "fewest": int(own.min()) if len(own) else None,
-            "most": int(own.max()) if len(own) else None,
-        }
-
-    def spread(column):
-        return {name: count(column[ranks.domain == index]) for index, name in enumerate(DOMAINS)}
-
+    Args:
+        system: a name in `SYSTEMS`.
+        ranks: of all test cases.
+        data: `name` and `sha256` of the tables.
+        split: name of the split.
+        seed: of the run.
+        config: of model and training, and where the tags come from.
+        seconds: wall time by part.
+        command: what to type to get the record again.
+        slices: by name, parts of the test cases that get metrics of their own.
+    """
     commit, dirty = commit_and_state()
+    versions = {name: version(name) for name in ("torch", "transformers", "numpy")}
     return {
         "kind": "evaluation",
         "system": system,
@@ -96,18 +120,19 @@ def evaluation_record(
         "seed": seed,
         "config": config,
         "metrics": {"full": metrics_of(ranks), "sampled_999": metrics_of(ranks, sampled=True)},
-        "intervals": {"full": bounds},
+        "intervals": {
+            "full": {name: _bounds(ranks.of_domain(index)) for index, name in enumerate(DOMAINS)}
+        },
         "slices": {
             name: {"cases": len(part), "full": metrics_of(part)}
             for name, part in (slices or {}).items()
         },
         "candidates": {
-            "full": spread(ranks.candidates),
-            "sampled_999": spread(ranks.candidates_sampled),
+            "full": _spread(ranks.candidates, ranks.domain),
+            "sampled_999": _spread(ranks.candidates_sampled, ranks.domain),
         },
         "ties": round(float(ranks.tied.mean()), 6),
-        "versions": {name: version(name) for name in ("torch", "transformers", "numpy")}
-        | {"python": platform.python_version()},
+        "versions": versions | {"python": platform.python_version()},
         "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "commit": commit,
@@ -117,9 +142,9 @@ def evaluation_record(
 
 
 def commit_and_state() -> tuple[str, bool]:
-    """HEAD and whether tracked files differ from it; ("unknown", True) outside of a git checkout."""
+    """HEAD, and whether tracked files differ from it; ("unknown", True) outside of a checkout."""
 
-    def ask(*words):
+    def ask(*words: str) -> str:
         return subprocess.run(
             ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.strip()
@@ -132,8 +157,12 @@ def commit_and_state() -> tuple[str, bool]:
         return "unknown", True
 
 
-def check_record(record: dict) -> None:
-    """Raises ValueError with the first thing that is wrong with a record."""
+def check_record(record: Record) -> None:
+    """Accept a complete record.
+
+    Raises:
+        ValueError: with the first thing that is wrong.
+    """
     if record.get("kind") == "benchmark":
         return
     if record.get("kind") != "evaluation":
@@ -146,11 +175,9 @@ def check_record(record: dict) -> None:
         )
     for protocol in ("full", "sampled_999"):
         for domain in DOMAINS:
+            cases = record["candidates"][protocol][domain]["cases"]
             for metric in METRICS:
-                value, cases = (
-                    record["metrics"][protocol][domain][metric],
-                    record["candidates"][protocol][domain]["cases"],
-                )
+                value = record["metrics"][protocol][domain][metric]
                 if value is None and not cases:
                     continue
                 if value is None or not 0 <= value <= 1:
@@ -159,19 +186,19 @@ def check_record(record: dict) -> None:
                     )
 
 
-def write_json(path: Path, content: dict) -> Path:
-    """Write atomically, keys in order, so that equal runs give equal files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(
-        json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    os.replace(temporary, path)
+def write_json(path: Path, content: Record) -> Path:
+    """Write the whole file or nothing, keys sorted, so that equal runs give equal files."""
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode())
     return path
 
 
-def read_records(folder: Path) -> list[dict]:
-    """All checked records of kind `evaluation` below a folder, in file order."""
+def read_records(folder: Path) -> list[Record]:
+    """All records of kind `evaluation` below a folder, checked, in the order of their paths.
+
+    Raises:
+        ValueError: names the first broken file.
+    """
     records = []
     for path in sorted(folder.rglob("*.json")):
         try:
@@ -180,14 +207,18 @@ def read_records(folder: Path) -> list[dict]:
                 check_record(record)
                 records.append(record)
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
-            raise ValueError(f"{path} is no run record: delete it and run again.") from None
+            raise ValueError(f"{path} is not a run record: delete it and run again.") from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     return records
 
 
-def read_benchmark(name: str) -> dict:
-    """A committed benchmark record by file name, such as "bench_tagging.json"."""
+def read_benchmark(name: str) -> Record:
+    """A committed benchmark record by its file name, such as "bench_tagging.json".
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
     path = ROOT / "results" / name
     if not path.is_file():
         raise FileNotFoundError(
@@ -196,59 +227,61 @@ def read_benchmark(name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def metric_table(records: list[dict], protocol: str = "full") -> str:
-    """A markdown table: a row for each system, per domain; mean over the seeds, with their number."""
-    shown = ("NDCG@10", "HR@10", "MRR")
-    lines = [
-        "| system | "
-        + " | ".join(f"{domain} {metric}" for domain in DOMAINS for metric in shown)
-        + " | seeds |",
-        "|---|" + "---:|" * (2 * len(shown) + 1),
-    ]
-    systems = {}
-    for record in records:
-        systems.setdefault(record["system"], []).append(record)
+def metric_table(records: list[Record], protocol: str = "full") -> str:
+    """A Markdown table with a row for each system, best last: means over seeds, by domain.
 
-    def mean(name: str, domain: str, metric: str) -> float:
-        values = [record["metrics"][protocol][domain][metric] for record in systems[name]]
+    Args:
+        records: of one data set and split.
+        protocol: "full" or "sampled_999".
+    """
+    by_system: dict[str, list[Record]] = {}
+    for record in records:
+        by_system.setdefault(record["system"], []).append(record)
+
+    def mean(system: str, domain: str, metric: str) -> float:
+        metrics = [record["metrics"][protocol][domain] for record in by_system[system]]
+        values = [of_domain[metric] for of_domain in metrics]
         return math.nan if None in values else sum(values) / len(values)
 
-    known = [
-        domain
+    def ndcg(system: str) -> float:
+        values = [mean(system, domain, "NDCG@10") for domain in DOMAINS]
+        return sum(value for value, known in zip(values, has_cases) if known)
+
+    columns = [(domain, metric) for domain in DOMAINS for metric in SHOWN]
+    names = [f"{domain} {metric}" for domain, metric in columns]
+    lines = [f"| system | {' | '.join(names)} | seeds |", "|---|" + "---:|" * (len(columns) + 1)]
+    has_cases = [
+        not any(math.isnan(mean(system, domain, "NDCG@10")) for system in by_system)
         for domain in DOMAINS
-        if not any(math.isnan(mean(name, domain, "NDCG@10")) for name in systems)
     ]
-    for name in sorted(
-        systems, key=lambda name: sum(mean(name, domain, "NDCG@10") for domain in known)
-    ):
-        values = [mean(name, domain, metric) for domain in DOMAINS for metric in shown]
+    for system in sorted(by_system, key=ndcg):
+        values = [mean(system, domain, metric) for domain, metric in columns]
         cells = ["no case" if math.isnan(value) else f"{value:.4f}" for value in values]
-        lines.append(
-            f"| {' = '.join([name, *ALIASES.get(name, ())])} | "
-            + " | ".join(cells)
-            + f" | {len(systems[name])} |"
-        )
+        name = " = ".join([system, *ALIASES.get(system, ())])
+        lines.append(f"| {name} | {' | '.join(cells)} | {len(by_system[system])} |")
     return "\n".join(lines)
 
 
 def print_table(folder: Path) -> None:
-    """Print the metric table of a run: exact full ranking inside the target's domain."""
+    """Print the metric table of a run: full ranking inside the target's domain.
+
+    Raises:
+        SystemExit: if the folder holds no records.
+    """
     records = read_records(folder)
     if not records:
         raise SystemExit(f"{folder} holds no run records: notebook 06 writes them.")
-    for sha256 in dict.fromkeys(
-        record["data"]["sha256"] for record in records
-    ):  # never a mean over two versions of the data
-        group = [record for record in records if record["data"]["sha256"] == sha256]
+    by_tables: dict[str, list[Record]] = {}  # never a mean over two versions of the data
+    for record in records:
+        by_tables.setdefault(record["data"]["sha256"], []).append(record)
+    for sha256, group in by_tables.items():
         print(
-            f"{group[0]['data']['name']} (tables {sha256[:8]}): full ranking inside the target's domain, {group[0]['split']}, "
-            f"best system last\n\n{metric_table(group)}"
+            f"{group[0]['data']['name']} (tables {sha256[:8]}): full ranking inside the target's "
+            f"domain, {group[0]['split']}, best system last\n\n{metric_table(group)}"
         )
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit(
-            "python -m tema_lib.records FOLDER: print the table of the run records in a folder."
-        )
+        sys.exit("python -m tema_lib.records FOLDER: print the table of a folder's run records.")
     print_table(Path(sys.argv[1]))

@@ -1,23 +1,25 @@
 """One training loop for every system (notebook 04).
 
-AdamW with linear warm-up and decay, early stopping on the validation MRR (mean of both domains, one epoch for both),
-a checkpoint every epoch: an interrupted run goes on where it stopped and ends with the same numbers.  On a GPU that can, in bfloat16.
+AdamW with linear warm-up and decay, early stopping on the validation MRR (mean of both domains, the
+same epoch for both), and a checkpoint every epoch: an interrupted training resumes and ends with
+the same numbers.  On a GPU that supports it, in bfloat16.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import time
 import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from tema_lib.checkpoints import OtherCheckpoint, identity, read_checkpoint, write_checkpoint  # noqa: F401
+from tema_lib.checkpoints import identity, read_checkpoint, write_checkpoint
 from tema_lib.data.batches import Batch, training_batches
+from tema_lib.data.sequences import Sequences
 from tema_lib.data.splits import Split
 from tema_lib.evaluation.protocols import Protocol
 from tema_lib.evaluation.ranking import evaluate
@@ -28,23 +30,24 @@ from tema_lib.models.base import Recommender
 class TrainConfig:
     """How long and how fast to learn.  The paper states none of it; all values are ours.
 
-    How many events of a history are read is the model's own affair (`Recommender.max_length`).  Raises ValueError for what cannot be.
+    How many events of a history are read is up to the model (`Recommender.max_length`).
+
+    Raises:
+        ValueError: in one sentence, for a value out of range.
     """
 
     epochs: int = 30
     learning_rate: float = 3e-3  # ours; 1e-3 (C2DSR), 1e-4 (ABXI)
     weight_decay: float = 0.01
-    batch_size: int = 64
+    batch_size: int = 64  # users, on average
     warm_up: float = 0.1  # share of all steps
     patience: int = 5  # epochs without a better validation MRR
     clip: float = 5.0  # gradient norm; 0: not clipped
-    window: int = 16  # so many batches' users are sorted by length together; 1: random batches
-    precision: str = (
-        "auto"  # "float32"; "bfloat16": autocast; "auto": bfloat16 on a GPU, float32 elsewhere
-    )
+    window: int = 16  # sequences of so many batches are sorted by length together; 1: not sorted
+    precision: str = "auto"  # "float32", "bfloat16" (autocast), "auto": bfloat16 on a GPU only
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: give at least 1.")
@@ -61,33 +64,26 @@ class TrainConfig:
 
 @dataclass
 class TrainingHistory:
-    """What happened, one entry an epoch; `best` is the epoch whose weights were kept (-1: nothing to train)."""
+    """What happened, one entry an epoch."""
 
-    loss: dict[str, list[float]] = field(default_factory=dict)
-    valid_mrr: list[dict[str, float]] = field(
-        default_factory=list
-    )  # {"A": ..., "B": ..., "mean": ...}
+    loss: dict[str, list[float]] = field(default_factory=dict)  # by term
+    valid_mrr: list[dict[str, float]] = field(default_factory=list)  # {"A": , "B": , "mean": }
     seconds: list[float] = field(default_factory=list)
-    best: int = -1
+    best: int = -1  # the epoch whose weights were kept; -1: nothing was trained
     trained_on: str = ""  # device and precision, such as "cpu float32"
 
     @property
     def epochs(self) -> int:
+        """How many epochs were run."""
         return len(self.seconds)
 
 
-def best_device() -> torch.device:
-    """Where models are trained: $TEMA_DEVICE, else a GPU that torch can use, else the processor.  Raises ValueError for what is not there."""
-    asked = os.environ.get("TEMA_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=asked).device
-    except (
-        RuntimeError,
-        AssertionError,
-    ):  # a word that torch does not know, or a device that it cannot reach
-        raise ValueError(
-            f"TEMA_DEVICE is {asked!r}, which torch cannot use here: leave it out, or write cpu."
-        ) from None
+def precision_on(device: torch.device, asked: str) -> str:
+    """ "float32" or "bfloat16", which "auto" means on a GPU that supports it."""
+    if asked != "auto":
+        return asked
+    supported = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return "bfloat16" if supported else "float32"
 
 
 def training_step(
@@ -97,26 +93,38 @@ def training_step(
     *,
     clip: float = 0.0,
     precision: str = "float32",
-) -> dict[str, torch.Tensor]:
-    """Forward, backward, clip, update; returns the loss terms, still on the model's device, so that nothing waits for them."""
-    with torch.autocast(
-        batch.sequence.device.type, torch.bfloat16, enabled=precision == "bfloat16"
-    ):
+) -> dict[str, Tensor]:
+    """Forward, backward, clip, update.
+
+    Returns:
+        The loss terms as scalars on the model's device, so that nothing waits for them.
+    """
+    device = batch.sequence.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
         terms = model.loss(batch)
     optimizer.zero_grad(set_to_none=True)
     model.total_loss(terms).backward()
     if clip:
-        torch.nn.utils.clip_grad_norm_(
-            [parameter for group in optimizer.param_groups for parameter in group["params"]], clip
-        )
+        parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, clip)
     optimizer.step()
     return {name: term.detach() for name, term in terms.items()}
+
+
+def validation_mrr(
+    model: Recommender, sequences: Sequences, domain_of_item: Tensor
+) -> dict[str, float]:
+    """Full-ranking MRR in A and in B (NaN without cases), and the mean of those with cases."""
+    ranks = evaluate(model, sequences, domain_of_item, protocol=Protocol(negatives=0))
+    mrr = {domain: ranks.of_domain(index).metric("MRR") for index, domain in enumerate("AB")}
+    known = [value for value in mrr.values() if not math.isnan(value)]
+    return mrr | {"mean": sum(known) / len(known)}
 
 
 def train(
     model: Recommender,
     split: Split,
-    domain_of_item: torch.Tensor,
+    domain_of_item: Tensor,
     config: TrainConfig = TrainConfig(),
     *,
     checkpoint: Path | None = None,
@@ -124,9 +132,21 @@ def train(
 ) -> TrainingHistory:
     """Fit `model` in place and leave it at its best epoch, in evaluation mode.
 
-    `checkpoint`: a file written after every epoch and used to resume (`checkpoints`).  A finished training is taken from it whatever
-    device it ran on.  Where no training sequence has two events, nothing can be learned: a warning, and `best` stays -1.
-    Raises OtherCheckpoint for a damaged file or one of another training, FloatingPointError when the loss stops being finite.
+    If no training sequence has two events, nothing can be learned: a warning is given, and `best`
+    stays -1.
+
+    Args:
+        model: a fresh model.
+        split: training and validation part are read.
+        domain_of_item: int64 [N+1].
+        config: how long and how fast to learn.
+        checkpoint: a file that is written after every epoch and used to resume (`checkpoints`).  A
+            finished training is taken from it, whichever device it ran on.
+        progress: what to call the progress bar; None for no bar.
+
+    Raises:
+        OtherCheckpoint: for a damaged file or one of another training.
+        FloatingPointError: when the loss is no longer finite.
     """
     torch.manual_seed(config.seed)
     model.fit_statistics(split.train)
@@ -135,18 +155,16 @@ def train(
     usable = int((split.train.lengths >= 2).sum())
     if parameters and not usable:
         warnings.warn(
-            f"{progress or 'model'}: no training sequence has two events, so nothing is learned and the first weights stay. "
-            "A user needs at least four events.",
+            f"{progress or 'model'}: no training sequence has two events, so nothing is learned "
+            "and the initial weights stay. A user needs at least four events.",
             stacklevel=2,
         )
     if not parameters or not usable:
         model.eval()
         return history
+
     device = parameters[0].device
-    short = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    precision = (
-        ("bfloat16" if short else "float32") if config.precision == "auto" else config.precision
-    )
+    precision = precision_on(device, config.precision)
     history.trained_on = here = f"{device.type} {precision}"
     domain_of_item = domain_of_item.cpu()
     steps = -(-usable // config.batch_size) * config.epochs
@@ -159,7 +177,8 @@ def train(
         lambda step: min((step + 1) / warm, max(0.0, (steps - step) / max(1, steps - warm))),
     )
     order = torch.Generator().manual_seed(config.seed)
-    best_state, best_mrr, start = None, -1.0, 0
+    best_state: dict[str, Tensor] = {}
+    best_mrr, start = -1.0, 0
     mine = identity(model, split, config)
 
     if checkpoint is not None and checkpoint.exists():
@@ -169,12 +188,9 @@ def train(
         schedule.load_state_dict(saved["schedule"])
         order.set_state(saved["order"])
         _set_random(saved["random"], device)
-        history, best_state, best_mrr, start = (
-            TrainingHistory(**saved["history"]),
-            saved["best_state"],
-            saved["best_mrr"],
-            saved["epoch"] + 1,
-        )
+        history = TrainingHistory(**saved["history"])
+        best_state, best_mrr = saved["best_state"], saved["best_mrr"]
+        start = saved["epoch"] + 1
 
     bar = tqdm(
         range(start, config.epochs),
@@ -190,7 +206,9 @@ def train(
             break
         if not history.trained_on.endswith(here):
             history.trained_on += f", then {here}"
-        clock, sums, count = time.perf_counter(), {}, 0
+        clock = time.perf_counter()
+        sums: dict[str, Tensor | float] = {}
+        count = 0
         model.train()
         for batch in training_batches(
             split.train,
@@ -200,9 +218,8 @@ def train(
             generator=order,
             window=config.window,
         ):
-            targets = int(
-                (batch.targets > 0).sum()
-            )  # a term is a mean over the targets of its batch
+            assert batch.targets is not None  # a training batch
+            targets = int((batch.targets > 0).sum())  # a term is a mean over these
             terms = training_step(
                 model, batch.to(device), optimizer, clip=config.clip, precision=precision
             )
@@ -214,15 +231,11 @@ def train(
             history.loss.setdefault(name, []).append(float(total) / count)
             if not math.isfinite(float(total)):
                 raise FloatingPointError(
-                    f"the loss is no longer a number in epoch {epoch}: look for damaged features (delete build/cache and run again), "
-                    "or lower learning_rate in TrainConfig (tema_lib/training.py)."
+                    f"the loss is no longer a number in epoch {epoch}: look for damaged features "
+                    "(delete build/cache and run again), or lower learning_rate in TrainConfig "
+                    "(tema_lib/training.py)."
                 )
-        ranks = evaluate(model, split.valid, domain_of_item, protocol=Protocol(negatives=0))
-        mrr = {domain: ranks.of_domain(index).metric("MRR") for index, domain in enumerate("AB")}
-        there = [
-            value for value in mrr.values() if not math.isnan(value)
-        ]  # a domain without validation cases has no say
-        mrr["mean"] = sum(there) / len(there)
+        mrr = validation_mrr(model, split.valid, domain_of_item)
         history.valid_mrr.append(mrr)
         history.seconds.append(time.perf_counter() - clock)
         if mrr["mean"] > best_mrr:
@@ -230,10 +243,8 @@ def train(
             best_state = {
                 name: tensor.detach().clone() for name, tensor in model.state_dict().items()
             }
-        bar.set_postfix(
-            {name: f"{values[-1]:.3f}" for name, values in history.loss.items()}
-            | {"valid_MRR": f"{mrr['mean']:.4f}"}
-        )
+        losses = {name: f"{values[-1]:.3f}" for name, values in history.loss.items()}
+        bar.set_postfix(losses | {"valid_MRR": f"{mrr['mean']:.4f}"})
         if checkpoint is not None:
             write_checkpoint(
                 checkpoint,
@@ -255,14 +266,16 @@ def train(
     return history
 
 
-def _random(device: torch.device) -> list[torch.Tensor]:
-    """The states of the generators that dropout and negatives draw from."""
-    return [torch.get_rng_state()] + (
-        [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
-    )
+def _random(device: torch.device) -> list[Tensor]:
+    """The states of the random generators behind dropout and negatives."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    return states
 
 
-def _set_random(states: list[torch.Tensor], device: torch.device) -> None:
+def _set_random(states: list[Tensor], device: torch.device) -> None:
+    """Put the random generators back into these states."""
     torch.set_rng_state(states[0])
     if device.type == "cuda" and len(states) > 1:  # a file from a processor has one state only
         torch.cuda.set_rng_state(states[1], device)

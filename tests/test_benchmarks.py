@@ -1,4 +1,4 @@
-"""What the benchmarks compare is the same work: every technique taken out leaves losses, gradients and ranks as they are."""
+"""The benchmarks compare equal work: without a technique, losses, gradients and ranks are equal."""
 
 import json
 import os
@@ -7,33 +7,33 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import growth
 import numpy as np
+import ours
+import peers
 import pytest
+import speed
 import torch
+from random_sequences import write_sequences
+
+from tema_lib.data.batches import training_batches
+from tema_lib.evaluation.protocols import Protocol
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.models.sasrec import SASRec, SASRecConfig
+from tema_lib.models.tema import Tema, TemaConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import growth  # noqa: E402
-import ours  # noqa: E402
-import peers  # noqa: E402
-import speed  # noqa: E402
-from world import synthetic  # noqa: E402
-
-from tema_lib.data.batches import training_batches  # noqa: E402
-from tema_lib.evaluation.protocols import Protocol  # noqa: E402
-from tema_lib.evaluation.ranking import evaluate  # noqa: E402
-from tema_lib.models.sasrec import SASRec, SASRecConfig  # noqa: E402
-from tema_lib.models.tema import Tema, TemaConfig  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """300 users, 90 items; a SASRec and a TEMA-LLM without dropout, and one batch."""
     data = peers.load(
-        synthetic(tmp_path_factory.mktemp("world") / "small.npz", users=300, items_a=40, items_b=50)
+        write_sequences(
+            tmp_path_factory.mktemp("sequences") / "small.npz", users=300, items_a=40, items_b=50
+        )
     )
-    sequences, domain = ours.world_of(data)
+    sequences, domain = ours.sequences_of(data)
     torch.manual_seed(0)
     sasrec = SASRec(
         domain,
@@ -75,7 +75,7 @@ def loss_and_gradients(model, batch):
     }
 
 
-# Those that change the order of batches, the optimiser, the width of features or the draws of dropout change the numbers too.
+# Without those that have options or concern dropout, which change the numbers too.
 EQUAL = [
     name
     for name, (task, without, options) in ours.techniques().items()
@@ -107,7 +107,7 @@ def test_a_technique_changes_the_time_and_nothing_else(small, name):
 
 
 def test_our_worker_speaks_as_the_peers_do(tmp_path):
-    path = synthetic(tmp_path / "world.npz", users=200, items_a=30, items_b=30)
+    path = write_sequences(tmp_path / "sequences.npz", users=200, items_a=30, items_b=30)
     worker = subprocess.Popen(
         [sys.executable, str(ROOT / "benchmarks" / "ours.py"), str(path)],
         stdin=subprocess.PIPE,
@@ -128,8 +128,8 @@ def test_our_worker_speaks_as_the_peers_do(tmp_path):
     assert "nothing" in wrong["error"]
 
 
-def test_the_synthetic_world_has_the_shape_it_claims(tmp_path):
-    data = peers.load(synthetic(tmp_path / "world.npz"))
+def test_the_random_sequences_have_the_stated_shape(tmp_path):
+    data = peers.load(write_sequences(tmp_path / "sequences.npz"))
     lengths = np.diff(data.offsets)
     assert lengths.min() >= 5
     assert np.median(lengths) == 11
@@ -141,13 +141,13 @@ def test_the_synthetic_world_has_the_shape_it_claims(tmp_path):
     assert -1.1 < slope < -0.75
 
 
-def test_floors_are_sums_of_work_over_rates():
-    """A machine that does one unit a second in everything but one thing shows that thing's share."""
+def test_the_least_seconds_are_sums_of_work_over_rates():
+    """If all but one operation cost nothing, the seconds are the work of that operation."""
     data = {"n_items": 100, "hidden": 8, "layers": 2, "mean_length": 10, "targets_a_step": 50}
     free = {"gemm_gflops": 1e30, "exp_g": 1e30, "count_g": 1e30, "copy_gbytes": 1e30}
 
     def only(name):
-        return speed.floors(free | {name: 1e-9}, data)
+        return speed.least_seconds(free | {name: 1e-9}, data)
 
     assert only("exp_g")["full_ce"] == pytest.approx(100)
     assert only("count_g")["ranking"] == pytest.approx(100)

@@ -239,7 +239,9 @@ def test_the_attention_explorer_follows_every_control(opened):
     assert "Does attention agree with occlusion?" in explorer.shown
     explorer.photograph(f"{where}-attention")
     seen = [explorer.shown]
-    seen.append(explorer.after(lambda: explorer.by_keyboard("query event")))  # one event further back
+    seen.append(
+        explorer.after(lambda: explorer.by_keyboard("query event"))
+    )  # one event further back
     assert "choose it to compare" in seen[-1]
     seen.append(explorer.after(lambda: explorer.press("A")))
     assert "ATTENTION\nA" in seen[-1].upper()

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_models import DOMAIN, LITTLE, same_weights, small_split
-from test_systems import small_run
+from helpers.models import DOMAIN, LITTLE, same_weights, small_run, small_split
 
 from tema_lib.checkpoints import (
     OtherCheckpoint,
@@ -39,7 +38,7 @@ class Mine(SASRec):
     """Reads ids."""
     def encode(self, batch, inputs):
         state, _ = self.encoders[0](self.dropout(F.embedding(batch.sequence, inputs)))
-        return twice(self.scaled(state))   # scaled
+        return twice(self.head.states(state))   # scaled
 '''
 
 
@@ -63,7 +62,7 @@ def identity_of(kind, split=None):
     ("old", "new", "changes"),
     [
         ("2 * x", "3 * x", True),
-        ("twice(self.scaled(state))", "self.scaled(state)", True),
+        ("twice(self.head.states(state))", "self.head.states(state)", True),
         ("[0]", "[-1]", True),
         ("# scaled", "# twice as long", False),
         ('"""Reads ids."""', '"""Reads ids of items."""', False),
@@ -159,7 +158,7 @@ def files(folder):
 
 
 def test_an_edited_model_is_trained_anew_and_the_run_says_why(run, tmp_path, monkeypatch, capsys):
-    """As a student does it: a line of `encode` is changed, the kernel restarted, the cell run again."""
+    """As a student does it: change a line of `encode`, restart the kernel, run the cell again."""
     from tema_lib.models.systems import SYSTEMS, System
 
     def mine(source):
@@ -180,8 +179,8 @@ def test_an_edited_model_is_trained_anew_and_the_run_says_why(run, tmp_path, mon
     other = mine(SOURCE.replace("2 * x", "0.5 * x"))
     said = capsys.readouterr().out
     assert (
-        "mine-fast-0: trained anew, since there is a change in code of students_model; the earlier weights stay in "
-        in said
+        "mine-fast-0: trained anew, since there is a change in code of students_model; "
+        "the earlier weights stay in " in said
     )
     assert not same_weights(first, other)
     assert kept.items() < files(tmp_path / "artifacts").items()  # and the old file is still whole
@@ -207,8 +206,8 @@ def test_a_damaged_checkpoint_is_named_kept_and_trained_anew(damage, run, tmp_pa
     assert path.read_bytes() == damaged
     said = capsys.readouterr().out
     assert (
-        f"{path} is cut off or no checkpoint of this version, so its training starts anew. It stays where it is."
-        in said
+        f"{path} is cut off or no checkpoint of this version, so its training starts anew. "
+        "It stays where it is." in said
     )
     assert "Error" not in said
     with pytest.raises(OtherCheckpoint, match="is cut off or no checkpoint"):
@@ -216,14 +215,14 @@ def test_a_damaged_checkpoint_is_named_kept_and_trained_anew(damage, run, tmp_pa
 
 
 def test_a_pickle_that_would_run_something_is_not_run(tmp_path):
-    class Trap:
+    class Malicious:
         def __reduce__(self):
-            return (open, (str(tmp_path / "pitfall"), "w"))
+            return (open, (str(tmp_path / "was_run"), "w"))
 
-    torch.save({"identity": {}, "model": Trap()}, tmp_path / "bad.pt")
+    torch.save({"identity": {}, "model": Malicious()}, tmp_path / "bad.pt")
     with pytest.raises(OtherCheckpoint):
         read_checkpoint(tmp_path / "bad.pt")
-    assert not (tmp_path / "pitfall").exists()
+    assert not (tmp_path / "was_run").exists()
 
 
 def test_weights_from_a_gpu_are_used_on_a_laptop(run, tmp_path):
@@ -267,7 +266,7 @@ def test_an_unfinished_training_from_a_gpu_goes_on_here_and_says_so(tmp_path, mo
 
 
 def test_two_folders_of_one_name_share_no_file(run, tmp_path, capsys):
-    """x/small and z/small: other data, other files; the same data in another place, the same ones."""
+    """x/small and z/small: other data give other files, the same data elsewhere the same."""
     run.train("sasrec")
     kept = files(tmp_path / "artifacts")
     for position in ("x", "z"):
@@ -285,14 +284,12 @@ def test_two_folders_of_one_name_share_no_file(run, tmp_path, capsys):
     other.train("sasrec")
     assert kept.items() < files(tmp_path / "artifacts").items()
     assert len(files(tmp_path / "artifacts")) == 2
-    assert (
-        "trained anew" not in capsys.readouterr().out
-    )  # another data set is no change of this one
+    assert "trained anew" not in capsys.readouterr().out  # another data set changes nothing here
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence_and_nothing_half_written(tmp_path):
     (tmp_path / "taken.pt").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=r"taken\.pt"):
         write_checkpoint(tmp_path / "taken.pt", {"identity": {}})
     assert [path.name for path in tmp_path.iterdir()] == ["taken.pt"]
     path, said = checkpoint_for(tmp_path, "taken", {"a": "1"})

@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-EVERYWHERE = ("tema_lib/", "tests/", "tools/", "benchmarks/", "notebooks/", "docs/", "results/README")
+EVERYWHERE = (
+    "tema_lib/",
+    "tests/",
+    "tools/",
+    "benchmarks/",
+    "notebooks/",
+    "docs/",
+    "results/README",
+)
 EVERYWHERE += ("README.md", "CONTRIBUTING.md", "Makefile", "environment.yml", "data/tags/README.md")
 MODELS = ("tema_lib/models/", "tema_lib/explain/", "notebooks/")
 
@@ -25,13 +33,43 @@ TEXTS = (*PROMPTS, "tema_lib/datasets/synthetic/vocabulary.py", "tests/test_word
 
 # (pattern, the field's word, scope, allowed uses, reason of the allowed uses)
 WORDS = [
-    (r"shops?", "domain", EVERYWHERE, r"\ba? ?(food|kitchen|book|movie|film|music|\{\w+\}|%s) shop|a shop\b|shop clerk|coffee shop", "the wording of prompts: a model is told of a food shop"),
-    (r"rooms?", "domain item ids", EVERYWHERE, r"(make|leaves?|no|enough|more|of|the) room\b|room (for|on|there|left)|dining room|living room", "space on a disk or in a prompt"),
+    (
+        r"shops?",
+        "domain",
+        EVERYWHERE,
+        r"\ba? ?(food|kitchen|book|movie|film|music|\{\w+\}|%s) shop|a shop\b|shop clerk|coffee shop",
+        "the wording of prompts: a model is told of a food shop",
+    ),
+    (
+        r"rooms?",
+        "domain item ids",
+        EVERYWHERE,
+        r"(make|leaves?|no|enough|more|of|the) room\b|room (for|on|there|left)|dining room|living room",
+        "space on a disk or in a prompt",
+    ),
     (r"purchases?|bought", "interaction", EVERYWHERE, r"$^", ""),
-    (r"threads?", "sequence branch", MODELS, r"num_threads|THREADS|one thread|processor threads?|threads=|thread count|threading", "threads of a processor"),
-    (r"views?", "modality", MODELS, r"\.view\(|domain_view|DomainView|domain views?|view\.|view =|view,|page view|, view\b|View\(|_view", "Tensor.view, the derived sequence of one domain, a page in the browser"),
+    (
+        r"threads?",
+        "sequence branch",
+        MODELS,
+        r"num_threads|THREADS|one thread|processor threads?|threads=|thread count|threading",
+        "threads of a processor",
+    ),
+    (
+        r"views?",
+        "modality",
+        MODELS,
+        r"\.view\(|domain_view|DomainView|domain views?|view\.|view =|view,|page view|, view\b|View\(|_view",
+        "Tensor.view, the derived sequence of one domain, a page in the browser",
+    ),
     (r"planted", "synthetic", EVERYWHERE, r"$^", ""),
-    (r"occasions?", "latent topic", EVERYWHERE, r"\"occasion\"|\boccasion\b.*(sushi|prompt|wedding)|(sushi|prompt|style).*\boccasion\b|on occasion", "said once beside its example; the prompt style of this name"),
+    (
+        r"occasions?",
+        "latent topic",
+        EVERYWHERE,
+        r"\"occasion\"|\boccasion\b.*(sushi|prompt|wedding)|(sushi|prompt|style).*\boccasion\b|on occasion",
+        "said once beside its example; the prompt style of this name",
+    ),
     (r"terse", "uninformative title", EVERYWHERE, r"$^", ""),
     (r"rare (targets?|items?)", "long-tail target", EVERYWHERE, r"$^", ""),
     (r"rivals?", "negative, candidate", EVERYWHERE, r"$^", ""),
@@ -47,13 +85,37 @@ WORDS = [
     (r"snap(s|ped)?|snapping", "mapped to the nearest tag", EVERYWHERE, r"$^", ""),
     (r"judges?|judged", "reference", EVERYWHERE, r"$^", ""),
     (r"bridges?|bridging", "shared tag", EVERYWHERE, r"$^", ""),
-    (r"shots?", "few-shot example", EVERYWHERE, r"few-shot|one-shot|zero-shot|screenshots?|snapshot", "the term itself"),
-    (r"looks|looking", "attention, attribution", MODELS, r"looks? like|what .* looks? like|looking (at|for|up) (the|a) (data|file|table|number)", "plain English"),
-    (r"floors?", "baseline", EVERYWHERE, r"floor\(|\.floor\b|floor_|torch\.floor|np\.floor|roofline", "rounding down"),
+    (
+        r"shots?",
+        "few-shot example",
+        EVERYWHERE,
+        r"few-shot|one-shot|zero-shot|screenshots?|snapshot",
+        "the term itself",
+    ),
+    (
+        r"looks|looking",
+        "attention, attribution",
+        MODELS,
+        r"looks? like|what .* looks? like|looking (at|for|up) (the|a) (data|file|table|number)",
+        "plain English",
+    ),
+    (
+        r"floors?",
+        "baseline",
+        EVERYWHERE,
+        r"floor\(|\.floor\b|floor_|torch\.floor|np\.floor|roofline",
+        "rounding down",
+    ),
     (r"crossings?", "cross-domain transition", EVERYWHERE, r"$^", ""),
     (r"Level ?[01]|contract", "Recommender, SequenceRecommender", EVERYWHERE, r"$^", ""),
     (r"item_tables|total_combine|rooms_of", "item_embeddings", EVERYWHERE, r"$^", ""),
-    (r"contrasts?", "contrastive loss", EVERYWHERE, r"in contrast|by contrast|high contrast|colou?r contrast|contrast ratio", "plain English, colours"),
+    (
+        r"contrasts?",
+        "contrastive loss",
+        EVERYWHERE,
+        r"in contrast|by contrast|high contrast|colou?r contrast|contrast ratio",
+        "plain English, colours",
+    ),
     (r"pric(e|es|ed)", "penalty weight", MODELS, r"$^", ""),
     (r"prompt forms?|forms? of (a|the) prompt", "prompt style", EVERYWHERE, r"$^", ""),
     (r"removed alone", "leave-one-out occlusion", EVERYWHERE, r"$^", ""),
@@ -77,7 +139,11 @@ def found(path: Path) -> list[str]:
     if name in TEXTS or "replies_read" in name:
         return []
     rules = [
-        (re.compile(rf"(?<![A-Za-z])({word})(?![A-Za-z])", re.IGNORECASE), instead, re.compile(allowed, re.IGNORECASE))
+        (
+            re.compile(rf"(?<![A-Za-z])({word})(?![A-Za-z])", re.IGNORECASE),
+            instead,
+            re.compile(allowed, re.IGNORECASE),
+        )
         for word, instead, scope, allowed, _ in WORDS
         if name.startswith(scope)
     ]
@@ -90,7 +156,9 @@ def found(path: Path) -> list[str]:
 
 
 def texts() -> list[Path]:
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     endings = (".py", ".md", ".ipynb", ".yml", "Makefile", ".html", ".js", ".css", ".svg")
     return [ROOT / name for name in tracked.stdout.split("\n") if name.endswith(endings)]
 

@@ -36,6 +36,12 @@ class Batch:
     rows: Tensor  # which sequences of the split these are, int64 [B]
 
     @property
+    def position_domains(self) -> Tensor:
+        """The target's domain at every position, int64 [B, T]; a ranking batch has one a row."""
+        domains = self.target_domain
+        return domains if domains.dim() == 2 else domains[:, None].expand_as(self.sequence)
+
+    @property
     def length(self) -> Tensor:
         """The number of events, int64 [B]."""
         return (self.sequence > 0).sum(1)

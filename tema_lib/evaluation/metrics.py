@@ -1,4 +1,4 @@
-"""tema_lib.evaluation.metrics"""
+"""Metrics of one test case, from the rank of its target."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ METRICS = ("MRR", "NDCG@5", "NDCG@10", "HR@1", "HR@5", "HR@10")
 
 
 def metric_of_ranks(ranks: np.ndarray, name: str) -> np.ndarray:
-    """One metric per case from ranks (1 = best; halves where tied).  MRR is not cut; one target a case, so the ideal DCG is 1.
+    """One value per case.
 
-    Raises ValueError for another name than MRR, HR@k or NDCG@k.
+    Args:
+        ranks: float [cases], 1 for the best; halves where tied.
+        name: MRR (not cut off), HR@k or NDCG@k (one target a case, so the ideal DCG is 1).
+
+    Returns:
+        float [cases], between 0 and 1.
+
+    Raises:
+        ValueError: for another name.
     """
     if name == "MRR":
         return 1.0 / ranks
-    asked = re.fullmatch(r"(HR|NDCG)@([1-9]\d*)", name)
-    if not asked:
+    cut = re.fullmatch(r"(HR|NDCG)@([1-9]\d*)", name)
+    if not cut:
         raise ValueError(f"metric {name!r} is unknown: write MRR, HR@k or NDCG@k.")
-    hit = ranks <= int(asked[2])
-    return hit.astype(float) if asked[1] == "HR" else np.where(hit, 1.0 / np.log2(1.0 + ranks), 0.0)
+    hit = ranks <= int(cut[2])
+    return hit.astype(float) if cut[1] == "HR" else np.where(hit, 1.0 / np.log2(1.0 + ranks), 0.0)

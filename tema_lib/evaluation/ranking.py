@@ -1,14 +1,15 @@
-"""Exact ranks per test case; every metric, interval and slice derives from them (notebook 06).
+"""Exact ranks of the test cases; every metric, interval and slice derives from them (notebook 06).
 
-Full ranking: the target competes with every item of its own domain that the user has not interacted with; ties stand at mid-rank, so a model
-that scores everything alike ranks mid-list.  Beside it, from the same scores, a sampled ranking under one of the `PROTOCOLS`: ours, with
-999 negatives drawn once, seeded and shared by all systems, or the candidate and tie rules of a published one.
+Full ranking: the target competes with every item of its own domain that the user has not interacted
+with.  A tie gets the mid-rank, so a model that gives all items the same score ranks mid-list.
+Beside it, from the same scores, a sampled ranking under one of the `PROTOCOLS`: ours, with 999
+negatives drawn once per case and shared by all systems, or the rules of a published one.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -21,16 +22,23 @@ from tema_lib.evaluation.protocols import PROTOCOLS, Protocol
 from tema_lib.models.base import Recommender, evaluation_mode
 from tema_lib.models.losses import domain_item_ranges
 
-# Users encoded together, and scores held at once (8 MiB on a processor): what a ranking needs beside the item tables does not grow with them.
-USERS, CELLS = {"cpu": 160, "cuda": 4096}, {"cpu": 2**21, "cuda": 2**28}
+# Users encoded together, and scores held at once (8 MiB on a processor): besides the item
+# embeddings, the memory of a ranking does not grow with the data.
+USERS = {"cpu": 160, "cuda": 4096}
+CELLS = {"cpu": 2**21, "cuda": 2**28}
 
 
 @dataclass(frozen=True)
 class Ranks:
     """One entry per test case.
 
-    row: which sequence; target: global id; domain: 0 A, 1 B; rank, rank_sampled: 1 = best, mid-rank for ties;
-    candidates, candidates_sampled: how many items competed, the target among them; tied: whether another candidate had the target's score.
+    Args:
+        row: which sequence of the split.
+        target: global item id.
+        domain: 0 for A, 1 for B.
+        rank, rank_sampled: 1 for the best, mid-rank for ties; NaN without a sampled ranking.
+        candidates, candidates_sampled: how many items competed, the target included.
+        tied: whether another candidate had exactly the target's score.
     """
 
     row: np.ndarray
@@ -46,19 +54,21 @@ class Ranks:
         return len(self.row)
 
     def select(self, mask: np.ndarray) -> Ranks:
-        """A slice of the cases: domain, long-tail targets, cross-domain targets, ..."""
+        """The cases where the mask (bool [cases]) is True: long-tail targets, for example."""
         return replace(
-            self, **{name: getattr(self, name)[mask] for name in self.__dataclass_fields__}
+            self, **{field.name: getattr(self, field.name)[mask] for field in fields(self)}
         )
 
     def of_domain(self, domain: int) -> Ranks:
+        """The cases whose target lies in a domain, 0 for A or 1 for B."""
         return self.select(self.domain == domain)
 
     def values(self, metric: str, sampled: bool = False) -> np.ndarray:
+        """A metric (`metric_of_ranks`) per case, of the full or of the sampled ranking."""
         return metric_of_ranks(self.rank_sampled if sampled else self.rank, metric)
 
     def metric(self, metric: str, sampled: bool = False) -> float:
-        """Mean over the cases; NaN for an empty slice, which has no number."""
+        """Mean over the cases; NaN if there is none."""
         return float(self.values(metric, sampled).mean()) if len(self) else math.nan
 
 
@@ -72,29 +82,33 @@ def evaluate(
     seed: int = 0,
     protocol: Protocol = PROTOCOLS["ours"],
 ) -> Ranks:
-    """Rank the last event of every sequence, fully and among sampled negatives, from one matrix of scores.
+    """Rank the last event of every sequence, fully and among sampled negatives.
 
-    Of a history the model's `max_length` newest events are read.  Items that the whole history holds are no candidates of the full
-    ranking (the target always is), unless the protocol says so.  `seed` draws the sampled negatives, the same for every system.  Raises FloatingPointError for a score that is not a number.
+    Of each history, the model's `max_length` newest events are read, but all of its items are left
+    out of the full ranking, except for the target.
+
+    Args:
+        model: it is evaluated without dropout, on the device of its parameters.
+        sequences: validation or test part of a split.
+        domain_of_item: int64 [N+1].
+        batch_size: users encoded together; None for a size that suits the device.
+        seed: of the sampled negatives, which are the same for every system.
+        protocol: the rules of both rankings.
+
+    Raises:
+        ValueError: if there are no sequences.
+        FloatingPointError: for a score that is not a finite number.
     """
     if not len(sequences):
         raise ValueError("there is no case to rank: the split has no sequences.")
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    batch_size, cells = batch_size or USERS.get(device.type, 160), CELLS.get(device.type, 2**21)
+    batch_size = batch_size or USERS.get(device.type, 160)
+    cells = CELLS.get(device.type, 2**21)
     domain_of_item = domain_of_item.cpu()
-    targets, item_ranges, collected = sequences.last, domain_item_ranges(domain_of_item), []
-    domain_of_target = domain_of_item[targets]
-    if protocol.within == "catalogue":
-        pools = [
-            (torch.ones_like(domain_of_target, dtype=torch.bool), 1, len(domain_of_item) - 1, 0)
-        ]
-    else:
-        pools = [
-            (domain_of_target == domain, first, size, protocol.early * domain)
-            for domain, (first, size) in enumerate(item_ranges)
-        ]
+    targets = sequences.last
+    collected = []
     with evaluation_mode(model):
-        for mine, first, size, early in pools:
+        for mine, first, size, early in _pools(domain_of_item[targets], domain_of_item, protocol):
             cases = torch.nonzero(mine).flatten()
             if not len(cases):
                 continue
@@ -121,9 +135,22 @@ def evaluate(
                         protocol,
                     )
                     collected.append([part.rows, target, part.target_domain, *columns])
-    columns = [torch.cat([part.cpu() for part in column]).numpy() for column in zip(*collected)]
-    order = np.argsort(columns[0])
-    return Ranks(*(column[order] for column in columns))
+    arrays = [torch.cat([part.cpu() for part in column]).numpy() for column in zip(*collected)]
+    order = np.argsort(arrays[0])
+    return Ranks(*(array[order] for array in arrays))
+
+
+def _pools(
+    domain_of_target: Tensor, domain_of_item: Tensor, protocol: Protocol
+) -> list[tuple[Tensor, int, int, int]]:
+    """Groups of cases with the same candidates: (bool [cases], first id, size, ids too early)."""
+    if protocol.within == "catalogue":
+        every = torch.ones_like(domain_of_target, dtype=torch.bool)
+        return [(every, 1, len(domain_of_item) - 1, 0)]
+    return [
+        (domain_of_target == domain, first, size, protocol.early * domain)
+        for domain, (first, size) in enumerate(domain_item_ranges(domain_of_item))
+    ]
 
 
 def _ranks(
@@ -136,92 +163,102 @@ def _ranks(
     seed: int,
     protocol: Protocol,
 ) -> list[Tensor]:
-    """Count, for each case, what stands above and level, in scores [B, C] of the ids first, first + 1, ..., which are used up.
+    """Count, for each case, the candidates with a higher and with the same score as the target.
 
-    Every place becomes the sign of (score - target's score), what is no candidate counts as below: then the sum of signs is above - below,
-    and since above + below + level + 1 = C (the target itself), the mid-rank 1 + above + level / 2 is (C + 1 + sum) / 2.
+    `scores` [B, C], of the ids first, first + 1, ..., are overwritten with the sign of
+    (score - target's score); items that are no candidates count as lower.  The sum of the signs is
+    higher - lower, and since higher + lower + tied + 1 = C (the target itself), the mid-rank
+    1 + higher + tied / 2 is (C + 1 + sum) / 2.
+
+    Returns the columns of `Ranks` from `rank` on, [B] each.
     """
-    if (
-        not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all()
-    ):  # the sum is quick; only where it is not finite, look at each
+    # The sum is quick; only if it is not finite, each score is checked.
+    if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():
         raise FloatingPointError(
             "a score is not a finite number: look at the training loss and the item features."
         )
     device, count, position = scores.device, scores.size(1), target - first
-    line, seen = sequences.before_last(rows)
+    row, seen = sequences.before_last(rows)
     inside = (seen >= first) & (seen < first + count)
-    line, seen = line[inside], seen[inside] - first
+    row, seen = row[inside], seen[inside] - first
     column = position[:, None].to(device)
     own = scores.gather(1, column)
     sampled, drawn = own.new_full((len(rows),), torch.nan), torch.zeros_like(rows)
     if protocol.negatives:
-        negatives, drawn = draw_negatives(rows, position, line, seen, count, seed, protocol)
+        negatives, drawn = draw_negatives(rows, position, row, seen, count, seed, protocol)
         sampled = _sampled_ranks(scores, own, negatives.to(device), protocol)
     signs = scores.sub_(own).sign_()
     if protocol.history == "left out":
-        signs[line.to(device), seen.to(device)] = -1
-    signs[:, :early] = -1  # the other domain's item is drawn, never ranked fully
+        signs[row.to(device), seen.to(device)] = -1
+    signs[:, :early] = -1  # the other domain's item may be drawn, but is never ranked fully
     signs.scatter_(1, column, 0)
     rank = (signs.sum(1) + count + 1) / 2
-    level = (
-        count - 1 - torch.linalg.vector_norm(signs, dim=1).square_().round_()
-    )  # squared signs add up to what is not level; counting booleans takes ten times as long
+    # The squares of the signs add up to what is not tied; counting booleans is ten times slower.
+    untied = torch.linalg.vector_norm(signs, dim=1).square_().round_()
+    tied = count - 1 - untied
     candidates = torch.full_like(position, count - early)
     if protocol.history == "left out":
-        candidates -= _distinct_without_target(line, seen, position, count, early)
-    return [rank.cpu().double(), sampled.cpu().double(), candidates, drawn + 1, level > 0]
+        candidates -= _distinct_without_target(row, seen, position, count, early)
+    return [rank.cpu().double(), sampled.cpu().double(), candidates, drawn + 1, tied > 0]
 
 
 def _distinct_without_target(
-    line: Tensor, seen: Tensor, position: Tensor, count: int, early: int
+    row: Tensor, seen: Tensor, position: Tensor, count: int, early: int
 ) -> Tensor:
-    """How many different items, the target and the `early` ones aside, each history holds."""
-    cells = torch.unique(line * count + seen)
-    line, seen = cells // count, cells % count
-    return torch.bincount(line[(seen != position[line]) & (seen >= early)], minlength=len(position))
+    """How many different items each history holds, without the target and the `early` ones, [B]."""
+    cells = torch.unique(row * count + seen)
+    row, seen = cells // count, cells % count
+    return torch.bincount(row[(seen != position[row]) & (seen >= early)], minlength=len(position))
 
 
 def draw_negatives(
     rows: Tensor,
     position: Tensor,
-    line: Tensor,
+    row: Tensor,
     seen: Tensor,
     count: int,
     seed: int,
     protocol: Protocol,
 ) -> tuple[Tensor, Tensor]:
-    """Places [B, S] of the sampled negatives in a pool of `count` items, -1 where there are fewer, and how many each case has, [B].
+    """Draw the sampled negatives of B cases from a pool of `count` items.
 
-    One generator a case, so a draw depends on neither batches nor systems.  `line`, `seen`: the histories' places in the pool.
-    A pool with too few items is taken whole.
+    Each case has its own random generator, so a draw depends on neither batches nor systems.  A
+    pool with too few items is taken whole.
+
+    Args:
+        rows: int64 [B], which sequences of the split the cases are.
+        position: int64 [B], the targets' positions in the pool.
+        row, seen: int64 [M], the histories, flat: which case, and which position in the pool.
+        count: the size of the pool.
+        seed: of the random generators.
+        protocol: how many are drawn, and by which rules.
+
+    Returns:
+        Positions in the pool [B, S], -1 where a case has fewer; and how many each case has, [B].
     """
-    ends = torch.bincount(line, minlength=len(rows)).cumsum(0).tolist()
-    seen, drawn = seen.numpy(), []
-    for row, target, start, end in zip(rows.tolist(), position.tolist(), [0, *ends], ends):
-        never = (
-            np.unique(np.append(seen[start:end], target))
-            if protocol.without == "history"
-            else np.array([target])
-        )
+    ends = torch.bincount(row, minlength=len(rows)).cumsum(0).tolist()
+    histories, drawn = seen.numpy(), []
+    for case, target, start, end in zip(rows.tolist(), position.tolist(), [0, *ends], ends):
+        never = np.array([target])
+        if protocol.without == "history":
+            never = np.unique(np.append(histories[start:end], target))
         free = count - len(never)
-        generator = np.random.default_rng([seed, row])
+        generator = np.random.default_rng([seed, case])
         if protocol.repeated:
             some = generator.integers(free, size=protocol.negatives if free else 0)
+        elif free <= protocol.negatives:
+            some = np.arange(free)
         else:
-            some = (
-                np.arange(free)
-                if free <= protocol.negatives
-                else generator.choice(free, protocol.negatives, replace=False)
-            )
-        drawn.append(
-            some + np.searchsorted(never - np.arange(len(never)), some, side="right")
-        )  # the k-th place that is free
+            some = generator.choice(free, protocol.negatives, replace=False)
+        # From the k-th free position to a position in the pool.
+        drawn.append(some + np.searchsorted(never - np.arange(len(never)), some, side="right"))
     width = max(map(len, drawn))
     padded = np.stack([np.pad(some, (0, width - len(some)), constant_values=-1) for some in drawn])
     return torch.from_numpy(padded), torch.tensor([len(some) for some in drawn])
 
 
 def _sampled_ranks(scores: Tensor, own: Tensor, negatives: Tensor, protocol: Protocol) -> Tensor:
+    """Ranks [B] of the targets' scores `own` [B, 1] among those of the negatives [B, S]."""
     candidates = scores.gather(1, negatives.clamp(min=0)).masked_fill(negatives < 0, -torch.inf)
     if protocol.ties == "target":
         return 1 + (candidates > own + protocol.margin).sum(1)

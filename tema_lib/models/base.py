@@ -1,17 +1,19 @@
-"""What every system offers.
+"""The interface of every system.
 
-`Recommender`   `loss(batch) -> {name: scalar}` and `score(batch, candidates) -> [B, C]`; optional `fit_statistics(train)`, and `total_loss(terms)`
-          where the terms of the loss are not simply added.
-`SequenceRecommender`   gives both from two things: `item_embeddings()`, the vectors that sequences are read with and those that states are compared
-          with, made once a step and never for a batch of an evaluation, and `encode(batch, inputs)`, one state for each position.
+`Recommender` scores candidates: `loss(batch)` for training, `score(batch, candidates)` for ranking.
+`SequenceRecommender` derives both from item embeddings and hidden states, for every system whose
+scores are products of the two.
 
-`batch.targets` is hidden from `score`; the *domain* of the target is not, as in every published protocol.
+`score` never sees `batch.targets`.  It does know the *domain* of the target, as in every published
+protocol.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor, nn
@@ -22,95 +24,126 @@ from tema_lib.models.losses import LOSSES, domain_item_ranges
 
 
 class Recommender(nn.Module):
-    """A system that scores candidates; counting baselines stop here.
+    """A system that scores candidates.  The counting baselines need no more than this.
 
-    `training_only`: beginnings of the names of parameters that a loss needs and no score reads, such as the head of a contrast.
+    `training_only` lists prefixes of the names of parameters that a loss uses and no score reads,
+    such as a projection head of a contrastive loss.
     """
 
     training_only: tuple[str, ...] = ()
 
     @property
     def max_length(self) -> int:
-        """How many events of a history it reads, the newest: what its config says; ours: 50 for a system without one."""
+        """How many of the newest events of a history are read: `config.max_length`, else 50."""
         return getattr(getattr(self, "config", None), "max_length", 50)
 
     def fit_statistics(self, train: Sequences) -> None:
-        """See the training sequences once, before anything is learned.  Nothing else may be looked at."""
+        """Collect counts or other statistics before training, from the training part alone."""
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Named loss terms; empty where nothing is trained."""
+        """Named scalar loss terms of a training batch; empty for a system without parameters."""
         return {}
 
     def total_loss(self, terms: dict[str, Tensor]) -> Tensor:
-        """One scalar to descend from the terms of `loss`: their sum, unless a system weighs them in its own way."""
-        return sum(terms.values())
+        """The scalar to minimise: the sum of the terms, unless a system weighs them differently."""
+        return reduce(add, terms.values())
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
-        """[B, C] scores at the last event; `candidates` are global ids [C] (shared) or [B, C].  Higher is better."""
+        """Score candidates as the next event of each history; higher is better.
+
+        Args:
+            batch: B histories; `batch.targets` must not be read.
+            candidates: global item ids, [C] for all histories or [B, C].
+
+        Returns:
+            Scores [B, C].
+        """
         raise NotImplementedError
 
     def scorer(self, candidates: Tensor, rows: int) -> Callable[[Batch], Iterator[Tensor]]:
-        """`score` for many batches and the same candidates [C]: what does not depend on the batch is done once.
+        """`score` for many batches and one list of candidates; shared work is done once.
 
-        The function gives the scores of a batch in order, at most `rows` lines [rows, C] at a time; the caller may overwrite
-        them, and they are good until the next ones.
+        Args:
+            candidates: global item ids [C].
+            rows: the largest number of histories scored at a time.
+
+        Returns:
+            A function that yields the scores of a batch in order, at most [rows, C] at a time.  The
+            caller may overwrite each tensor; it is valid until the next one.
         """
         return lambda batch: (self.score(part, candidates).clone() for part in batch.split(rows))
 
 
 class SequenceRecommender(Recommender):
-    """A system whose logits are products of sequence states and item vectors, H E^T (streams that add up are set side by side).
+    """A system whose scores are products of hidden states and item embeddings, H E^T.
 
-    `loss` names one of `losses.LOSSES`.  Raises ValueError for another name.
+    A system that adds the scores of several branches concatenates their states and embeddings.
+
+    Args:
+        domain_of_item: int64 [N+1], 0 for A, 1 for B, -1 for padding.
+        loss: a name in `losses.LOSSES`.
+
+    Raises:
+        ValueError: for an unknown loss.
     """
+
+    domain_of_item: Tensor
 
     def __init__(self, domain_of_item: Tensor, loss: str = "domain softmax"):
         super().__init__()
         if loss not in LOSSES:
             raise ValueError(f"the loss {loss!r} is unknown: choose from {', '.join(LOSSES)}.")
         self.register_buffer("domain_of_item", domain_of_item, persistent=False)
-        self.item_ranges, self.loss_of = domain_item_ranges(domain_of_item), LOSSES[loss]
+        self.item_ranges = domain_item_ranges(domain_of_item)
+        self.loss_function = LOSSES[loss]
 
     def item_embeddings(self) -> tuple[Tensor, Tensor]:
-        """(inputs, outputs): item vectors [N+1, D] that sequences are read with, and [N+1, E] that states are compared with."""
+        """Input embeddings [N+1, D], read by `encode`, and output embeddings [N+1, E], for scores.
+
+        Computed once a training step, and once for a whole evaluation.
+        """
         raise NotImplementedError
 
     def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
-        """H [B, T, E]; H[b, t] must not depend on anything after t except the *domain* of the target."""
+        """Hidden states H [B, T, E] from the input embeddings [N+1, D].
+
+        H[b, t] may depend on nothing after t except the *domain* of the target.
+        """
         raise NotImplementedError
 
     def encode_with_items(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """States (B, T, E) and the vectors (N+1, E) to compare them with."""
+        """Hidden states [B, T, E] and the output embeddings [N+1, E] they are multiplied with."""
         inputs, outputs = self.item_embeddings()
         return self.encode(batch, inputs), outputs
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         return {"next item": self.next_item(*self.encode_with_items(batch), batch)}
 
-    def next_item(self, states: Tensor, table: Tensor, batch: Batch) -> Tensor:
-        """The chosen loss at every real position, in the tables' own precision: a bfloat16 softmax would keep three digits."""
-        real = batch.targets > 0  # valid positions first: no logits for padding
-        with torch.autocast(table.device.type, enabled=False):
-            return self.loss_of(
-                states[real].to(table.dtype), table, batch.targets[real], self.item_ranges
+    def next_item(self, states: Tensor, outputs: Tensor, batch: Batch) -> Tensor:
+        """The chosen loss, averaged over all real positions, as a scalar.
+
+        Computed in the embeddings' precision: a softmax in bfloat16 would keep three digits.
+        """
+        assert batch.targets is not None  # a training batch
+        real = batch.targets > 0  # select first: no logits for padding
+        with torch.autocast(outputs.device.type, enabled=False):
+            return self.loss_function(
+                states[real].to(outputs.dtype), outputs, batch.targets[real], self.item_ranges
             )
 
     def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
-        """The state at the last event, (B, E); a system that can leave out the other positions says so by its own version."""
+        """The state at each history's last event, [B, E]; override it to skip the others."""
         states = self.encode(batch, inputs)
         return states[torch.arange(len(states), device=states.device), batch.last]
 
     @torch.no_grad()
     def scorer(self, candidates: Tensor, rows: int) -> Callable[[Batch], Iterator[Tensor]]:
-        if (
-            type(self).score is not SequenceRecommender.score
-        ):  # a system that scores in its own way is asked
+        if type(self).score is not SequenceRecommender.score:  # the system has its own scores
             return super().scorer(candidates, rows)
         inputs, outputs = self.item_embeddings()
         columns = outputs[candidates].T.contiguous()  # laid out as the product reads them
-        buffer = columns.new_empty(
-            rows, len(candidates)
-        )  # fresh memory for each product would cost as much as the product
+        # One buffer: fresh memory for each product would cost as much as the product.
+        buffer = columns.new_empty(rows, len(candidates))
 
         @torch.no_grad()
         def scores(batch: Batch) -> Iterator[Tensor]:
@@ -121,26 +154,19 @@ class SequenceRecommender(Recommender):
 
     def score(self, batch: Batch, candidates: Tensor) -> Tensor:
         inputs, outputs = self.item_embeddings()
-        last, compared = self.last_hidden_states(batch, inputs), outputs[candidates]
-        return (
-            last @ compared.T
-            if candidates.dim() == 1
-            else torch.einsum("bd,bcd->bc", last, compared)
-        )
+        last = self.last_hidden_states(batch, inputs)
+        vectors = outputs[candidates]
+        if candidates.dim() == 1:
+            return last @ vectors.T
+        return torch.einsum("bd,bcd->bc", last, vectors)
 
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """The model without dropout for a block; afterwards it is as before, also where the block fails."""
+    """Switch dropout off inside the block; the former mode returns even if the block fails."""
     training = model.training
     model.eval()
     try:
         yield
     finally:
         model.train(training)
-
-
-def position_domains(batch: Batch) -> Tensor:
-    """The target's domain at every position, [B, T].  A ranking batch knows one per sequence."""
-    domains = batch.target_domain
-    return domains if domains.dim() == 2 else domains[:, None].expand_as(batch.sequence)

@@ -1,6 +1,6 @@
-"""Attention: the function first, the modules second.  The weights are a normal return value.
+"""Attention: the function first, then the modules.  Weights are an ordinary return value.
 
-Built step by step in notebook 04; checked against `torch.nn.functional.scaled_dot_product_attention`.
+Built step by step in notebook 04; compared with `torch.nn.functional.scaled_dot_product_attention`.
 """
 
 from __future__ import annotations
@@ -9,20 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def check_sizes(config) -> None:
-    """Raises ValueError, in one sentence, for the first size or rate in an encoder's configuration that cannot be."""
-    for name in ("hidden", "heads", "layers", "max_length"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} is {getattr(config, name)}: give at least 1.")
-    if config.hidden % config.heads:
-        raise ValueError(
-            f"hidden size {config.hidden} is not divisible by {config.heads} heads: choose another number of heads."
-        )
-    if not 0 <= config.dropout < 1:
-        raise ValueError(f"dropout is {config.dropout}: choose a share of at least 0 and below 1.")
-    if getattr(config, "temperature", 1) <= 0:
-        raise ValueError(f"temperature is {config.temperature}: give a number above 0.")
+from tema_lib.models.heads import EncoderConfig
 
 
 def scaled_dot_product_attention(
@@ -30,9 +17,16 @@ def scaled_dot_product_attention(
 ) -> tuple[Tensor, Tensor]:
     """Average the rows of `value` by how well `key` matches `query`.
 
-    Shapes: query (B, H, Tq, Dh); key, value (B, H, Tk, Dh); mask (B or 1, 1 or H, Tq, Tk) bool, True = may look.
-    Returns mixed (B, H, Tq, Dh) and weights (B, H, Tq, Tk).  A row of weights sums to 1, or to 0 when it may look at
-    nothing (a user without history in this domain).  Source: Vaswani et al. 2017, equation 1.
+    Args:
+        query: (B, H, Tq, Dh).
+        key, value: (B, H, Tk, Dh).
+        mask: bool (B or 1, 1 or H, Tq, Tk), True where a query may attend to a key.
+
+    Returns:
+        The averages (B, H, Tq, Dh) and the weights (B, H, Tq, Tk).  A row of weights sums to 1, or
+        to 0 where the mask allows nothing (a user without history in this domain).
+
+    Source: Vaswani et al. 2017, equation 1.
     """
     scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5  # (B, H, Tq, Tk)
     if mask is None:
@@ -42,16 +36,20 @@ def scaled_dot_product_attention(
     return weights @ value, weights
 
 
-def causal_mask(length: int, device=None) -> Tensor:
-    """(T, T) bool: position t may look at itself and at what came before."""
+def causal_mask(length: int, device: torch.device | None = None) -> Tensor:
+    """bool (T, T): each position may attend to itself and to earlier ones."""
     return torch.ones(length, length, dtype=torch.bool, device=device).tril()
 
 
 class Dropout(nn.Module):
-    """In training, sets each number to 0 with probability `share` and scales the others up, as `nn.Dropout` does.
+    """In training, set each number to 0 with probability `share` and scale up the rest.
 
-    One 64-bit draw serves eight numbers, of which those with a byte below 256 (1 - share) stay: on a processor the drawing is what
-    dropout costs (notebook 04).  The share is rounded to 1/256.
+    Does what `nn.Dropout` does, faster on a processor, where drawing random numbers is the cost
+    (notebook 04): one 64-bit draw serves eight numbers, and those stay whose byte lies below
+    256 (1 - share).  The share is rounded to 1/256.
+
+    Raises:
+        ValueError: for a share outside of [0, 1).
     """
 
     def __init__(self, share: float):
@@ -63,28 +61,31 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.kept == 256:
             return x
-        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(
-            -(2**63), None
-        )
-        bytes_ = draws.view(torch.uint8)[: x.numel()].view(x.shape)
-        return x * torch.lt(bytes_, self.kept, out=torch.empty_like(x, requires_grad=False)).mul_(
-            256 / self.kept
-        )
+        draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
+        draws.random_(-(2**63), None)
+        draw_of_number = draws.view(torch.uint8)[: x.numel()].view(x.shape)
+        scale = torch.lt(draw_of_number, self.kept, out=torch.empty_like(x, requires_grad=False))
+        return x * scale.mul_(256 / self.kept)
 
 
 class MultiHeadAttention(nn.Module):
     """Causal self-attention with H heads over right-padded sequences.
 
-    Padding stands on the right, so the causal mask alone already keeps every real position away from it.
+    Padding is on the right, so the causal mask alone hides it from every real position.
+
+    Raises:
+        ValueError: if the hidden size is not divisible by the number of heads.
     """
 
     def __init__(self, hidden: int, heads: int, dropout: float):
         super().__init__()
         if hidden % heads:
             raise ValueError(
-                f"hidden size {hidden} is not divisible by {heads} heads: choose another number of heads."
+                f"hidden size {hidden} is not divisible by {heads} heads: "
+                "choose another number of heads."
             )
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
+        self.dropout = dropout
         self.query_key_value = nn.Linear(hidden, 3 * hidden)
         self.output = nn.Linear(hidden, hidden)
 
@@ -95,32 +96,34 @@ class MultiHeadAttention(nn.Module):
         at: Tensor | None = None,
         visible: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """x (B, T, D) -> (B, T, D); with `at` [B], only what position at[b] gets: (B, 1, D).
+        """Let every position attend to itself and to earlier ones.
 
-        `visible` (B, T) bool takes the place of the causal mask: every position looks at all visible ones, later ones too.
+        Args:
+            x: (B, T, D).
+            need_weights: also return the attention weights.
+            at: int64 [B]; compute the output at position at[b] only.
+            visible: bool (B, T); replaces the causal mask: every position attends to all visible
+                ones, later ones included.
+
+        Returns:
+            (B, T, D), or (B, 1, D) with `at`; and the weights (B, H, T, T) before dropout, or None.
         """
         batch, length, hidden = x.shape
-        query, key, value = (
-            self.query_key_value(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        )  # (B, H, T, Dh) each
-        if at is not None:  # one query a sequence: the causal mask is one row of it
-            query = query.gather(
-                2, at[:, None, None, None].expand(-1, self.heads, 1, query.size(-1))
-            )
-            may_look = (
-                torch.arange(length, device=x.device) <= at[:, None, None, None]
-                if visible is None
-                else visible[:, None, None]
-            )
-            mixed, weights = (
-                F.scaled_dot_product_attention(query, key, value, attn_mask=may_look),
-                None,
-            )
-        elif need_weights:  # the readable way, with the weights before dropout: each row sums to 1
-            mask = causal_mask(length, x.device) if visible is None else visible[:, None, None]
+        query_key_value = self.query_key_value(x).view(batch, length, 3, self.heads, -1)
+        query, key, value = query_key_value.permute(2, 0, 3, 1, 4)  # (B, H, T, Dh) each
+        mask = None if visible is None else visible[:, None, None]
+        weights = None
+        if at is not None:  # one query a sequence, so one row of the causal mask
+            at = at[:, None, None, None]
+            query = query.gather(2, at.expand(-1, self.heads, 1, query.size(-1)))
+            if mask is None:
+                mask = torch.arange(length, device=x.device) <= at
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        elif need_weights:  # the readable way; each row of weights sums to 1
+            if mask is None:
+                mask = causal_mask(length, x.device)
             mixed, weights = scaled_dot_product_attention(query, key, value, mask)
         else:  # the same numbers from one fused kernel
-            mask = None if visible is None else visible[:, None, None]
             mixed = F.scaled_dot_product_attention(
                 query,
                 key,
@@ -129,12 +132,11 @@ class MultiHeadAttention(nn.Module):
                 is_causal=mask is None,
                 dropout_p=self.dropout if self.training else 0.0,
             )
-            weights = None
         return self.output(mixed.transpose(1, 2).reshape(batch, -1, hidden)), weights
 
 
 class AttentionBlock(nn.Module):
-    """Pre-norm transformer block: attention, then a position-wise network, each added to its input."""
+    """Pre-norm transformer block: attention, then a feed-forward network, each with a residual."""
 
     def __init__(self, hidden: int, heads: int, dropout: float):
         super().__init__()
@@ -152,6 +154,7 @@ class AttentionBlock(nn.Module):
         at: Tensor | None = None,
         visible: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
+        """Arguments and results as of `MultiHeadAttention`."""
         mixed, weights = self.attention(self.attention_norm(x), need_weights, at, visible)
         if at is not None:
             x = x[torch.arange(len(x), device=x.device), at][:, None]
@@ -160,9 +163,9 @@ class AttentionBlock(nn.Module):
 
 
 class SequenceEncoder(nn.Module):
-    """Item vectors (B, T, D) of one sequence -> one state per position (B, T, D), reading only what came before.
+    """Item vectors of one sequence to one state per position, from this and earlier events.
 
-    Positions count from the sequence's own start; longer sequences than `max_length` were cut by the batch.
+    Positions count from the start of the sequence.  The batch has cut it to `max_length` events.
     """
 
     def __init__(self, hidden: int, heads: int, layers: int, max_length: int, dropout: float):
@@ -171,6 +174,11 @@ class SequenceEncoder(nn.Module):
         self.blocks = nn.ModuleList(AttentionBlock(hidden, heads, dropout) for _ in range(layers))
         self.norm, self.dropout = nn.LayerNorm(hidden), Dropout(dropout)
 
+    @classmethod
+    def of(cls, config: EncoderConfig) -> SequenceEncoder:
+        """An encoder of the sizes that a model's configuration names."""
+        return cls(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
+
     def forward(
         self,
         x: Tensor,
@@ -178,9 +186,17 @@ class SequenceEncoder(nn.Module):
         at: Tensor | None = None,
         visible: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """With `at` [B], only the state at position at[b], (B, 1, D): a ranking needs no more, and the last block is then nearly free.
+        """Encode right-padded sequences.
 
-        `visible` (B, T) bool takes the place of the causal mask; at least one place of each row has to be visible.
+        Args:
+            x: item vectors (B, T, D).
+            need_weights: also return each layer's attention weights.
+            at: int64 [B]; compute the state at position at[b] only, which is all that a ranking
+                needs and makes the last block nearly free.
+            visible: bool (B, T), at least one True a row; replaces the causal mask.
+
+        Returns:
+            States (B, T, D), or (B, 1, D) with `at`; and per layer the weights (B, H, T, T), or [].
         """
         x = self.dropout(x + self.position[: x.size(1)])
         collected = []
@@ -191,10 +207,10 @@ class SequenceEncoder(nn.Module):
 
 
 class BranchAttention(nn.Module):
-    """Attention *across* sequences: how much to listen to the branches A, B and merged when predicting for one domain.
+    """Attention *across* branches: how much A, B and merged count in a prediction for one domain.
 
-    Source: "hierarchical", intra- then inter-sequence attention: stated; this form (one query per target domain, a linear map per
-    domain and branch) is ours.  Shapes: states (..., 3, D), present (..., 3) bool -> mixed (..., D), weights (..., 3).
+    Source: intra- and then inter-sequence attention is stated ("hierarchical"); this form, with one
+    query per target domain and a linear map per domain and branch, is ours.
     """
 
     def __init__(self, hidden: int, branches: int = 3, domains: int = 2):
@@ -207,11 +223,18 @@ class BranchAttention(nn.Module):
         )
 
     def forward(self, states: Tensor, present: Tensor, domain: int) -> tuple[Tensor, Tensor]:
-        query = (
-            self.query[domain] @ self.key.weight
-        )  # q (W h) = (q W) h: one vector is mapped, not every state
-        scores = states @ query / states.size(-1) ** 0.5  # (..., 3)
+        """Mix the branches for one target domain.
+
+        Args:
+            states: (..., branches, D).
+            present: bool (..., branches), False where a branch has no event yet.
+            domain: 0 for A, 1 for B.
+
+        Returns:
+            The mixture (..., D) and its weights (..., branches).
+        """
+        query = self.query[domain] @ self.key.weight  # q (W h) = (q W) h: map one vector, not all h
+        scores = states @ query / states.size(-1) ** 0.5  # (..., branches)
         weights = scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(-1) * present
-        return (weights[..., None] * states).flatten(-2) @ self.value[domain].flatten(
-            0, 1
-        ), weights  # sum_k w_k h_k V_k as one product
+        weighted = (weights[..., None] * states).flatten(-2)  # sum_k w_k h_k V_k as one product
+        return weighted @ self.value[domain].flatten(0, 1), weights

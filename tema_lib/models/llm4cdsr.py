@@ -1,27 +1,36 @@
-"""LLM4CDSR (arXiv 2504.18383, SIGIR 2025): vectors of a language model bridge the domains, written profiles bridge the users.
+"""LLM4CDSR (arXiv 2504.18383, SIGIR 2025): text vectors connect the domains, profiles the users.
 
-    e_i   = W2 (W1 z_i + b1) + b2                               adapter, without non-linearity, on frozen text vectors z (joint PCA)
-    E^d   = the text vectors of domain d, reduced alone           local table of each domain (per-domain PCA)
-    h^d, h^AB                                                   three separate SASRecs: on E^A, on E^B, and on e for the merged sequence
-    logit of item i of domain d  = <h^d, E^d_i> + <h^AB, e_i>
-    L = L_A + L_B + alpha L_adapter + beta L_user               next item in each domain, and two soft contrasts
+    e_i      = W2 (W1 z_i + b1) + b2      adapter, linear, on frozen text vectors z (joint PCA)
+    E^d      = text vectors of domain d   local table, reduced within the domain (PCA per domain)
+    h^d, h^AB                             three SASRecs: on E^A, on E^B, on e of the merged sequence
+    logit(i) = <h^d, E^d_i> + <h^AB, e_i>                   for item i of domain d
+    L        = L_A + L_B + alpha L_adapter + beta L_user    next items, two soft contrastive losses
 
-L_adapter draws for each user one item bought in A and one bought in B and pulls their adapted vectors together; L_user pulls the
-merged state of a user to the vector of their written profile (`tags.profiles`).  Prediction never reads a profile, so the user adapter
-is a head of training only.
+L_adapter draws for each user one item they interacted with in A and one in B and pulls the adapted
+vectors together.  L_user pulls a user's merged state to the vector of their written profile
+(`tags.profiles`).  Prediction never reads a profile: the user adapter is a head for training only.
 
-Status: the equations above, K, no L2 normalisation in the contrasts and temperature 1 were read in the released code (without a licence:
-nothing is copied).  Ours: MiniLM in place of text-embedding-ada-002; a tiny local model writes the profiles; among all items of the
-target's domain in place of one drawn candidate (`loss`); one mean over all targets in place of a sum of two means; the contrast of items
-takes the vectors as the encoder reads them, sqrt(D) e (shorter ones leave it at the logarithm of the number of pairs, where it teaches
-nothing); no gradient through the soft targets; users without a profile stay out of L_user; padding is masked.
-What the released code does and the text does not tell is a switch: `causal=False`, `local_tables="frozen"`, and profiles from sequences
-that hold the validation item (`Experiment.profiles_of`).
+Source: the equations above, K, the lack of L2 normalisation in the contrastive losses and their
+temperature 1 were read in the released code (which has no licence; nothing is copied).  Ours:
+
+- MiniLM replaces text-embedding-ada-002, and a small local model writes the profiles;
+- the loss is over all items of the target's domain instead of one negative (`loss`);
+- one mean over all targets replaces the sum of two means;
+- L_adapter compares the vectors as the encoder reads them, sqrt(D) e; shorter ones would keep the
+  loss near the logarithm of the number of pairs, where it teaches nothing;
+- no gradient flows through the soft targets; users without a profile are left out of L_user;
+  padding is masked.
+
+What the released code does and the paper does not mention is optional: `causal=False`,
+`local_tables="frozen"`, and profiles written from sequences with the validation item
+(`Experiment.profiles_of`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,44 +39,49 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import Sequences, domain_view
-from tema_lib.models.base import SequenceRecommender, position_domains
-from tema_lib.models.item_embedding import ItemInputs, reduce_features
-from tema_lib.models.layers import Dropout, SequenceEncoder, check_sizes
+from tema_lib.models.base import SequenceRecommender
+from tema_lib.models.heads import EncoderConfig, SimilarityHead
+from tema_lib.models.inputs import ItemInputs
+from tema_lib.models.item_embedding import reduce_features
+from tema_lib.models.layers import Dropout, SequenceEncoder
 
 if TYPE_CHECKING:
     from tema_lib.tags.profiles import Profiles
 
 
 @dataclass(frozen=True)
-class LLM4CDSRConfig:
-    """Released values in brackets."""
+class LLM4CDSRConfig(EncoderConfig):
+    """Every choice of the model; released values in brackets.
+
+    The inherited sizes are released as hidden 128, heads 1, layers 2, max_length 200, dropout .5.
+    """
 
     contrastive: float = 0.1  # alpha, weight of L_adapter (.1 or 1); 0: left out
     profile: float = 0.1  # beta, weight of L_user (.1 or 1); 0: left out
-    hidden: int = 64  # (128)
-    heads: int = 2  # (1)
-    layers: int = 1  # (2)
-    max_length: int = 50  # (200)
-    dropout: float = 0.2  # (.5)
-    adapter_width: int = (
-        192  # ours: half the width of the text vectors, as in the release (1024 -> 512 -> 128)
-    )
+    adapter_width: int = 192  # ours: half the text vectors' width, as released (1024 -> 512 -> 128)
     loss: str = "domain softmax"  # ("binary")
     similarity: str = "dot"  # ("dot"); ours: "cosine", weaker on validation
     temperature: float = 0.07  # ours, of cosines
-    local_tables: str = "trained"  # "initialise" in the paper's words; ("frozen")
+    local_tables: str = "trained"  # the paper says "initialise"; ("frozen")
     causal: bool = True  # ours; (False: every position sees the item it has to predict)
-
-    def __post_init__(self):
-        check_sizes(self)
 
 
 def soft_contrastive_loss(x: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
-    """Rows of x and y [n, D] belong together pairwise; rows that are alike anyway may be confused.
+    """Contrastive loss of paired rows with soft targets: similar pairs may be confused.
 
-        logits = x y^T / tau,   targets = softmax(tau (x x^T + y y^T) / 2),   mean of the cross-entropies over rows and over columns
+        logits  = x y^T / tau
+        targets = softmax(tau (x x^T + y y^T) / 2)
+        loss    = mean of the cross-entropies over rows and over columns
 
-    Source: read in the released code, which divides the logits by tau and multiplies the targets by it (tau = 1 there); that no gradient flows through the targets is ours.  Returns a scalar, 0 for fewer than two pairs.
+    Args:
+        x, y: [n, D]; row i of x belongs to row i of y.
+        temperature: tau.
+
+    Returns:
+        A scalar; 0 for fewer than two pairs.
+
+    Source: read in the released code, which divides the logits by tau and multiplies the targets by
+    it (tau = 1 there).  Ours: no gradient flows through the targets.
     """
     if len(x) < 2:
         return (x.sum() + y.sum()) * 0
@@ -77,12 +91,22 @@ def soft_contrastive_loss(x: Tensor, y: Tensor, temperature: float = 1.0) -> Ten
 
 
 class LLM4CDSR(SequenceRecommender):
-    """`profiles`: one row for each training sequence, in their order; None where `profile` is 0.
+    """LLM4CDSR as a `SequenceRecommender`.
 
-    Raises ValueError for data without text, for missing profiles and for an unknown option.
+    Args:
+        inputs: frozen features of all items; only the text is read.
+        profiles: one row per training sequence, in their order; None if `config.profile` is 0.
+        config: sizes and options.
+
+    Raises:
+        ValueError: for data without text, for missing profiles, and for an unknown option.
     """
 
     training_only = ("user_adapter",)
+    text: Tensor
+    local: Tensor
+    profiles: Tensor
+    profile_present: Tensor
 
     def __init__(
         self,
@@ -91,26 +115,22 @@ class LLM4CDSR(SequenceRecommender):
         config: LLM4CDSRConfig = LLM4CDSRConfig(),
     ):
         super().__init__(inputs.domain_of_item, config.loss)
-        if inputs.text is None:
+        if inputs.text is None or inputs.text_present is None:
             raise ValueError("LLM4CDSR reads text vectors, and these data have none.")
         if config.profile and profiles is None:
             raise ValueError(
-                "LLM4CDSR with `profile` above 0 needs profiles: write them (`tags.profiles`) or set it to 0."
+                "LLM4CDSR with `profile` above 0 needs profiles: "
+                "write them (`tags.profiles`) or set it to 0."
             )
-        for name, choices in (
-            ("local_tables", ("trained", "frozen")),
-            ("similarity", ("cosine", "dot")),
-        ):
-            if getattr(config, name) not in choices:
-                raise ValueError(
-                    f"{name} is {getattr(config, name)!r}: choose {' or '.join(choices)}."
-                )
-        self.config, width = config, config.hidden
-        self.register_buffer(
-            "text", reduce_features(inputs.text, inputs.text_present, 1024), persistent=False
-        )
+        if config.local_tables not in ("trained", "frozen"):
+            raise ValueError(f"local_tables is {config.local_tables!r}: choose trained or frozen.")
+        self.config = config
+        self.head = SimilarityHead(config.similarity, config.temperature)
+        width = config.hidden
+        text = reduce_features(inputs.text, inputs.text_present, 1024)
+        self.register_buffer("text", text, persistent=False)
         self.adapter = nn.Sequential(
-            nn.Linear(self.text.size(1), config.adapter_width),
+            nn.Linear(text.size(1), config.adapter_width),
             nn.Linear(config.adapter_width, width),
         )
         local = torch.zeros(inputs.count + 1, width)
@@ -123,64 +143,60 @@ class LLM4CDSR(SequenceRecommender):
             self.local = nn.Parameter(local)
         else:
             self.register_buffer("local", local, persistent=False)
-
-        def encoder():
-            return SequenceEncoder(
-                width, config.heads, config.layers, config.max_length, config.dropout
-            )
-
-        self.encoders = nn.ModuleDict({branch: encoder() for branch in ("A", "B", "merged")})
+        self.encoders = nn.ModuleDict(
+            {branch: SequenceEncoder.of(config) for branch in ("A", "B", "merged")}
+        )
         self.dropout = Dropout(config.dropout)
-        if config.profile:
+        if config.profile and profiles is not None:
             self.register_buffer("profiles", profiles.vectors, persistent=False)
             self.register_buffer("profile_present", profiles.present, persistent=False)
             raw = profiles.vectors.size(1)
             self.user_adapter = nn.Sequential(nn.Linear(raw, raw // 2), nn.Linear(raw // 2, width))
 
     def fit_statistics(self, train: Sequences) -> None:
+        """Nothing is counted; raises ValueError unless each training sequence has a profile row."""
         if self.config.profile and len(self.profiles) != len(train):
             raise ValueError(
-                f"{len(self.profiles)} profiles for {len(train)} training sequences: write them from the same split."
+                f"{len(self.profiles)} profiles for {len(train)} training sequences: "
+                "write them from the same split."
             )
 
     def item_embeddings(self) -> tuple[Tensor, Tensor]:
-        """Local and adapted vectors side by side, [N+1, 2 D]."""
+        """Local and adapted vectors, concatenated: [N+1, 2 D]."""
         local, adapted = self.local, self.adapter(self.text)
-        return torch.cat([local, adapted], -1), torch.cat(
-            [self.compared(local), self.compared(adapted)], -1
-        )
-
-    def compared(self, vectors: Tensor) -> Tensor:
-        return F.normalize(vectors, dim=-1) if self.config.similarity == "cosine" else vectors
+        inputs = torch.cat([local, adapted], -1)
+        return inputs, torch.cat([self.head.normalized(local), self.head.normalized(adapted)], -1)
 
     def branches(self, batch: Batch, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """(h^d for the target's domain d, h^AB), each (B, T, D); h^d is 0 where the user has bought nothing in d yet."""
-        local, adapted = (
-            self.config.hidden**0.5 * table for table in inputs.chunk(2, -1)
-        )  # scaled by the root of the width: released
-        own = []
+        """h^d for the target's domain d, and h^AB, (B, T, D) each.
+
+        h^d is 0 where the user has no event in d yet.
+        """
+        scale = self.config.hidden**0.5  # released
+        local, adapted = (scale * table for table in inputs.chunk(2, -1))
+        by_domain = []
         for domain, branch in enumerate("AB"):
             view = domain_view(batch.sequence, self.domain_of_item, domain)
-            own.append(view.read(self.encode_branch(branch, view.sequence, local)))
-        return torch.where(position_domains(batch)[..., None] == 0, *own), self.encode_branch(
-            "merged", batch.sequence, adapted
-        )
+            by_domain.append(view.read(self.encode_branch(branch, view.sequence, local)))
+        in_a = batch.position_domains[..., None] == 0
+        own = torch.where(in_a, by_domain[0], by_domain[1])
+        return own, self.encode_branch("merged", batch.sequence, adapted)
 
     def encode_branch(self, branch: str, sequence: Tensor, table: Tensor) -> Tensor:
+        """The states of one branch, (B, T, D), from its own sequence (B, T)."""
         visible = None
         if not self.config.causal:
             visible = sequence > 0
-            visible[:, 0] = (
-                True  # an empty sequence may look at its padding; nobody reads that state
-            )
+            visible[:, 0] = True  # an empty sequence attends to padding; its state is not used
         return self.encoders[branch](self.dropout(F.embedding(sequence, table)), visible=visible)[0]
 
     def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
         return self.merged_states(*self.branches(batch, inputs))
 
     def merged_states(self, own: Tensor, merged: Tensor) -> Tensor:
-        scale = self.config.temperature if self.config.similarity == "cosine" else 1.0
-        return torch.cat([self.compared(own), self.compared(merged)], -1) / scale
+        """Both branches' states, concatenated like the item embeddings: (B, T, 2 D)."""
+        both = torch.cat([self.head.normalized(own), self.head.normalized(merged)], -1)
+        return self.head.scaled(both)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         inputs, outputs = self.item_embeddings()
@@ -191,31 +207,27 @@ class LLM4CDSR(SequenceRecommender):
         if self.config.profile:
             known = self.profile_present[batch.rows]
             last = merged[torch.arange(len(merged), device=merged.device), batch.last]
-            terms["profile contrastive"] = soft_contrastive_loss(
-                self.user_adapter(self.profiles[batch.rows[known]]), last[known]
-            )
+            profiles = self.user_adapter(self.profiles[batch.rows[known]])
+            terms["profile contrastive"] = soft_contrastive_loss(profiles, last[known])
         return terms
 
     def item_pairs(self, batch: Batch, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Adapted vectors of one random item of A and one of B for each user who bought in both, [n, D] each."""
+        """Adapted vectors of a random item of A and of B per user active in both, [n, D] each."""
         domains = self.domain_of_item[batch.sequence]
         both = (domains == 0).any(1) & (domains == 1).any(1)
-        drawn = []
-        for domain in (0, 1):
-            position = (
-                torch.rand(domains.shape, device=domains.device)
-                .masked_fill(domains != domain, -1)
-                .argmax(1)
-            )
-            drawn.append(batch.sequence.gather(1, position[:, None])[both, 0])
-        return tuple(
-            self.config.hidden**0.5 * F.embedding(items, inputs[:, self.config.hidden :])
-            for items in drawn
-        )
+        width = self.config.hidden
+
+        def draw(domain: int) -> Tensor:
+            random = torch.rand(domains.shape, device=domains.device)
+            position = random.masked_fill(domains != domain, -1).argmax(1)
+            items = batch.sequence.gather(1, position[:, None])[both, 0]
+            return width**0.5 * F.embedding(items, inputs[:, width:])
+
+        return draw(0), draw(1)
 
     def total_loss(self, terms: dict[str, Tensor]) -> Tensor:
         weights = {
             "adapter contrastive": self.config.contrastive,
             "profile contrastive": self.config.profile,
         }
-        return sum(weights.get(name, 1.0) * term for name, term in terms.items())
+        return reduce(add, (weights.get(name, 1.0) * term for name, term in terms.items()))

@@ -1,7 +1,9 @@
-"""SASRec (Kang and McAuley 2018): self-attention over ids, on the merged sequence or on each domain's own.
+"""SASRec (Kang and McAuley 2018): self-attention over item ids.
 
-Same encoder, loss, cosine logits and evaluator as TEMA-LLM, so what differs is what is claimed: views and branches.
-(The original has dot products and one drawn negative, `similarity="dot", loss="binary"`; the exact loss makes a stronger yardstick.)
+Either one model of the merged sequence, or one per domain on that domain's own sequence.  Encoder,
+loss, logits and evaluation are those of TEMA-LLM, so that the two differ in modalities and branches
+alone.  The original (`similarity="dot", loss="binary"`) has dot products and one negative per
+target; the exact loss makes a stronger baseline.
 """
 
 from __future__ import annotations
@@ -14,72 +16,59 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import domain_view
-from tema_lib.models.base import SequenceRecommender, position_domains
-from tema_lib.models.layers import Dropout, SequenceEncoder, check_sizes
+from tema_lib.models.base import SequenceRecommender
+from tema_lib.models.heads import EncoderConfig, SimilarityHead
+from tema_lib.models.layers import Dropout, SequenceEncoder
 
 
 @dataclass(frozen=True)
-class SASRecConfig:
-    """As TemaConfig, so that both are trained alike."""
+class SASRecConfig(EncoderConfig):
+    """Sizes and logits as in `TemaConfig`, so that both are trained alike."""
 
-    per_domain: bool = (
-        False  # False: one merged sequence; True: two models that never see the other domain
-    )
-    hidden: int = 64
-    heads: int = 2
-    layers: int = 1
-    max_length: int = 50
-    dropout: float = 0.2
+    per_domain: bool = False  # True: two models, neither of which sees the other domain
     temperature: float = 0.07
     similarity: str = "cosine"  # the original: "dot", without temperature
-    loss: str = "domain softmax"  # the original: "binary"; see losses.LOSSES
-
-    def __post_init__(self):
-        check_sizes(self)
+    loss: str = "domain softmax"  # the original: "binary"; see `losses.LOSSES`
 
 
 class SASRec(SequenceRecommender):
+    """SASRec as a `SequenceRecommender`.
+
+    Args:
+        domain_of_item: int64 [N+1].
+        config: sizes and options.
+
+    Raises:
+        ValueError: for an unknown similarity or loss.
+    """
+
     def __init__(self, domain_of_item: Tensor, config: SASRecConfig = SASRecConfig()):
         super().__init__(domain_of_item, config.loss)
-        if config.similarity not in ("cosine", "dot"):
-            raise ValueError(f"similarity is {config.similarity!r}: choose cosine or dot.")
         self.config = config
+        self.head = SimilarityHead(config.similarity, config.temperature)
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), config.hidden))
         self.encoders = nn.ModuleList(
-            SequenceEncoder(
-                config.hidden, config.heads, config.layers, config.max_length, config.dropout
-            )
-            for _ in range(2 if config.per_domain else 1)
+            SequenceEncoder.of(config) for _ in range(2 if config.per_domain else 1)
         )
         self.dropout = Dropout(config.dropout)
 
     def item_embeddings(self) -> tuple[Tensor, Tensor]:
-        return self.id, F.normalize(
-            self.id, dim=-1
-        ) if self.config.similarity == "cosine" else self.id
+        return self.id, self.head.normalized(self.id)
 
     def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
-        if self.config.per_domain:
-            own = []
-            for domain, encoder in enumerate(self.encoders):
-                view = domain_view(batch.sequence, self.domain_of_item, domain)
-                state, _ = encoder(self.dropout(F.embedding(view.sequence, inputs)))
-                own.append(view.read(state))
-            state = torch.where(position_domains(batch)[..., None] == 0, *own)
-        else:
-            state, _ = self.encoders[0](self.dropout(F.embedding(batch.sequence, inputs)))
-        return self.scaled(state)
+        if not self.config.per_domain:
+            states, _ = self.encoders[0](self.dropout(F.embedding(batch.sequence, inputs)))
+            return self.head.states(states)
+        by_domain = []
+        for domain, encoder in enumerate(self.encoders):
+            view = domain_view(batch.sequence, self.domain_of_item, domain)
+            states, _ = encoder(self.dropout(F.embedding(view.sequence, inputs)))
+            by_domain.append(view.read(states))
+        in_a = batch.position_domains[..., None] == 0
+        return self.head.states(torch.where(in_a, by_domain[0], by_domain[1]))
 
     def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         if self.config.per_domain:
             return super().last_hidden_states(batch, inputs)
-        return self.scaled(
-            self.encoders[0](F.embedding(batch.sequence, inputs), at=batch.last)[0][:, 0]
-        )
-
-    def scaled(self, state: Tensor) -> Tensor:
-        return (
-            F.normalize(state, dim=-1) / self.config.temperature
-            if self.config.similarity == "cosine"
-            else state
-        )
+        states, _ = self.encoders[0](F.embedding(batch.sequence, inputs), at=batch.last)
+        return self.head.states(states[:, 0])

@@ -1,10 +1,10 @@
-"""All systems by name: what each is built from, where it comes from, and how sure we are that it is that.
+"""All systems by name: what builds each, where it comes from, and how close it is to its source.
 
-A system is a line here and a class behind the contract; the line also puts it before the property tests, into notebook 07 and
-into `make run SYSTEMS="..."`.  Status:
+An entry here and a class in this folder make a system.  The entry also puts it before the property
+tests, into notebook 07 and into `make run SYSTEMS="..."`.  Status:
 
-    reproduced   the mechanism was read in released code or is textbook; differences are listed in the file
-    after        in the manner of: part of the mechanism is stated, the rest is our reading, listed in the file
+    reproduced   the mechanism was read in released code or is textbook; differences are in the file
+    after        in the manner of: part is stated, the rest is our interpretation, noted in the file
     ours         a control or a baseline of this project
 """
 
@@ -12,57 +12,62 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig
 from tema_lib.models.base import Recommender
 from tema_lib.models.baselines import CoOccurrence, Popularity
-from tema_lib.models.item_embedding import MODALITIES
+from tema_lib.models.inputs import MODALITIES, ModelInputs
 from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig
 from tema_lib.models.llmrec import LLMRec, LLMRecConfig
 from tema_lib.models.man import MAN, MANConfig
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.tema import Tema, TemaConfig
 
+Build = Callable[[ModelInputs], Recommender]
+
 
 @dataclass(frozen=True)
 class System:
-    """`build(run)` makes it for a `Experiment`, which offers domain_of_item, hidden, modalities, inputs(...), titles and profiles.
+    """How a system is built and where it comes from.
 
-    `also`: other names of the very same model, which is trained once: {name: source}.
+    Args:
+        build: makes the untrained system from what an `Experiment` provides.
+        source: the paper or idea.
+        status: "reproduced", "after" or "ours".
+        also: {name: source} of other names of the very same model, which is trained once.
     """
 
-    build: Callable[..., Recommender]
+    build: Build
     source: str
     status: str
     also: dict[str, str] = field(default_factory=dict)
 
 
-def tema(modalities: tuple[str, ...] = MODALITIES, **inputs) -> Callable[..., Recommender]:
-    """TEMA's frame on those of the given modalities that the data can fill; `inputs` as for `Experiment.inputs`."""
-    return lambda run: Tema(
-        run.inputs(**inputs),
-        TemaConfig(
-            modalities=tuple(modality for modality in modalities if modality in run.modalities),
-            hidden=run.hidden,
-        ),
-    )
+def tema(modalities: tuple[str, ...] = MODALITIES, **inputs: Any) -> Build:
+    """TEMA on those modalities that the data provide; `inputs` as in `ModelInputs.inputs`."""
+
+    def build(run: ModelInputs) -> Recommender:
+        provided = tuple(modality for modality in modalities if modality in run.modalities)
+        return Tema(run.inputs(**inputs), TemaConfig(modalities=provided, hidden=run.hidden))
+
+    return build
 
 
-def llm4cdsr(**options) -> Callable[..., Recommender]:
-    """LLM4CDSR with `options` of its config; without L_user no profile is written."""
-    return lambda run: LLM4CDSR(
-        run.inputs(),
-        None if options.get("profile") == 0 else run.profiles,
-        LLM4CDSRConfig(hidden=run.hidden, **options),
-    )
+def llm4cdsr(**options: Any) -> Build:
+    """LLM4CDSR with `options` of its configuration; without L_user no profile is written."""
+
+    def build(run: ModelInputs) -> Recommender:
+        config = LLM4CDSRConfig(hidden=run.hidden, **options)
+        return LLM4CDSR(run.inputs(), run.profiles if config.profile else None, config)
+
+    return build
 
 
-TEMA, SASREC, LLM4, AUTO = (
-    "TEMA-LLM, arXiv 2510.09224",
-    "Kang and McAuley 2018",
-    "LLM4CDSR, arXiv 2504.18383",
-    "AutoCDSR, arXiv 2505.21811",
-)
+TEMA_PAPER = "TEMA-LLM, arXiv 2510.09224"
+SASREC_PAPER = "Kang and McAuley 2018"
+LLM4CDSR_PAPER = "LLM4CDSR, arXiv 2504.18383"
+AUTOCDSR_PAPER = "AutoCDSR, arXiv 2505.21811"
 
 SYSTEMS = {
     "popularity": System(lambda run: Popularity(run.domain_of_item), "textbook", "reproduced"),
@@ -76,15 +81,15 @@ SYSTEMS = {
     ),
     "sasrec-per-domain": System(
         lambda run: SASRec(run.domain_of_item, SASRecConfig(per_domain=True, hidden=run.hidden)),
-        SASREC,
+        SASREC_PAPER,
         "reproduced",
     ),
     "sasrec": System(
         lambda run: SASRec(run.domain_of_item, SASRecConfig(hidden=run.hidden)),
-        SASREC,
+        SASREC_PAPER,
         "reproduced",
     ),
-    "tema": System(tema(), TEMA, "after"),
+    "tema": System(tema(), TEMA_PAPER, "after"),
     "tema-no-tags": System(
         tema(("id", "text", "image")),
         "control: no tags",
@@ -105,15 +110,17 @@ SYSTEMS = {
     "llm-emf": System(
         tema(("id", "text", "image"), text="enriched"), "LLM-EMF, arXiv 2506.17966", "after"
     ),
-    "llm4cdsr": System(llm4cdsr(), LLM4, "reproduced"),
+    "llm4cdsr": System(llm4cdsr(), LLM4CDSR_PAPER, "reproduced"),
     "llm4cdsr-no-contrastive": System(llm4cdsr(contrastive=0), "control: alpha = 0", "ours"),
     "llm4cdsr-no-profiles": System(llm4cdsr(profile=0), "control: beta = 0", "ours"),
     "autocdsr": System(
-        lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(hidden=run.hidden)), AUTO, "after"
+        lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(hidden=run.hidden)),
+        AUTOCDSR_PAPER,
+        "after",
     ),
     "autocdsr-plus": System(
         lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(plus=True, hidden=run.hidden)),
-        AUTO,
+        AUTOCDSR_PAPER,
         "after",
     ),
     "llm-rec": System(
@@ -132,7 +139,12 @@ ALIASES = {name: tuple(system.also) for name, system in SYSTEMS.items() if syste
 
 
 def system_named(name: str) -> str:
-    """The name under which a system is trained: its own, or that of the model it is.  Raises ValueError for an unknown one."""
-    if found := next((own for own, system in SYSTEMS.items() if name in (own, *system.also)), ""):
-        return found
+    """The name under which a system is trained, for its own name or another name of its model.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    for own, system in SYSTEMS.items():
+        if name in (own, *system.also):
+            return own
     raise ValueError(f"system {name!r} is unknown: choose from {', '.join(SYSTEMS)}.")

@@ -3,7 +3,7 @@
 F^s   = fused items of sequence s + positions,   s in {A, B, merged}
 h^s   = causal self-attention inside s           (intra-sequence)
 h     = attention over (h^A, h^B, h^merged)      (inter-sequence, one query per target domain)
-P(i)  = softmax over the items i of the target's domain of cos(h, e_i) / tau
+P(i)  = softmax of cos(h, e_i) / tau             over the items i of the target's domain
 """
 
 from __future__ import annotations
@@ -16,38 +16,46 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import domain_view
-from tema_lib.models.base import SequenceRecommender, evaluation_mode, position_domains
-from tema_lib.models.item_embedding import MODALITIES, ItemInputs, ItemRepresentation
-from tema_lib.models.layers import BranchAttention, Dropout, SequenceEncoder, check_sizes
+from tema_lib.models.base import SequenceRecommender, evaluation_mode
+from tema_lib.models.heads import EncoderConfig, SimilarityHead
+from tema_lib.models.inputs import MODALITIES, ItemInputs
+from tema_lib.models.item_embedding import ItemRepresentation
+from tema_lib.models.layers import BranchAttention, Dropout, SequenceEncoder
 
 BRANCHES = ("A", "B", "merged")
 
+# Per branch: its own sequence [B, Ts] and, per layer, the attention weights [B, H, Ts, Ts].
+BranchWeights = dict[str, tuple[Tensor, list[Tensor]]]
+
 
 @dataclass(frozen=True)
-class TemaConfig:
-    """Every choice of the model.  The paper states none of the numbers; alternatives stand in the comments."""
+class TemaConfig(EncoderConfig):
+    """Every choice of the model.  The paper states none of the numbers; comments give alternatives.
+
+    Elsewhere the inherited sizes are: hidden 256 and layers 2 (siblings); heads 1 (C2DSR),
+    4 (a public implementation of LLM-EMF); max_length 15 (C2DSR), 200 (LLM4CDSR); dropout .2
+    (siblings), .5 (ABXI).
+    """
 
     modalities: tuple[str, ...] = MODALITIES  # stated: id, text, image, tags; ours: any subset
-    branches: tuple[str, ...] = (
-        BRANCHES  # inferred from the siblings: S^X, S^Y, S^{X+Y}; ours: any subset
-    )
-    hidden: int = 64  # ours; siblings use 256
-    heads: int = 2  # ours; 1 (C2DSR), 4 (a public reading of LLM-EMF)
-    layers: int = 1  # ours; 2 in the siblings
-    max_length: int = 50  # ours; 15 (C2DSR), 200 (LLM4CDSR)
-    dropout: float = 0.2  # ours, chosen on validation; .2 in the siblings, .5 in ABXI
-    temperature: float = 0.07  # ours; learnable elsewhere
-    loss: str = "domain softmax"  # ours: exact, among the items of the target's domain; others in losses.LOSSES
-    feature_width: int = 128  # ours: frozen text, image and tag vectors are reduced to this once, outside of training
-    tag_table: str = "both"  # inferred "frozen"; ours "learned", "both"
-    tag_weighting: str = "given"  # inferred: the frozen relevance of `tags.writing.weigh`; alternative "learned", inside the model
-
-    def __post_init__(self):
-        check_sizes(self)
+    branches: tuple[str, ...] = BRANCHES  # inferred from the siblings: S^X, S^Y, S^{X+Y}
+    temperature: float = 0.07  # ours; learned elsewhere
+    loss: str = "domain softmax"  # ours: exact, in the target's domain; others in `losses.LOSSES`
+    feature_width: int = 128  # ours: components that frozen vectors are reduced to before training
+    tag_table: str = "both"  # inferred: "frozen"; ours: "learned", "both"
+    tag_weighting: str = "given"  # inferred: by relevance (`tags.weigh`); alternative: "learned"
 
 
 class Tema(SequenceRecommender):
-    """TEMA-LLM as a `SequenceRecommender` system."""
+    """TEMA-LLM as a `SequenceRecommender`.
+
+    Args:
+        inputs: frozen features of all items.
+        config: sizes and options.
+
+    Raises:
+        ValueError: for an unknown option, or a modality that the inputs lack.
+    """
 
     def __init__(self, inputs: ItemInputs, config: TemaConfig = TemaConfig()):
         super().__init__(inputs.domain_of_item, config.loss)
@@ -56,6 +64,7 @@ class Tema(SequenceRecommender):
                 f"branches {config.branches} are unknown: choose from {', '.join(BRANCHES)}."
             )
         self.config = config
+        self.head = SimilarityHead("cosine", config.temperature)
         self.items = ItemRepresentation(
             inputs,
             config.hidden,
@@ -65,12 +74,7 @@ class Tema(SequenceRecommender):
             config.feature_width,
         )
         self.encoders = nn.ModuleDict(
-            {
-                branch: SequenceEncoder(
-                    config.hidden, config.heads, config.layers, config.max_length, config.dropout
-                )
-                for branch in config.branches
-            }
+            {branch: SequenceEncoder.of(config) for branch in config.branches}
         )
         self.across = BranchAttention(config.hidden, len(config.branches))
         self.dropout = Dropout(config.dropout)
@@ -81,80 +85,94 @@ class Tema(SequenceRecommender):
         table: Tensor,
         need_weights: bool = False,
         domain_of_item: Tensor | None = None,
-    ):
-        """Intra-sequence attention: states (B, T, branches, D), present (B, T, branches), and per branch its sequence and weights.
+    ) -> tuple[Tensor, Tensor, BranchWeights]:
+        """Intra-sequence attention.
 
-        `domain_of_item` says in which domain each row of a longer `table` counts (edited events, `explain.reading`).
+        Args:
+            batch: B sequences of length T.
+            table: fused item vectors [N+1, D], possibly with more rows for edited events.
+            need_weights: also return the attention weights.
+            domain_of_item: the domain of each row of a longer `table` (`explain.counterfactual`).
+
+        Returns:
+            States (B, T, branches, D) in merged time; bool (B, T, branches), whether a branch has
+            an event yet; and per branch its own sequence and attention weights.
         """
         domain_of_item = self.domain_of_item if domain_of_item is None else domain_of_item
-        states, present, looked = [], [], {}
+        states, present, weights_of = [], [], {}
         for branch in self.config.branches:
             if branch == "merged":
                 sequence, here = batch.sequence, batch.sequence > 0
-                state, weights = self.encoders[branch](
-                    self.dropout(F.embedding(sequence, table)), need_weights
-                )
-                states.append(state * here[..., None])
             else:
                 view = domain_view(batch.sequence, domain_of_item, BRANCHES.index(branch))
                 sequence, here = view.sequence, view.has_any
-                state, weights = self.encoders[branch](
-                    self.dropout(F.embedding(sequence, table)), need_weights
-                )
+            embedded = self.dropout(F.embedding(sequence, table))
+            state, weights = self.encoders[branch](embedded, need_weights)
+            if branch == "merged":
+                states.append(state * here[..., None])
+            else:
                 states.append(view.read(state))  # back to merged time
             present.append(here)
-            looked[branch] = (sequence, weights)
-        return torch.stack(states, 2), torch.stack(present, 2), looked
+            weights_of[branch] = (sequence, weights)
+        return torch.stack(states, 2), torch.stack(present, 2), weights_of
 
     def mixed(self, states: Tensor, present: Tensor, domains: Tensor, real: Tensor) -> Tensor:
-        """Inter-sequence attention at the real places, each for its own target domain: (B, T, branches, D) -> (B, T, D), ready to be compared."""
+        """Inter-sequence attention at the real positions, each for its own target domain.
+
+        Args:
+            states: (B, T, branches, D).
+            present: bool (B, T, branches).
+            domains: int64 (B, T), of the targets.
+            real: bool (B, T), False at padding.
+
+        Returns:
+            (B, T, D), ready for the product with the output embeddings.
+        """
         state = torch.zeros_like(states[:, :, 0])
         for domain in (0, 1):
             chosen = (domains == domain) & real
-            state[chosen] = self.across(states[chosen], present[chosen], domain)[0].to(
-                state.dtype
-            )  # autocast gives another
-        return F.normalize(state, dim=-1) / self.config.temperature
+            mixture, _ = self.across(states[chosen], present[chosen], domain)
+            state[chosen] = mixture.to(state.dtype)  # autocast changes the type
+        return self.head.states(state)
 
     def item_embeddings(self) -> tuple[Tensor, Tensor]:
         table = self.items()
-        return table, F.normalize(table, dim=-1)
+        return table, self.head.normalized(table)
 
     def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
         states, present, _ = self.branches(batch, inputs)
-        return self.mixed(states, present, position_domains(batch), batch.sequence > 0)
+        return self.mixed(states, present, batch.position_domains, batch.sequence > 0)
 
     def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
-        states, present = [], []
+        collected, lengths = [], []
         for branch in self.config.branches:
-            own = (
-                batch.sequence
-                if branch == "merged"
-                else domain_view(
-                    batch.sequence, self.domain_of_item, BRANCHES.index(branch)
-                ).sequence
-            )
-            length = (own > 0).sum(1)
-            state, _ = self.encoders[branch](F.embedding(own, inputs), at=(length - 1).clamp(min=0))
-            states.append(state)
-            present.append(length[:, None] > 0)
-        states, present = torch.stack(states, 2), torch.stack(present, 2)
+            sequence = batch.sequence
+            if branch != "merged":
+                domain = BRANCHES.index(branch)
+                sequence = domain_view(sequence, self.domain_of_item, domain).sequence
+            length = (sequence > 0).sum(1)
+            last = (length - 1).clamp(min=0)
+            state, _ = self.encoders[branch](F.embedding(sequence, inputs), at=last)
+            collected.append(state)
+            lengths.append(length)
+        states = torch.stack(collected, 2)  # (B, 1, branches, D)
+        present = torch.stack(lengths, 1)[:, None] > 0  # (B, 1, branches)
         return self.mixed(states, present, batch.target_domain[:, None], present.any(2))[:, 0]
 
     @torch.inference_mode()
     def attention(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """What the model looked at, from evaluation mode (no dropout in the weights).
+        """The attention weights, in evaluation mode (without dropout).
 
-        Per branch: `sequence` (B, Ts) and `weights` (B, layers, H, Ts, Ts); under "across": `weights` (B, T, branches) for the target's domain.
+        Returns:
+            For each branch `sequence` (B, Ts) and `weights` (B, layers, H, Ts, Ts); for "across"
+            `weights` (B, T, branches), for the target's domain.
         """
         with evaluation_mode(self):
-            states, present, looked = self.branches(batch, self.items(), need_weights=True)
-            domains = position_domains(batch)[..., None]
-            across = torch.where(
-                domains == 0, *(self.across(states, present, domain)[1] for domain in (0, 1))
-            )
+            states, present, weights_of = self.branches(batch, self.items(), need_weights=True)
+            for_a, for_b = (self.across(states, present, domain)[1] for domain in (0, 1))
+            across = torch.where(batch.position_domains[..., None] == 0, for_a, for_b)
             record = {
                 branch: {"sequence": sequence, "weights": torch.stack(weights, 1)}
-                for branch, (sequence, weights) in looked.items()
+                for branch, (sequence, weights) in weights_of.items()
             }
             return record | {"across": {"weights": across}}

@@ -1,27 +1,30 @@
-"""LLM4CDSR: its equations against loops, its two contrasts at work, and what each switch of the released code does."""
+"""LLM4CDSR: its equations against loops, both contrastive losses, and the released options."""
 
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_models import (
+from helpers.models import (
     ALL_ITEMS,
     DOMAIN,
     DOMAIN_A,
     DOMAIN_B,
     LITTLE,
     USERS,
-    Domain,
+    SmallInputs,
     awake,
     batch_of,
     inputs,
     ranking,
+    sequences,
     small_split,
 )
 
 from tema_lib.data.sequences import domain_view
+from tema_lib.data.splits import Split
 from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig, soft_contrastive_loss
 from tema_lib.tags.profiles import Profiles
 from tema_lib.training import train
@@ -31,10 +34,10 @@ LITTLE_MODEL = LLM4CDSRConfig(hidden=16, max_length=20, adapter_width=12)
 
 def make(**options):
     torch.manual_seed(0)
-    return LLM4CDSR(inputs(), Domain.profiles, replace(LITTLE_MODEL, **options))
+    return LLM4CDSR(inputs(), SmallInputs.profiles, replace(LITTLE_MODEL, **options))
 
 
-def test_the_soft_contrast_is_two_cross_entropies_with_soft_labels():
+def test_the_soft_contrastive_loss_is_two_cross_entropies_with_soft_labels():
     rng = torch.Generator().manual_seed(0)
     x, y = torch.randn(2, 5, 4, generator=rng, dtype=torch.double)
     for temperature in (1.0, 0.3):
@@ -62,8 +65,11 @@ def test_the_soft_contrast_is_two_cross_entropies_with_soft_labels():
         torch.testing.assert_close(soft_contrastive_loss(x, y, temperature), total / 5)
 
 
-def test_the_soft_contrast_by_hand_where_the_temperature_is_not_one():
-    """x = y = the unit vectors of two directions, tau = 1/2: logits 2 on the diagonal, soft labels softmax(tau (1, 0)) = softmax(1/2, 0)."""
+def test_the_soft_contrastive_loss_by_hand_where_the_temperature_is_not_one():
+    """x = y = two unit vectors, tau = 1/2: the logits are 2 on the diagonal.
+
+    Soft labels: softmax(tau (1, 0)) = softmax(1/2, 0).
+    """
     pair = torch.eye(2)
     label = 1 / (1 + math.exp(-0.5))
     likely = 1 / (1 + math.exp(-2))
@@ -77,7 +83,7 @@ def test_the_soft_contrast_by_hand_where_the_temperature_is_not_one():
     assert abs(by_hand + divided * math.log(likely) + (1 - divided) * math.log(1 - likely)) > 0.4
 
 
-def test_the_soft_contrast_of_fewer_than_two_pairs_is_nothing():
+def test_the_soft_contrastive_loss_of_fewer_than_two_pairs_is_nothing():
     for rows in (0, 1):
         x = torch.randn(rows, 4, requires_grad=True)
         loss = soft_contrastive_loss(x, x)
@@ -86,7 +92,7 @@ def test_the_soft_contrast_of_fewer_than_two_pairs_is_nothing():
         assert (x.grad == 0).all()
 
 
-def test_a_logit_is_the_sum_of_the_shops_and_the_merged_product():
+def test_a_logit_is_the_sum_of_the_domains_and_the_merged_product():
     """One user, one candidate at a time, each branch run alone."""
     model = awake(make())
     local, adapted = model.local, model.adapter[1](model.adapter[0](model.text))
@@ -105,7 +111,7 @@ def test_a_logit_is_the_sum_of_the_shops_and_the_merged_product():
                 )
 
 
-def test_local_tables_are_each_shops_own_principal_directions():
+def test_local_tables_are_each_domains_own_principal_directions():
     model = make(local_tables="frozen")
     given = inputs()
     assert "local" not in dict(model.named_parameters())
@@ -114,19 +120,17 @@ def test_local_tables_are_each_shops_own_principal_directions():
     for members in (DOMAIN_A, DOMAIN_B):
         own = torch.tensor([item for item in members if given.text_present[item]])
         rows = given.text[own] - given.text[own].mean(0)
-        expected, found = (
-            rows @ rows.T,
-            model.local[own] @ model.local[own].T,
-        )  # all directions kept: the same inner products, up to scale
+        # All directions are kept: the same inner products, up to scale.
+        expected, found = rows @ rows.T, model.local[own] @ model.local[own].T
         torch.testing.assert_close(
             found / found.trace(), expected / expected.trace(), rtol=1e-3, atol=1e-4
         )
 
 
-def test_the_pairs_are_drawn_from_what_a_user_bought_in_each_shop():
+def test_the_pairs_are_drawn_from_a_users_items_in_each_domain():
     model = make()
     users = [[1, 13, 2, 14, 3], [4, 5, 6], [16, 7, 17, 8]]
-    table = torch.arange(23.0)[:, None].repeat(1, 32)  # a vector that tells its item
+    table = torch.arange(23.0)[:, None].repeat(1, 32)  # each vector names its item
     seen = set()
     for _ in range(60):
         a, b = (vectors[:, 0] / 4 for vectors in model.item_pairs(ranking(*users), table))
@@ -142,25 +146,21 @@ def test_the_pairs_are_drawn_from_what_a_user_bought_in_each_shop():
 
 
 def held_out_contrastive_loss(model, split):
-    """Mean adapter contrast of pairs of held-out events: (last of A, last of B) of every user's validation and test events."""
+    """The adapter's contrastive loss of pairs: last event in A, last in B, of the newest six."""
     a, b = [], []
     for row in range(len(split.test)):
         last = split.test[row][-6:]
         own = [last[DOMAIN[last] == domain] for domain in (0, 1)]
         if len(own[0]) and len(own[1]):
-            a.append(own[0][-1]), b.append(own[1][-1])
+            a.append(own[0][-1])
+            b.append(own[1][-1])
     table = 4 * model.item_embeddings()[0][:, 16:]
     with torch.no_grad():
         return float(soft_contrastive_loss(table[torch.stack(a)], table[torch.stack(b)]))
 
 
 def paired_split(users=120):
-    """Users buy item 1 + k of A and 13 + k of B, k their own: what belongs together across the domains is known."""
-    import numpy as np
-    from test_models import sequences
-
-    from tema_lib.data.splits import Split
-
+    """Each user has a k and interacts with items 1 + k of A and 13 + k of B, so pairs are known."""
     rng, rows = np.random.default_rng(0), []
     for user in range(users):
         kind = [1 + (2 * user) % 10, 2 + (2 * user) % 10]
@@ -169,22 +169,21 @@ def paired_split(users=120):
     return Split("own", whole.without_last(2), whole.without_last(1), whole)
 
 
-def test_the_adapter_contrast_lowers_its_loss_on_held_out_pairs():
+def test_the_adapter_contrastive_loss_falls_on_held_out_pairs():
     split, found = paired_split(), {}
-    for contrast in (0.0, 1.0):
-        model = make(contrastive=contrast, profile=0)
+    for weight in (0.0, 1.0):
+        model = make(contrastive=weight, profile=0)
         train(model, split, DOMAIN, replace(LITTLE, epochs=8))
-        found[contrast] = held_out_contrastive_loss(model, split)
+        found[weight] = held_out_contrastive_loss(model, split)
     assert found[1.0] < found[0.0] - 0.3
 
 
-def test_the_profile_contrast_pulls_a_user_to_their_profile():
-    """Profiles that tell what a user buys: after training, held-out users' states find their own profile sooner than without the contrast."""
+def test_the_profile_contrastive_loss_pulls_a_user_to_their_profile():
+    """With profiles that name a user's items, held-out users' states find their own profile."""
     split = paired_split()
     kind = torch.tensor([(2 * user) % 10 // 2 for user in range(120)])
-    given = Profiles(
-        ("",) * 120, F.one_hot(kind, 16).float(), torch.arange(120) % 3 > 0
-    )  # every third user has none: held out
+    # Every third user has no profile: held out.
+    given = Profiles(("",) * 120, F.one_hot(kind, 16).float(), torch.arange(120) % 3 > 0)
     found = {}
     for beta in (1e-9, 1.0):
         torch.manual_seed(0)
@@ -208,7 +207,7 @@ def test_prediction_never_reads_a_profile():
     torch.testing.assert_close(model.score(ranking(*USERS), ALL_ITEMS), before, rtol=0, atol=0)
 
 
-def test_a_user_without_a_profile_stays_out_of_the_contrast():
+def test_a_user_without_a_profile_is_left_out_of_the_contrastive_loss():
     model, batch = make(), batch_of(*USERS)  # the third user has none
 
     def value():
@@ -234,7 +233,7 @@ def test_the_terms_are_added_with_alpha_and_beta():
 
 
 def test_without_the_causal_mask_a_state_sees_the_item_it_has_to_predict():
-    """The released code: a later event changes an earlier state.  With the mask it does not; padding is masked either way."""
+    """As released: a later event changes an earlier state.  Padding is masked either way."""
     before = batch_of(*USERS[:2])
     later = replace(before, sequence=before.sequence.clone())
     later.sequence[0, 5] = 12
@@ -254,7 +253,7 @@ def test_without_the_causal_mask_a_state_sees_the_item_it_has_to_predict():
         assert torch.isfinite(model.score(ranking([1], [], [13, 14]), ALL_ITEMS)).all()
 
 
-def test_a_state_of_one_shop_reads_that_shop_alone():
+def test_a_state_of_one_domain_reads_that_domain_alone():
     model = awake(make())
     table = model.item_embeddings()[0]
     mixed, alone = ranking([1, 13, 2, 14, 15], domain=1), ranking([13, 14, 15], domain=1)
@@ -274,14 +273,14 @@ def test_a_state_of_one_shop_reads_that_shop_alone():
         (lambda: make(similarity="smell"), "choose cosine or dot"),
         (lambda: LLM4CDSR(inputs(), None, LITTLE_MODEL), "needs profiles: write them"),
         (
-            lambda: LLM4CDSR(replace(inputs(), text=None), Domain.profiles, LITTLE_MODEL),
+            lambda: LLM4CDSR(replace(inputs(), text=None), SmallInputs.profiles, LITTLE_MODEL),
             "reads text vectors",
         ),
         (
             lambda: train(
                 LLM4CDSR(
                     inputs(),
-                    replace(Domain.profiles, vectors=Domain.profiles.vectors[:7]),
+                    replace(SmallInputs.profiles, vectors=SmallInputs.profiles.vectors[:7]),
                     LITTLE_MODEL,
                 ),
                 small_split(),

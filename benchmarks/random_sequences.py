@@ -1,4 +1,7 @@
-"""A synthetic world in the shape of Amazon Food-Kitchen: how long sequences are and how popular items are; who buys what is chance."""
+"""Random sequences in the shape of Amazon Food-Kitchen: lengths and popularity are like there.
+
+Which user interacts with which item is random.
+"""
 
 import numpy as np
 
@@ -13,10 +16,13 @@ SHAPE = {
 }
 
 
-def synthetic(path, users=20_000, items_a=10_000, items_b=15_000, seed=0, stretch=1.0, **shape):
-    """Write the .npz that every worker reads: flat `items`, `offsets`, and the shape of model and batches.
+def write_sequences(
+    path, users=20_000, items_a=10_000, items_b=15_000, seed=0, stretch=1.0, **shape
+):
+    """Write the .npz that every worker reads: flat `items`, `offsets`, shape of model and batches.
 
-    Lengths are 5 and a lognormal (median 11, mean 15) times `stretch`; popularity falls as rank^-.9.
+    A length is 5 plus a lognormal number times `stretch` (median 11, mean 15 in all); popularity
+    falls as rank^-.9.
     """
     rng = np.random.default_rng(seed)
     lengths = np.clip(5 + (stretch * rng.lognormal(1.75, 1.05, users)).round().astype(int), 5, 300)

@@ -1,11 +1,11 @@
-"""MAN: the candidate asks the history, each part against its equation, and the properties every model has to keep to."""
+"""MAN: candidates attend to the history; each part against its equation; the properties."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
-from test_models import (
+from helpers.models import (
     ALL_ITEMS,
     DOMAIN,
     DOMAIN_A,
@@ -20,7 +20,8 @@ from test_models import (
 )
 
 import tema_lib.models.man as man
-from tema_lib.models.man import MAN, Groups, ItemSimilarity, MANConfig, SequenceFusion, separation
+from tema_lib.models.man import MAN, MANConfig
+from tema_lib.models.mixed_attention import ItemSimilarity, separation
 from tema_lib.training import train, training_step
 
 SMALL = MANConfig(
@@ -43,42 +44,15 @@ def loss_of(model, batch, seed=0):
     return model.loss(batch)
 
 
-# ------------------------------------------------------------------------------------------------ the candidate is a query
+# ---- the candidate is a query
 
 
-def test_item_similarity_is_the_equation():
-    """A loop over users, candidates and events in double precision, with the four parts set side by side."""
-    torch.manual_seed(0)
-    attention = awake(ItemSimilarity(6, 5)).double()
-    keys, query = torch.randn(3, 4, 6, dtype=torch.double), torch.randn(3, 7, 6, dtype=torch.double)
-    present = torch.tensor([[True, True, True, True], [True, False, True, False], [False] * 4])
-    weights = attention(attention.lines(keys), query, present)
-    for b in range(3):
-        for c in range(7):
-            q, scores = query[b, c], []
-            for t in torch.nonzero(present[b]).flatten().tolist():
-                k = attention.map.weight @ keys[b, t]
-                hidden = (
-                    attention.first.weight @ torch.cat([k, q, k - q, k * q]) + attention.first.bias
-                )
-                scores.append((attention.second.weight @ hidden.clamp(min=0))[0])
-            expected = torch.zeros(4, dtype=torch.double)
-            if scores:
-                expected[present[b]] = torch.stack(scores).softmax(0)
-            torch.testing.assert_close(weights[b, c], expected)
-    shared = attention(attention.lines(keys), query[:1], present)  # one list for all users
-    torch.testing.assert_close(shared[0], weights[0])
-    torch.testing.assert_close(
-        shared[1], attention(attention.lines(keys[1:2]), query[:1], present[1:2])[0]
-    )
-
-
-def test_another_candidate_looks_elsewhere_and_its_view_of_the_history_counts(monkeypatch):
+def test_another_candidate_attends_elsewhere_and_its_weights_count(monkeypatch):
     model, seen, turn = awake(make()), [], [0]
     plain = ItemSimilarity.forward
 
-    def spy(self, lines, query, present):
-        seen.append(plain(self, lines, query, present))
+    def spy(self, affine, query, present):
+        seen.append(plain(self, affine, query, present))
         return seen[-1].roll(turn[0], 1)  # with 1: every candidate gets its neighbour's weights
 
     monkeypatch.setattr(ItemSimilarity, "forward", spy)
@@ -98,8 +72,8 @@ def test_no_product_of_states_and_item_vectors_gives_these_scores():
         assert torch.linalg.matrix_rank(model.score(ranking(*users), ALL_ITEMS), rtol=1e-6) > 10
 
 
-def test_events_of_both_shops_and_their_age_reach_the_candidate():
-    """The last event is told from the one before it, by the keys: the merged states do not enter a similarity."""
+def test_events_of_both_domains_and_their_age_reach_the_candidate():
+    """Keys distinguish the last event from the one before; merged states enter no similarity."""
     model = awake(make())
     for domain in (0, 1):
         _, _, keys, _, present = model.read(
@@ -107,78 +81,14 @@ def test_events_of_both_shops_and_their_age_reach_the_candidate():
         )
         assert present.tolist() == [[True, True, True, False], [True] * 4, [False] * 4]
         table, recent = F.layer_norm(model.id, (16,)), model.recency
-
-        def local(item, age):
-            return table[item] + recent[domain, age]
-
-        both = [1, 2] if domain == 0 else [13]
-        expected = [
-            table[item]
-            + recent[2, age]
-            + (local(item, both[::-1].index(item)) if item in both else 0)
-            for item, age in ((1, 2), (13, 1), (2, 0))
-        ]
+        newest_first = [2, 1] if domain == 0 else [13]
+        expected = []
+        for item, age in ((1, 2), (13, 1), (2, 0)):
+            key = table[item] + recent[2, age]
+            if item in newest_first:
+                key = key + table[item] + recent[domain, newest_first.index(item)]
+            expected.append(key)
         torch.testing.assert_close(keys[0, :3], torch.stack(expected))
-
-
-# ------------------------------------------------------------------------------------------------ the other parts
-
-
-def test_no_gradient_reaches_the_states_through_fusion_and_group_construction():
-    torch.manual_seed(0)
-    local, merged = (torch.randn(2, 5, 8, requires_grad=True) for _ in range(2))
-    own = torch.tensor([[True, True, False, True, False], [False, True, False, False, False]])
-    fusion, groups, prototypes = (
-        awake(SequenceFusion(8, 2)),
-        awake(Groups(8, 3)),
-        torch.randn(3, 8, requires_grad=True),
-    )
-    fusion(local, merged, own).square().sum().backward()
-    assert local.grad is None
-    assert merged.grad is None
-    assert all(parameter.grad.abs().max() > 1e-8 for parameter in fusion.parameters())
-    groups(prototypes, local, own).square().sum().backward()
-    assert local.grad.abs().max() > 1e-8
-    assert prototypes.grad.abs().max() > 1e-8
-    local.grad = None
-    torch.nn.init.zeros_(groups.match.weight)
-    groups(prototypes, local, own).square().sum().backward()
-    assert local.grad.abs().max() == 0  # ... construction may not
-
-
-def test_fusion_is_attention_of_own_events_to_what_came_before_them():
-    torch.manual_seed(0)
-    fusion, local, merged = (
-        awake(SequenceFusion(6, 1)).double(),
-        *torch.randn(2, 1, 4, 6, dtype=torch.double),
-    )
-    own, means = torch.tensor([[True, False, True, False]]), []
-    for t in (0, 2):
-        scores = torch.stack(
-            [fusion.query(local[0, t]) @ fusion.key(merged[0, s]) / 6**0.5 for s in range(t + 1)]
-        )
-        means.append(
-            fusion.network(fusion.output(scores.softmax(0) @ fusion.value(merged[0, : t + 1])))
-        )
-    torch.testing.assert_close(fusion(local, merged, own)[0], torch.stack(means).mean(0))
-    assert (fusion(local, merged, own & False) == 0).all()
-
-
-def test_groups_are_the_equation():
-    torch.manual_seed(0)
-    groups, prototypes, local = (
-        awake(Groups(6, 3)).double(),
-        *(torch.randn(*shape, dtype=torch.double) for shape in ((3, 6), (1, 4, 6))),
-    )
-    own, mine = torch.tensor([[True, False, True, False]]), local[0, [0, 2]]
-    weights, parts = torch.stack([groups.match(state) for state in mine]).mean(0).softmax(0), []
-    for g in range(3):
-        scores = torch.stack(
-            [groups.query(prototypes[g]) @ groups.key(state) / 6**0.5 for state in mine]
-        )
-        parts.append(groups.network(weights[g] * (scores.softmax(0) @ groups.value(mine))))
-    torch.testing.assert_close(groups(prototypes, local, own)[0], torch.stack(parts).mean(0))
-    assert (groups(prototypes, local, own & False) == 0).all()
 
 
 def test_separation_is_a_double_loop_and_pushes_prototypes_apart():
@@ -201,7 +111,7 @@ def test_separation_is_a_double_loop_and_pushes_prototypes_apart():
     assert apart[-1] > 1.1 * apart[0]
 
 
-# ------------------------------------------------------------------------------------------------ training examples
+# ---- training examples
 
 
 def test_an_example_is_what_came_before_its_target():
@@ -221,13 +131,11 @@ def test_an_example_is_what_came_before_its_target():
         found.add((row, target))
     assert len(found) == len(candidates)  # no position twice
     torch.manual_seed(1)
-    other = model.examples(batch)
-    assert found != set(
-        zip(other[0].rows.tolist(), other[1][:, 0].tolist())
-    )  # and another draw takes others
+    other = model.examples(batch)  # another draw takes others
+    assert found != set(zip(other[0].rows.tolist(), other[1][:, 0].tolist()))
 
 
-def test_rivals_are_of_the_targets_shop_evenly_and_never_the_target():
+def test_negatives_are_uniform_over_the_targets_domain_and_never_the_target():
     model = make(negatives=4000)
     prefixes, candidates = model.examples(batch_of(*USERS))
     for domain, (target, *negatives) in zip(prefixes.target_domain.tolist(), candidates.tolist()):
@@ -249,7 +157,7 @@ def test_the_loss_is_cross_entropy_of_score():
     torch.testing.assert_close(loss_of(model, batch_of(*USERS), seed=5)["next item"], plain)
 
 
-# ------------------------------------------------------------------------------------------------ padding, order, chunks
+# ---- padding, order, chunks
 
 
 def test_padding_changes_nothing():
@@ -289,17 +197,8 @@ def test_the_order_of_users_and_of_candidates_changes_nothing():
     model = awake(make())
     batch = replace(ranking(*USERS), target_domain=torch.tensor([0, 1, 1, 0]))
     scores = model.score(batch, ALL_ITEMS)
-    torch.testing.assert_close(
-        model.score(
-            batch.each(lambda tensor: tensor.flip(0))
-            if batch.targets is not None
-            else replace(
-                batch, sequence=batch.sequence.flip(0), target_domain=batch.target_domain.flip(0)
-            ),
-            ALL_ITEMS,
-        ).flip(0),
-        scores,
-    )
+    turned = batch.each(lambda tensor: tensor.flip(0))
+    torch.testing.assert_close(model.score(turned, ALL_ITEMS).flip(0), scores)
     shuffled = torch.randperm(22, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(model.score(batch, ALL_ITEMS[shuffled]), scores[:, shuffled])
     torch.testing.assert_close(model.score(batch, ALL_ITEMS[7:9]), scores[:, 7:9])
@@ -318,8 +217,8 @@ def test_a_few_candidates_at_a_time_give_the_same_scores(cells, monkeypatch):
     monkeypatch.setattr(
         ItemSimilarity,
         "forward",
-        lambda self, lines, query, present: (
-            sizes.append(query.size(1)) or plain(self, lines, query, present)
+        lambda self, affine, query, present: (
+            sizes.append(query.size(1)) or plain(self, affine, query, present)
         ),
     )
     torch.testing.assert_close(both_domains(model, USERS), expected)
@@ -341,7 +240,7 @@ def test_users_of_one_domain_of_one_event_and_of_none_are_finite():
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
 
 
-# ------------------------------------------------------------------------------------------------ learning
+# ---- learning
 
 
 def test_every_trained_parameter_is_reached_and_can_change_a_score():
@@ -355,9 +254,8 @@ def test_every_trained_parameter_is_reached_and_can_change_a_score():
     with torch.no_grad():
         before = both_domains(model, MORE_USERS)
         for key, parameter in model.named_parameters():
-            assert parameter.grad is not None and parameter.grad.abs().max() > 1e-8, (
-                f"the loss does not reach {key}"
-            )
+            assert parameter.grad is not None, f"the loss does not reach {key}"
+            assert parameter.grad.abs().max() > 1e-8, f"the loss does not reach {key}"
             kept = parameter.clone()
             parameter += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
             change = both_domains(model, MORE_USERS) - before
@@ -367,7 +265,7 @@ def test_every_trained_parameter_is_reached_and_can_change_a_score():
             parameter.copy_(kept)
 
 
-def test_man_can_learn_one_batch_by_heart():
+def test_man_can_overfit_one_batch():
     torch.manual_seed(0)
     model = make(dropout=0.0)
     batch, optimizer = batch_of(*USERS), torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -396,7 +294,8 @@ def test_it_learns_in_bfloat16():
     terms = training_step(
         model, batch_of(*USERS), torch.optim.SGD(model.parameters(), lr=0.1), precision="bfloat16"
     )
-    assert all(torch.isfinite(term) and term.dtype == torch.float32 for term in terms.values())
+    assert all(torch.isfinite(term) for term in terms.values())
+    assert all(term.dtype == torch.float32 for term in terms.values())
 
 
 def test_impossible_heads_are_refused():

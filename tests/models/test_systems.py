@@ -1,7 +1,6 @@
-"""The list of systems and what stands behind each line; the example of CONTRIBUTING.md in the common loop."""
+"""The list of systems, and the example of CONTRIBUTING.md as one of them."""
 
 import json
-import random
 import re
 import subprocess
 import sys
@@ -9,15 +8,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_models import DOMAIN, LITTLE, Domain, awake, batch_of, ranking, small_split
+from helpers.models import (
+    DOMAIN,
+    LITTLE,
+    SmallInputs,
+    awake,
+    batch_of,
+    ranking,
+    small_run,
+    small_split,
+)
+from helpers.properties import EVERY_MODEL, SEQUENCE_MODEL
 
 from tema_lib.evaluation.ranking import evaluate
-from tema_lib.experiment import Experiment
 from tema_lib.models.systems import SYSTEMS, System, system_named
 from tema_lib.records import metric_table, read_records
 from tema_lib.training import train
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
@@ -42,13 +50,13 @@ def test_the_command_lists_every_system_with_file_size_source_and_status():
     )
 
 
-class Big(Domain):
+class Big(SmallInputs):
     hidden, domain_of_item = 64, torch.tensor([-1] + [0] * 300 + [1] * 300)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_file_says_where_its_system_comes_from_and_what_is_ours(name):
-    module = sys.modules[type(SYSTEMS[name].build(Domain())).__module__]
+    module = sys.modules[type(SYSTEMS[name].build(SmallInputs())).__module__]
     assert len(module.__doc__) > 80
     if SYSTEMS[name].status != "ours" and name not in (
         "popularity",
@@ -64,9 +72,9 @@ def test_every_file_says_where_its_system_comes_from_and_what_is_ours(name):
         assert re.search(r"[Ss]tated|read in|[Rr]elease", text)
 
 
-def test_presets_are_temas_frame_with_fewer_views():
+def test_presets_are_tema_with_fewer_modalities():
     built = {
-        name: SYSTEMS[name].build(Domain())
+        name: SYSTEMS[name].build(SmallInputs())
         for name in ("tema", "tema-no-tags", "ifcdsr", "llm-emf")
     }
     assert built["tema-no-tags"].config == built["llm-emf"].config
@@ -79,7 +87,7 @@ def test_presets_are_temas_frame_with_fewer_views():
     )
     asked = []
 
-    class NoPictures(Domain):
+    class NoPictures(SmallInputs):
         modalities = ("id", "text", "tags")
 
         def inputs(self, **options):
@@ -92,10 +100,10 @@ def test_presets_are_temas_frame_with_fewer_views():
     assert asked == [{}, {}, {"text": "enriched"}]
 
 
-def test_an_ancestor_that_is_the_ablation_is_trained_once_and_named_with_it(
+def test_a_predecessor_that_equals_an_ablation_is_trained_once_under_both_names(
     tmp_path, monkeypatch, capsys
 ):
-    """HAF-VT is TEMA-LLM without tags: one line, one training, one record, one row with both names."""
+    """HAF-VT is TEMA-LLM without tags: one training, one record, one row with both names."""
     assert system_named("haf-vt") == "tema-no-tags"
     assert system_named("tema") == "tema"
     assert "haf-vt" not in SYSTEMS
@@ -113,29 +121,8 @@ def test_an_ancestor_that_is_the_ablation_is_trained_once_and_named_with_it(
     assert "| tema-no-tags = haf-vt | " in metric_table([record])
 
 
-def small_run(tmp_path, monkeypatch):
-    """A run on a few items without text, pictures or tags, so that nothing is encoded and nobody is asked."""
-    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
-    folder = tmp_path / "small"
-    folder.mkdir()
-    items = [(f"{domain}{number}", domain) for domain in "AB" for number in range(12)]
-    (folder / "items.tsv").write_text(
-        "item_id\tdomain\ttitle\n" + "".join(f"{item}\t{domain}\t\n" for item, domain in items)
-    )
-    order = random.Random(0)
-    (folder / "interactions.tsv").write_text(
-        "user_id\titem_id\tdomain\ttimestamp\n"
-        + "".join(
-            f"u{user}\t{item}\t{domain}\t{1_600_000_000 + position}\n"
-            for user in range(20)
-            for position, (item, domain) in enumerate(order.sample(items, 8))
-        )
-    )
-    return Experiment(str(folder))
-
-
 def test_a_system_without_profiles_asks_for_none():
-    class NoModel(Domain):
+    class NoModel(SmallInputs):
         @property
         def profiles(self):
             raise AssertionError("profiles were asked for")
@@ -153,14 +140,12 @@ def example():
     return code, eval("{" + line.strip() + "}", names)
 
 
-def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties(monkeypatch):
-    import test_models
-
+def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties():
     code, entry = example()
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     ((name, system),) = entry.items()
     torch.manual_seed(0)
-    model, split = system.build(Domain()), small_split()
+    model, split = system.build(SmallInputs()), small_split()
     history = train(model, split, DOMAIN, LITTLE)
     assert history.loss["next item"][-1] < history.loss["next item"][0]
     assert evaluate(model, split.test, DOMAIN).metric("MRR") > 0
@@ -169,18 +154,8 @@ def test_the_example_of_contributing_trains_ranks_and_keeps_the_properties(monke
     torch.testing.assert_close(
         model.score(before, torch.arange(1, 23)), model.score(after, torch.arange(1, 23))
     )  # its idea: order does not matter
-    monkeypatch.setitem(test_models.MODELS, name, lambda: system.build(Domain()))
-    monkeypatch.setattr(test_models, "SEQUENCE_MODELS", [*test_models.SEQUENCE_MODELS, name])
-    properties = [
-        test
-        for key, test in vars(test_models).items()
-        if key.startswith("test_")
-        for mark in getattr(test, "pytestmark", [])
-        if mark.args[:1] == ("name",) and len(test.pytestmark) == 1
-    ]
-    assert len(properties) >= 8
-    for test in properties:
-        test(name)
+    for holds in (*EVERY_MODEL, *SEQUENCE_MODEL):
+        holds(lambda: system.build(SmallInputs()), name)
     assert model.loss(batch_of([1, 2, 3])).keys() == {"next item"}
 
 
@@ -197,8 +172,8 @@ def test_the_notebook_shows_the_same_example():
 
 
 @pytest.mark.parametrize("data", ["synthetic", "fk_mini"])
-def test_records_of_trained_systems_are_above_the_last_item_chain(data):
-    """On the synthetic data set all of them are, in both domains; what falls short on real data is named."""
+def test_records_of_trained_systems_are_above_the_markov_chain(data):
+    """All of them are, in both domains."""
     score, below = {}, set()
     for record in read_records(ROOT / "results" / data):
         for domain in "AB":

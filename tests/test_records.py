@@ -62,10 +62,7 @@ def test_a_record_holds_what_the_ranks_say():
     low, high = record["intervals"]["full"]["A"]["MRR"]
     assert low < record["metrics"]["full"]["A"]["MRR"] < high
     assert re.fullmatch(r"[0-9a-f]{40}|unknown", record["commit"])
-    assert record["dirty"] in (
-        True,
-        False,
-    )
+    assert record["dirty"] in (True, False)
     assert json.loads(json.dumps(record)) == record
 
 
@@ -188,7 +185,8 @@ def private(text):
         "runner",
     }
     found = re.findall(
-        r'(?<![\w:/.])/(?:home|root|Users|work|tmp|mnt|opt|var|srv|data|private)\b[^"\s]*|\b[A-Z]:\\\\[^"\s]*',
+        r"(?<![\w:/.])/(?:home|root|Users|work|tmp|mnt|opt|var|srv|data|private)\b"
+        r'[^"\s]*|\b[A-Z]:\\\\[^"\s]*',
         text,
     )
     return found + [
@@ -236,11 +234,11 @@ def test_the_tagging_benchmark_was_won_word_for_word_and_a_missing_one_is_named(
         results.read_benchmark("bench_nothing.json")
 
 
-def test_the_comparison_of_prompts_holds_every_form_with_its_controls():
+def test_the_comparison_of_prompts_holds_every_style_with_its_controls():
     from tema_lib.tags.prompts import STYLES
 
     record = results.read_benchmark("bench_prompts.json")
-    rows = {(row["data"], row["form"], row["control"]) for row in record["rows"]}
+    rows = {(row["data"], row["style"], row["control"]) for row in record["rows"]}
     assert all(
         (data, style, control) in rows
         for data in ("synthetic", "fk_mini")
@@ -253,14 +251,14 @@ def test_the_comparison_of_prompts_holds_every_form_with_its_controls():
 
 def test_the_speed_record_keeps_the_promises_and_its_ratios_follow_from_its_rounds():
     record = results.read_benchmark("bench_speed.json")
-    floor = {
+    least_ratios = {
         "full_ce_vs_replay": 9,
         "full_ce_vs_rectools": 15,
         "bce_vs_rectools": 3,
         "ranking_vs_replay": 3.3,
         "ranking_vs_recbole": 8,
     }
-    assert all(record["ratios"][name] >= least for name, least in floor.items())
+    assert all(record["ratios"][name] >= least for name, least in least_ratios.items())
     assert record["ratios"]["full_ce_vs_recbole"] > 9
     assert record["share_of_limit"]["full_ce"] >= 0.55
     assert record["share_of_limit"]["ranking"] >= 0.40

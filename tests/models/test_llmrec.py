@@ -1,4 +1,4 @@
-"""After LLM-Rec: titles alone decide, and one text per user says at each event what a plain loop over users and word pieces would say."""
+"""After LLM-Rec: titles alone decide; one text per user equals a loop over users and pieces."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_models import (
+from helpers.models import (
     ALL_ITEMS,
     DOMAIN,
     DOMAIN_A,
@@ -30,7 +30,10 @@ TITLES = ["", "Red tea cup", "", "Æ🜲", "stainless steel garlic press " * 9, 
 
 
 def titles(seed=0, pieces=30, longest=6):
-    """Random titles of one to six word pieces for 22 items; 3 and 15 have the same one, in different domains; 4 and 5 in one."""
+    """Random titles of one to six word pieces for 22 items.
+
+    Items 3 and 15, of different domains, have the same title, and so have 4 and 5 of one domain.
+    """
     rng = torch.Generator().manual_seed(seed)
     ids = torch.randint(1, pieces + 1, (23, longest), generator=rng)
     ids = ids * (torch.arange(longest) < torch.randint(1, longest + 1, (23, 1), generator=rng))
@@ -45,7 +48,7 @@ def model_of(config=SMALL, **options):
     return LLMRec(DOMAIN, titles(), replace(config, **options))
 
 
-# ------------------------------------------------------------------------------------------------ titles alone decide
+# ---- titles alone decide
 
 
 def test_no_parameter_or_vector_belongs_to_one_item():
@@ -106,8 +109,11 @@ def test_other_ids_for_the_same_titles_change_nothing():
     )
 
 
-def test_an_item_that_was_never_sold_is_scored_from_its_title():
-    """A user stays with one word; items 11, 12 and 21, 22 are in no training sequence.  A model of ids could only guess among them."""
+def test_a_cold_start_item_is_scored_from_its_title():
+    """A user stays with one word; items 11, 12 and 21, 22 are in no training sequence.
+
+    A model of ids could only rank these at random.
+    """
     rng = np.random.default_rng(0)
     words = {item: 1 + item % 2 for item in range(1, 23)}  # odd items: word 2; even ones: word 1
     ids = torch.zeros(23, 2, dtype=torch.long)
@@ -135,12 +141,12 @@ def test_an_item_that_was_never_sold_is_scored_from_its_title():
             assert (scores[0] - scores[1]).abs() > 1
 
 
-# ------------------------------------------------------------------------------------------------ one text a user
+# ---- one text a user
 
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_state_is_that_of_the_joined_titles_read_alone(layers):
-    """The oracle: for each user and event, join the word pieces in a loop, encode that text alone, take its last state."""
+    """For each user and event: join the word pieces, encode the text alone, take the last state."""
     model = awake(model_of(layers=layers))
     given, batch = titles().ids, batch_of(*USERS)
     states, outputs = model.encode_with_items(batch)
@@ -239,7 +245,7 @@ def test_the_last_state_alone_is_the_last_of_all_states():
     torch.testing.assert_close(parts, model.score(batch, ALL_ITEMS).detach())
 
 
-# ------------------------------------------------------------------------------------------------ it learns
+# ---- it learns
 
 
 def test_empty_histories_and_single_events_are_finite():
@@ -257,9 +263,8 @@ def test_every_parameter_is_reached_and_changes_a_score():
     with torch.no_grad():
         before = model.score(query, ALL_ITEMS)
         for name, parameter in model.named_parameters():
-            assert parameter.grad is not None and parameter.grad.abs().max() > 1e-8, (
-                f"the loss does not reach {name}"
-            )
+            assert parameter.grad is not None, f"the loss does not reach {name}"
+            assert parameter.grad.abs().max() > 1e-8, f"the loss does not reach {name}"
             kept = parameter.clone()
             parameter += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
             assert (model.score(query, ALL_ITEMS) - before).abs().max() > 1e-4, (
@@ -328,7 +333,7 @@ def test_titles_of_other_items_are_refused(change):
         LLMRec(DOMAIN, TitleTokens(change(titles().ids), titles().vectors), SMALL)
 
 
-# ------------------------------------------------------------------------------------------------ word pieces of the real encoder
+# ---- word pieces of the real encoder
 
 
 def test_titles_become_word_pieces_with_the_encoders_own_vectors():

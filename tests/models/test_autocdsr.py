@@ -1,14 +1,14 @@
-"""AutoCDSR: the share of attention that crosses, the Pareto weights, what `total_loss` descends from, and what a bottleneck lets through."""
+"""AutoCDSR: the share across domains, the Pareto weights, the total loss, and the bottleneck."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import test_models as properties
 import torch
 import torch.nn.functional as F
+from helpers import properties
+from helpers.models import DOMAIN, USERS, awake, batch_of, ranking, small_split
 from scipy.optimize import minimize
-from test_models import ALL_ITEMS, DOMAIN, USERS, awake, batch_of, ranking, small_split
 
 from tema_lib.models import autocdsr
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig, pareto_weights
@@ -31,8 +31,9 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(
-    "check",
+    "holds",
     [
+        "a_later_event_never_changes_an_earlier_state",
         "the_loss_of_the_past_does_not_know_the_future",
         "a_target_competes_in_its_own_domain_only",
         "users_of_one_domain_and_of_one_event_are_finite",
@@ -43,22 +44,14 @@ MODELS = {
         "every_trained_parameter_is_reached_and_can_change_a_score",
     ],
 )
-def test_it_keeps_to_what_every_model_has_to(name, check, monkeypatch):
-    monkeypatch.setattr(properties, "MODELS", MODELS)
-    getattr(properties, f"test_{check}")(name)
+def test_it_has_the_properties_of_every_model(name, holds):
+    getattr(properties, holds)(MODELS[name], name)
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("new", [12, 22], ids=["item of A", "item of B"])
-def test_no_state_knows_a_later_event(name, new, monkeypatch):
-    monkeypatch.setattr(properties, "MODELS", MODELS)
-    properties.test_a_later_event_never_changes_an_earlier_state(name, new)
+# ---- the share
 
 
-# ------------------------------------------------------------------------------------------------ the share
-
-
-def test_the_share_is_a_loop_over_events_and_what_they_look_at():
+def test_the_share_is_a_loop_over_events_and_their_attention():
     model, batch = awake(model_of(layers=2)), batch_of(*USERS)
     _, weights = model.encoder(F.embedding(batch.sequence, model.id), need_weights=True)
     rows = []
@@ -80,49 +73,7 @@ def test_the_share_is_a_loop_over_events_and_what_they_look_at():
     assert model.loss(batch_of([1, 2, 3, 4], [13, 14, 15]))[PENALTY] == 0
 
 
-def test_an_event_after_plus_is_a_loop_over_its_own_shop_and_the_tokens():
-    """One layer in double precision: what the tokens were told, what an event gives to them, and what it then becomes."""
-    layer, rng = (
-        awake(autocdsr.BottleneckLayer(8, 2, 0.0)).double(),
-        torch.Generator().manual_seed(0),
-    )
-    domains = torch.tensor([[0, 1, 1, 0, 1, -1]])
-    x, z = (
-        torch.randn(*shape, 8, generator=rng, dtype=torch.double) for shape in ((1, 6), (1, 6, 3))
-    )
-    new_x, new_z, shares = layer(x, z, domains)
-
-    def split(y):
-        return y.unflatten(-1, (2, 4))  # heads
-
-    for t in range(5):
-        events = [s for s in range(t + 1) if domains[0, s] == domains[0, t]]
-        told = torch.zeros(3, 8, dtype=torch.double)
-        for domain, block in enumerate(layer.blocks):
-            seen = [s for s in range(t + 1) if domains[0, s] == domain]
-            if seen:
-                _, key, value = block.attention.query_key_value(
-                    block.attention_norm(x[0, seen])
-                ).chunk(3, -1)
-                query = split(layer.token_query(layer.token_norm(z[0, t])))
-                weights = (torch.einsum("khd,shd->khs", query, split(key)) / 2).softmax(-1)
-                told += torch.einsum("khs,shd->khd", weights, split(value)).flatten(1) / 2
-        tokens = z[0, t] + layer.token_output(told)
-        torch.testing.assert_close(new_z[0, t], tokens)
-        block = layer.blocks[int(domains[0, t])]
-        query, _, _ = block.attention.query_key_value(block.attention_norm(x[0, t])).chunk(3, -1)
-        _, key, value = block.attention.query_key_value(
-            block.attention_norm(torch.cat([x[0, events], tokens]))
-        ).chunk(3, -1)
-        weights = (torch.einsum("hd,shd->hs", split(query), split(key)) / 2).softmax(-1)
-        torch.testing.assert_close(shares[0, :, t], weights[:, len(events) :].sum(1))
-        state = x[0, t] + block.attention.output(
-            torch.einsum("hs,shd->hd", weights, split(value)).flatten()
-        )
-        torch.testing.assert_close(new_x[0, t], state + block.network(block.network_norm(state)))
-
-
-# ------------------------------------------------------------------------------------------------ the weights
+# ---- the weights
 
 
 def gram_of(angle, lengths=(1.0, 1.0)):
@@ -133,7 +84,7 @@ def gram_of(angle, lengths=(1.0, 1.0)):
 
 
 def test_two_unit_gradients_mix_half_and_half_whatever_their_angle():
-    """Along the followed ray nothing is violated (all that is left is attention), and the solver has nothing to say."""
+    """Along the followed ray only attention is left, so no ray is violated."""
     for angle in np.linspace(0, np.pi, 50):
         assert pareto_weights(
             gram_of(angle, (3.0, 0.02)), torch.tensor([0.0, 0.7])
@@ -141,7 +92,7 @@ def test_two_unit_gradients_mix_half_and_half_whatever_their_angle():
 
 
 def oracle(gram, losses):
-    """The definition, by a general solver over the simplex from several starts, on gradients as vectors in the plane."""
+    """The definition, by a general solver over the simplex from several starts."""
     unit = gram.numpy() / np.sqrt(np.outer(gram.diagonal(), gram.diagonal()))
     cosine = unit[0, 1]
     gradients = np.array([[1.0, 0.0], [cosine, np.sqrt(max(0.0, 1 - cosine**2))]])
@@ -170,10 +121,8 @@ def oracle(gram, losses):
 def test_the_weights_are_those_of_a_general_solver():
     rng, seen = np.random.default_rng(0), set()
     for _ in range(60):
-        gram, losses = (
-            gram_of(rng.uniform(0.1, np.pi - 0.1), rng.uniform(0.1, 9, 2)),
-            torch.from_numpy(rng.uniform(0, 1, 2) ** 2),
-        )
+        gram = gram_of(rng.uniform(0.1, np.pi - 0.1), rng.uniform(0.1, 9, 2))
+        losses = torch.from_numpy(rng.uniform(0, 1, 2) ** 2)
         found = pareto_weights(gram, losses)
         np.testing.assert_allclose(found, oracle(gram, losses), atol=2e-4)
         assert abs(found[0]) + abs(found[1]) == pytest.approx(1)
@@ -184,7 +133,10 @@ def test_the_weights_are_those_of_a_general_solver():
 
 
 def test_with_a_large_recommendation_loss_the_ratio_is_a_formula():
-    """Two rays violated, as nearly always in training: w_attn / w_rec = (1 - 2 cos) / (2 - cos), below 0 where the gradients agree."""
+    """With two rays violated, as nearly always in training, w_attn / w_rec has a closed form.
+
+    It is (1 - 2 cos) / (2 - cos), negative where the gradients agree.
+    """
     for angle in np.linspace(0.05, np.pi, 40):
         rec, attn = pareto_weights(gram_of(angle), torch.tensor([6.0, 0.4]))
         assert attn / rec == pytest.approx((1 - 2 * np.cos(angle)) / (2 - np.cos(angle)), abs=1e-9)
@@ -197,7 +149,7 @@ def test_the_lengths_of_the_gradients_and_of_the_losses_do_not_matter():
         ) == pytest.approx(pareto_weights(gram_of(2.0), torch.tensor([2.0, 0.3])))
 
 
-# ------------------------------------------------------------------------------------------------ what is descended from
+# ---- the total loss
 
 
 def gradients(model, scalar):
@@ -210,7 +162,7 @@ def gradients(model, scalar):
 
 
 @pytest.mark.parametrize("plus", [False, True])
-def test_combine_descends_from_the_recommendation_and_a_share_of_the_attention(plus, monkeypatch):
+def test_the_total_loss_is_the_recommendation_and_a_share_of_the_attention(plus, monkeypatch):
     model, batch, told = awake(model_of(plus=plus)).double(), batch_of(*USERS), []
     monkeypatch.setattr(
         autocdsr, "pareto_weights", lambda gram, losses: told.append((gram, losses)) or (0.7, 0.3)
@@ -242,26 +194,25 @@ def test_a_negative_weight_does_not_reward_attention_and_a_fixed_one_is_kept(mon
     )
 
 
-def test_without_any_crossing_the_recommendation_stands_alone():
+def test_without_a_cross_domain_transition_only_the_recommendation_is_left():
     model, batch = awake(model_of()).double(), batch_of([1, 2, 3, 4], [13, 14, 15])
     rec = gradients(model, model.loss(batch)["next item"])
     torch.testing.assert_close(gradients(model, model.total_loss(model.loss(batch))), rec)
     terms = model.loss(batch)
-    terms[PENALTY] = (
-        terms[PENALTY].detach() * 0 + model.id.sum() * 0
-    )  # no path to what is shared at all
+    # No path to a shared parameter at all.
+    terms[PENALTY] = terms[PENALTY].detach() * 0 + model.id.sum() * 0
     torch.testing.assert_close(gradients(model, model.total_loss(terms)), rec)
 
 
 @pytest.mark.parametrize("plus", [False, True])
 @pytest.mark.parametrize(
-    "priced", [{}, {"weighting": "fixed", "penalty": 5.0}], ids=["pareto", "fixed"]
+    "penalised", [{}, {"weighting": "fixed", "penalty": 5.0}], ids=["pareto", "fixed"]
 )
-def test_a_price_lowers_the_attention_that_crosses_on_held_out_sequences(plus, priced):
+def test_a_penalty_lowers_the_attention_across_domains_on_held_out_sequences(plus, penalised):
     split, cross_domain = small_split(), []
     learned = batch_of(*(split.train[user].tolist() for user in range(40)))
     held_out = ranking(*(split.test[user][:-1].tolist() for user in range(40)))
-    for options in ({"weighting": "fixed", "penalty": 0.0}, priced):
+    for options in ({"weighting": "fixed", "penalty": 0.0}, penalised):
         torch.manual_seed(0)
         model = model_of(plus=plus, **options)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -279,64 +230,16 @@ def test_a_step_in_bfloat16_is_finite(plus):
     terms = training_step(
         model, batch_of(*USERS), torch.optim.SGD(model.parameters(), lr=0.1), precision="bfloat16"
     )
-    assert all(torch.isfinite(term) and term.dtype == torch.float32 for term in terms.values())
-
-
-# ------------------------------------------------------------------------------------------------ the bottleneck
-
-
-@pytest.mark.parametrize("layers", [1, 2])
-def test_the_shops_talk_only_through_the_tokens(layers):
-    """Other items of B, nothing else changed: states for targets in A notice; not when the tokens are told nothing."""
-    model = awake(model_of(plus=True, layers=layers))
-    before = batch_of(USERS[0], target_domain=0)
-    exchange = torch.cat([torch.arange(13), torch.arange(13, 23).flip(0)])
-    after = replace(before, sequence=exchange[before.sequence])
-
-    def difference():
-        return (
-            (model.encode_with_items(after)[0] - model.encode_with_items(before)[0])
-            .abs()
-            .amax((0, 2))
-        )
-
-    with torch.no_grad():
-        heard = difference()
-        assert heard[0] == 0
-        assert (heard[1:] > 1e-2).all()
-        for layer in model.encoder.layers:
-            layer.token_output.weight.zero_()
-        assert difference().max() == 0
-        assert (
-            model.encode_with_items(replace(after, target_domain=1 - after.target_domain))[0]
-            - model.encode_with_items(before)[0]
-        ).abs().max() > 1e-2
-
-
-def test_an_event_listens_to_the_tokens_and_not_only_the_final_state():
-    """With the tokens' mean taken out of the compared state, what happened in B still reaches a target in A: by attention."""
-    model = awake(model_of(plus=True))
-    seen = []
-    model.encoder.layers[0].register_forward_hook(lambda layer, given, made: seen.append(made[0]))
-    for batch in (ranking([1, 13, 2]), ranking([1, 22, 2])):
-        model.score(batch, ALL_ITEMS)
-    assert (seen[0][0, 2] - seen[1][0, 2]).abs().max() > 1e-2
-    assert torch.equal(seen[0][0, 0], seen[1][0, 0])
-
-
-def test_a_target_is_met_by_its_own_shops_latest_event():
-    model = awake(model_of(plus=True))
-    scores = [model.score(ranking(*USERS, [], domain=domain), ALL_ITEMS) for domain in (0, 1)]
-    assert ((scores[0] - scores[1])[:4].abs().amax(1) > 1e-2).all()
-    assert torch.equal(scores[0][4], scores[1][4])
+    assert all(torch.isfinite(term) for term in terms.values())
+    assert all(term.dtype == torch.float32 for term in terms.values())
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"weighting": "heavy"}, "weighting is 'heavy': choose pareto or fixed"),
-        ({"penalty": -1.0}, "penalty is -1.0: below 0"),
-        ({"plus": True, "tokens": 0}, "tokens is 0: the domains need at least one"),
+        ({"penalty": -1.0}, "penalty is -1.0: give 0 or more"),
+        ({"plus": True, "tokens": 0}, "tokens is 0: give at least 1"),
         ({"heads": 3}, "not divisible by 3 heads"),
         ({"plus": True, "heads": 3}, "not divisible by 3 heads"),
         ({"loss": "guess"}, "the loss 'guess' is unknown"),

@@ -1,0 +1,86 @@
+"""TEMA-LLM: what its branches see, and options that it refuses."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers.models import (
+    DOMAIN,
+    DOMAIN_A,
+    DOMAIN_B,
+    MODELS,
+    USERS,
+    awake,
+    batch_of,
+    inputs,
+    ranking,
+)
+
+from tema_lib.data.sequences import domain_view
+from tema_lib.models.inputs import MODALITIES
+from tema_lib.models.tema import BRANCHES, Tema, TemaConfig
+
+
+def test_a_domain_view_holds_its_own_domain_and_the_way_back():
+    sequence = batch_of(*USERS).sequence
+    for domain, members in ((0, DOMAIN_A), (1, DOMAIN_B)):
+        view = domain_view(sequence, DOMAIN, domain)
+        for row, events in enumerate(sequence.tolist()):
+            own = [item for item in events if item in members]
+            assert view.sequence[row].tolist() == own + [0] * (view.sequence.size(1) - len(own))
+            for t in range(len(events)):
+                seen = [item for item in events[: t + 1] if item in members]
+                assert view.has_any[row, t] == bool(seen)
+                if seen:
+                    assert view.sequence[row, view.read_at[row, t]] == seen[-1]
+                    assert view.read_at[row, t] == len(seen) - 1
+
+
+def test_ids_of_one_domain_never_enter_the_branch_of_the_other():
+    model = awake(MODELS["tema"]())
+    seen = model.attention(batch_of(*USERS))
+    ids = {branch: set(seen[branch]["sequence"].unique().tolist()) - {0} for branch in BRANCHES}
+    assert ids["A"]
+    assert ids["B"]
+    assert ids["A"] <= set(DOMAIN_A)
+    assert ids["B"] <= set(DOMAIN_B)
+    assert ids["merged"] == ids["A"] | ids["B"]
+    batch, table = batch_of(*USERS), model.items()
+    exchange = torch.arange(23)
+    exchange[13:] = exchange[13:].flip(0)  # other items of B, A untouched
+    old, new = (
+        model.branches(replace(batch, sequence=s), table)[0]
+        for s in (batch.sequence, exchange[batch.sequence])
+    )
+    torch.testing.assert_close(new[:, :, 0], old[:, :, 0], rtol=0, atol=0)
+    assert (new[:, :, 1] - old[:, :, 1]).abs().max() > 1e-3
+    assert (new[:, :, 2] - old[:, :, 2]).abs().max() > 1e-3
+
+
+def test_a_domain_without_events_gets_no_attention():
+    model = awake(MODELS["tema"]())
+    across = model.attention(ranking([1, 2, 3], [13, 14, 15], [2, 13, 3], []))["across"]["weights"]
+    a, b, _merged = (list(BRANCHES).index(branch) for branch in BRANCHES)
+    assert (across[0, :, b] == 0).all()
+    assert (across[1, :, a] == 0).all()
+    assert across[2, 0, b] == 0
+    assert across[2, 1, b] > 0
+    torch.testing.assert_close(across[:3].sum(-1), torch.ones(3, 3))
+    assert (across[3] == 0).all()  # zeros, not NaN
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Tema(inputs(), TemaConfig(branches=("A", "C"))), "branches .* unknown"),
+        (lambda: Tema(inputs(), TemaConfig(modalities=("id", "smell"))), "unknown modalities"),
+        (lambda: Tema(replace(inputs(), image=None), TemaConfig()), "no 'image' modality"),
+        (lambda: Tema(inputs(), TemaConfig(tag_table="stone")), "choose frozen, learned or both"),
+        (lambda: Tema(inputs(), TemaConfig(tag_weighting="heavy")), "choose given or learned"),
+        (lambda: Tema(inputs(), TemaConfig(hidden=16, heads=3)), "not divisible by 3 heads"),
+    ],
+)
+def test_impossible_options_are_refused_in_one_sentence(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
+    assert set(MODALITIES) == {"id", "text", "image", "tags"}
