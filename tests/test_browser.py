@@ -20,12 +20,12 @@ import urllib.request
 
 import nbformat
 import pytest
-from helpers.explain import hostile_world
 from playwright.sync_api import Error, expect, sync_playwright
 
 from tema_lib.explain.display.html import Pages
 from tema_lib.explain.explanation import explain, explanation_of
 from tema_lib.workspace import ROOT
+from tests.helpers.explain import hostile_world
 
 NOTEBOOK = "05_attention_visualisation.ipynb"
 EXAMPLES = ROOT / "build" / "screenshots"

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.models import DOMAIN, LITTLE, same_weights, small_run, small_split
 
 from tema_lib.checkpoints import (
     OtherCheckpoint,
@@ -24,6 +23,7 @@ from tema_lib.data.splits import Split
 from tema_lib.experiment import Experiment
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.training import train
+from tests.helpers.models import DOMAIN, LITTLE, same_weights, small_run, small_split
 
 SIZES = SASRecConfig(hidden=16, max_length=20)
 SOURCE = '''

@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from helpers.sources import LIBRARY, imported
 
 from tema_lib.workspace import ROOT
+from tests.helpers.sources import LIBRARY, imported
 
 # Along the pipeline. A module imports from lines before its own and, within a line, from its
 # neighbours; never from later ones, and no two import each other.

@@ -8,9 +8,9 @@ import re
 import socket
 
 import pytest
-from helpers.sources import text_of, tracked_files
 
 from tema_lib.workspace import ROOT
+from tests.helpers.sources import text_of, tracked_files
 
 
 def words(text):

@@ -7,10 +7,10 @@ import tomllib
 
 import pytest
 import yaml
-from helpers.sources import LIBRARY, imported
 from packaging.requirements import Requirement
 
 from tema_lib.workspace import ROOT
+from tests.helpers.sources import LIBRARY, imported
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]

@@ -6,7 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.models import (
+
+import tema_lib.training as training
+from tema_lib.checkpoints import OtherCheckpoint
+from tema_lib.data.batches import training_batches
+from tema_lib.data.splits import Split
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.models.baselines import Popularity
+from tema_lib.models.sasrec import SASRec, SASRecConfig
+from tema_lib.training import TrainConfig, train
+from tests.helpers.models import (
     DOMAIN,
     LITTLE,
     MODELS,
@@ -17,15 +26,6 @@ from helpers.models import (
     small_split,
     trained,
 )
-
-import tema_lib.training as training
-from tema_lib.checkpoints import OtherCheckpoint
-from tema_lib.data.batches import training_batches
-from tema_lib.data.splits import Split
-from tema_lib.evaluation.ranking import evaluate
-from tema_lib.models.baselines import Popularity
-from tema_lib.models.sasrec import SASRec, SASRecConfig
-from tema_lib.training import TrainConfig, train
 
 
 def test_equal_seeds_give_equal_numbers_and_another_seed_does_not():

@@ -29,7 +29,9 @@ class DefaultSize:
         torch.randn(WORD_PIECES + 1, 384),
     )
 
-    def inputs(self, **_: object) -> ItemInputs:
+    def inputs(
+        self, tags: str = "", shuffle: tuple[str, ...] = (), text: str = "plain"
+    ) -> ItemInputs:
         """Random features of every modality, whatever is asked for."""
         present = torch.arange(ITEMS + 1) > 0
         return ItemInputs(

@@ -10,12 +10,12 @@ import sys
 
 import pandas as pd
 import pytest
-from helpers.file_server import serving
 
 from tema_lib.data.dataset import RawData
 from tema_lib.datasets.amazon.releases import FILES, PAIRS
 from tema_lib.datasets.load import load_dataset, read_data
 from tema_lib.datasets.synthetic.official import write_official
+from tests.helpers.file_server import serving
 
 WORLD = load_dataset("synthetic")
 FEW = WORLD.interactions[WORLD.interactions["user_id"] <= "u0150"]

@@ -14,7 +14,6 @@ import time
 
 import pytest
 import torch
-from helpers.chat_server import FILTERED, chat_server, message
 
 from tema_lib import cli, experiment
 from tema_lib.data.dataset import encode_ids
@@ -23,6 +22,7 @@ from tema_lib.encoders.text import encode_text
 from tema_lib.experiment import Experiment
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.export import read_export
+from tests.helpers.chat_server import FILTERED, chat_server, message
 
 COFFEES = ("Coffee", "Decaf Coffee", "House Coffee", "Iced Coffee", "French Coffee", "Kenya Coffee")
 MUGS = ("Coffee Mug", "White", "Blue", "with Saucers", "Glass", "Travel")

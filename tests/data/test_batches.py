@@ -1,9 +1,9 @@
 """Training batches give every pair once; ranking batches hide the target."""
 
 import torch
-from helpers.flat_sequences import DOMAIN, flat
 
 from tema_lib.data.batches import ranking_batches, training_batches
+from tests.helpers.flat_sequences import DOMAIN, flat
 
 
 def test_ranking_batches_hide_the_target():

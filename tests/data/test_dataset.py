@@ -6,7 +6,11 @@ import random
 
 import pandas as pd
 import pytest
-from helpers.data_folders import (
+
+from tema_lib.data.dataset import clean_text, encode_ids
+from tema_lib.data.files import DataError
+from tema_lib.datasets.load import read_data
+from tests.helpers.data_folders import (
     CAFE_EVENTS,
     CAFE_ITEMS,
     EVENTS,
@@ -15,11 +19,7 @@ from helpers.data_folders import (
     tables,
     write_tables,
 )
-from helpers.synthetic_data import SYNTHETIC
-
-from tema_lib.data.dataset import clean_text, encode_ids
-from tema_lib.data.files import DataError
-from tema_lib.datasets.load import read_data
+from tests.helpers.synthetic_data import SYNTHETIC
 
 
 def test_text_survives_reading(tmp_path):

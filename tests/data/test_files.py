@@ -1,10 +1,10 @@
 """Text, JSON and paths: what wraps a file changes nothing, and a path is a name."""
 
 import pytest
-from helpers.data_folders import MARK, RIGHT, order, parquet, tables
 
 from tema_lib.data.files import DataError, listed, numbered_lines, read_json, sql_path
 from tema_lib.datasets.load import read_data
+from tests.helpers.data_folders import MARK, RIGHT, order, parquet, tables
 
 
 def test_names_that_macos_adds_are_no_files_of_ours(tmp_path):

@@ -2,11 +2,11 @@
 
 import pandas as pd
 import pytest
-from helpers.data_folders import CAFE_EVENTS, cafe_folder
 
 from tema_lib.data.files import DataError
 from tema_lib.data.filters import first_interactions, k_core, shuffle_ties
 from tema_lib.datasets.load import read_data
+from tests.helpers.data_folders import CAFE_EVENTS, cafe_folder
 
 
 def test_first_interactions_keep_the_earliest(tmp_path):

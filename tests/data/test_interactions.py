@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.data_folders import CAFE_EVENTS, EVENTS, RIGHT, cafe_folder, order, tables
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.files import DataError
@@ -16,6 +15,7 @@ from tema_lib.data.interactions import moment
 from tema_lib.data.sequences import build_sequences
 from tema_lib.data.summary import data_quality_warnings
 from tema_lib.datasets.load import read_data
+from tests.helpers.data_folders import CAFE_EVENTS, EVENTS, RIGHT, cafe_folder, order, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKWARDS = pytest.mark.filterwarnings("ignore:.*goes backwards")

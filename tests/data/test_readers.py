@@ -5,12 +5,12 @@ import gzip
 import duckdb
 import pandas as pd
 import pytest
-from helpers.data_folders import EVENTS, ITEMS, MARK, RIGHT, order, parquet, tables
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.files import DataError
 from tema_lib.data.readers import table_blocks
 from tema_lib.datasets.load import read_data
+from tests.helpers.data_folders import EVENTS, ITEMS, MARK, RIGHT, order, parquet, tables
 
 WRAPPED = {
     "a byte-order mark": (lambda text: MARK + text.encode(), ""),

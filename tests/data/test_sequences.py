@@ -1,12 +1,12 @@
 """Sequences in time order, and the way from a domain back to merged time."""
 
 import torch
-from helpers.data_folders import cafe_folder
-from helpers.flat_sequences import DOMAIN, flat
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.sequences import build_sequences, domain_view, padded
 from tema_lib.datasets.load import read_data
+from tests.helpers.data_folders import cafe_folder
+from tests.helpers.flat_sequences import DOMAIN, flat
 
 
 def test_sequences_are_one_per_user_in_time_order(tmp_path):

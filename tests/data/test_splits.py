@@ -1,10 +1,10 @@
 """Leave-one-out holds back the last two events."""
 
 import pytest
-from helpers.flat_sequences import flat
 
 from tema_lib.data.files import DataError
 from tema_lib.data.splits import leave_one_out
+from tests.helpers.flat_sequences import flat
 
 
 def test_leave_one_out_holds_back_the_last_two():

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.data_folders import EVENTS, ITEMS, event_lines, order, tables, write_c2dsr
 
 from tema_lib.data.dataset import RawData
 from tema_lib.data.files import DataError
 from tema_lib.data.summary import check_runnable, data_quality_warnings, order_of, population
 from tema_lib.datasets.load import read_data
+from tests.helpers.data_folders import EVENTS, ITEMS, event_lines, order, tables, write_c2dsr
 
 DAY = 86_400
 

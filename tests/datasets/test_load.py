@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.data_folders import EVENTS, ITEMS, order, parquet, tables, write_c2dsr
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.sequences import build_sequences
@@ -17,6 +16,7 @@ from tema_lib.datasets.amazon.preparation import prepare
 from tema_lib.datasets.amazon.reviews import read_reviews
 from tema_lib.datasets.amazon.tables import Source
 from tema_lib.datasets.load import read_data
+from tests.helpers.data_folders import EVENTS, ITEMS, order, parquet, tables, write_c2dsr
 
 
 @pytest.mark.parametrize("end", ["", ".gz", "parquet"])

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from helpers.synthetic_data import SYNTHETIC
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.files import DataError
@@ -14,6 +13,7 @@ from tema_lib.datasets.synthetic.published import write_published
 from tema_lib.datasets.synthetic.truth import bag_of_words, neighbour_precision, read_truth
 from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models.baselines import CoOccurrence
+from tests.helpers.synthetic_data import SYNTHETIC
 
 TOPIC = read_truth(SYNTHETIC.folder)[0].set_index("item_id")["topic"]
 

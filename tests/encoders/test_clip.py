@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers.drawings import draw_mug
 from PIL import Image
 
 from tema_lib.encoders.image import encode_images
 from tema_lib.encoders.text import encode_text
+from tests.helpers.drawings import draw_mug
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from helpers.drawings import draw_mug
 from PIL import Image
 from safetensors.torch import save_file
 
 from tema_lib.encoders.efficientnet import load_efficientnet, to_tensor
 from tema_lib.encoders.image import encode_images
+from tests.helpers.drawings import draw_mug
 
 
 def test_our_network_answers_like_the_published_one():

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from helpers.full_disk import full_disk
 from safetensors.torch import save_file
 
 from tema_lib.data.dataset import DataError
 from tema_lib.encoders.features import ItemFeatures, remembered
+from tests.helpers.full_disk import full_disk
 
 
 def test_features_survive_the_disk_and_other_files_are_refused(tmp_path):

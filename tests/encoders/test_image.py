@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from helpers.drawings import draw, draw_mug
 from PIL import Image
 
 from tema_lib.data.dataset import DataError
 from tema_lib.encoders.image import encode_images, read_picture
+from tests.helpers.drawings import draw, draw_mug
 
 
 def test_same_shapes_are_neighbours(tmp_path):

@@ -12,13 +12,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.full_disk import full_disk
 from safetensors.torch import load_file
 
 from tema_lib.encoders.folder import fingerprint
 from tema_lib.encoders.pinned import PINNED
 from tema_lib.encoders.weights import resolve
 from tema_lib.encoders.wheels import CONVERSIONS
+from tests.helpers.full_disk import full_disk
 
 
 @pytest.fixture

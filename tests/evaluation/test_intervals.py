@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from helpers.ranking import ranks_of
 
 from tema_lib.evaluation.intervals import interval, paired_difference
+from tests.helpers.ranking import ranks_of
 
 
 def test_an_interval_covers_the_true_mean_about_as_often_as_it_says():

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from helpers.ranking import ranks_of
 
 from tema_lib.evaluation.intervals import interval, paired_difference
 from tema_lib.evaluation.metrics import METRICS, metric_of_ranks
+from tests.helpers.ranking import ranks_of
 
 
 def test_metrics_by_hand():

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.ranking import Fixed, brute_force, random_cases, sequences_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tema_lib.evaluation import ranking
 from tema_lib.evaluation.protocols import PROTOCOLS, Protocol
 from tema_lib.evaluation.ranking import evaluate
+from tests.helpers.ranking import Fixed, brute_force, random_cases, sequences_of
 
 # name: (never drawn besides the target, with replacement, B begins early, ties to target, margin)
 RULES = {

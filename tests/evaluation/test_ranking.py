@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from helpers.ranking import Fixed, brute_force, random_cases, sequences_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tema_lib.evaluation import ranking
 from tema_lib.evaluation.protocols import Protocol
 from tema_lib.evaluation.ranking import Ranks, evaluate
+from tests.helpers.ranking import Fixed, brute_force, random_cases, sequences_of
 
 FEW = Protocol(negatives=5)  # fewer than there are, so negatives are really drawn
 

@@ -1,7 +1,8 @@
 """The small world of the explanation tests, harmless and hostile."""
 
 import pytest
-from helpers.explain import hostile_world, small_world
+
+from tests.helpers.explain import hostile_world, small_world
 
 
 @pytest.fixture(scope="module")

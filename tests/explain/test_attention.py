@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 import torch
-from helpers.explain import COUNT, ITEMS_A, ITEMS_B, LONG, answers, close
 
 from tema_lib.explain.attention import (
     attention_record,
@@ -13,6 +12,7 @@ from tema_lib.explain.attention import (
     newest_attention,
     record_of,
 )
+from tests.helpers.explain import COUNT, ITEMS_A, ITEMS_B, LONG, answers, close
 
 
 @pytest.mark.parametrize("row", range(4))

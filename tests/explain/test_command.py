@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from helpers.pages import Page
-
 from tema_lib.experiment import Experiment
+from tests.helpers.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 

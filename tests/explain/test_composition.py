@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.explain import COUNT, ITEMS_A, awake, vector_by_hand
 
 from tema_lib.explain.composition import ORIGIN, composition
 from tema_lib.explain.counterfactual import CounterfactualModel
+from tests.helpers.explain import COUNT, ITEMS_A, awake, vector_by_hand
 
 
 def degrees(one, other):

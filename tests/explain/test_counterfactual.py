@@ -7,17 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.explain import (
-    COUNT,
-    HISTORIES,
-    ITEMS_A,
-    LONG,
-    answer,
-    answers,
-    awake,
-    close,
-    vector_by_hand,
-)
 
 from tema_lib.data.batches import Batch
 from tema_lib.evaluation.ranking import evaluate
@@ -28,6 +17,17 @@ from tema_lib.explain.attention import (
 from tema_lib.explain.counterfactual import CounterfactualModel, CounterfactualOutput, Interaction
 from tema_lib.explain.explanation import NEXT, explain
 from tema_lib.tags.weigh import weigh
+from tests.helpers.explain import (
+    COUNT,
+    HISTORIES,
+    ITEMS_A,
+    LONG,
+    answer,
+    answers,
+    awake,
+    close,
+    vector_by_hand,
+)
 
 
 @pytest.mark.parametrize(

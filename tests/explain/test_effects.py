@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.explain import LONG, answer, answers, awake, vector_by_hand
 
 from tema_lib.explain.counterfactual import CounterfactualModel
 from tema_lib.explain.effects import effects
 from tema_lib.explain.occlusion import occlusion
+from tests.helpers.explain import LONG, answer, answers, awake, vector_by_hand
 
 
 def test_effects_equal_brute_force(world):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers.explain import close
 from scipy.stats import spearmanr
 
 from tema_lib.explain.explanation import FIRST, NEXT, explain, explanation_of
+from tests.helpers.explain import close
 
 
 def test_an_explanation_covers_the_true_next_item_and_the_first_recommendation(world):

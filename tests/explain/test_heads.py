@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from helpers.explain import COUNT, awake
 from scipy.stats import spearmanr
 
 from tema_lib.data.batches import Batch
@@ -22,6 +21,7 @@ from tema_lib.explain.heads import (
     uniform_attention,
 )
 from tema_lib.models.item_embedding import ItemInputs
+from tests.helpers.explain import COUNT, awake
 
 ATTENTION = np.array([[0.2, 0.8, 0], [0.5, 0.25, 0.25], [0, 0, 0], [0.4, 0, 0.6]])
 

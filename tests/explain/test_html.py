@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.explain import COUNT, EVIL, LONG
-from helpers.pages import Page, explanation_and_pages
 from matplotlib import pyplot as plt
 from PIL import Image
 
@@ -25,6 +23,8 @@ from tema_lib.explain.display.widgets import (
     item_labels,
 )
 from tema_lib.explain.explanation import FIRST, NEXT, explain, explanation_of
+from tests.helpers.explain import COUNT, EVIL, LONG
+from tests.helpers.pages import Page, explanation_and_pages
 
 
 def test_untrusted_text_stays_text_everywhere(evil):

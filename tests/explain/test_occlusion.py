@@ -5,15 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers.explain import (
+
+from tema_lib.explain.occlusion import agreement, log_probabilities, occlusion, occlusions
+from tema_lib.models.baselines import Popularity
+from tests.helpers.explain import (
     COUNT,
     HISTORIES,
     LONG,
     answer,
 )
-
-from tema_lib.explain.occlusion import agreement, log_probabilities, occlusion, occlusions
-from tema_lib.models.baselines import Popularity
 
 
 def test_occlusion_equals_brute_force_alone_and_in_a_batch(world):

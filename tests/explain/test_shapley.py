@@ -7,14 +7,14 @@ import math
 import pytest
 import torch
 from captum.attr import ShapleyValues
-from helpers.explain import (
+
+from tema_lib.explain.counterfactual import CounterfactualModel
+from tema_lib.explain.shapley import shapley_values
+from tests.helpers.explain import (
     LONG,
     answer,
     close,
 )
-
-from tema_lib.explain.counterfactual import CounterfactualModel
-from tema_lib.explain.shapley import shapley_values
 
 
 def exact_shapley_values(value, count):

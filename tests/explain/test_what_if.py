@@ -3,13 +3,13 @@
 import itertools
 
 import pytest
-from helpers.explain import TAG, close
 
 from tema_lib.explain import what_if
 from tema_lib.explain.attention import (
     record_of,
 )
 from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
+from tests.helpers.explain import TAG, close
 
 
 def test_edits_are_pure_functions(world):

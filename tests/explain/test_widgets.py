@@ -2,9 +2,6 @@
 
 from dataclasses import replace
 
-from helpers.explain import COUNT, EVIL, LONG, awake
-from helpers.pages import Page
-
 from tema_lib.explain.composition import composition
 from tema_lib.explain.counterfactual import CounterfactualModel, Interaction
 from tema_lib.explain.display.html import Pages
@@ -15,6 +12,8 @@ from tema_lib.explain.display.widgets import (
     item_labels,
 )
 from tema_lib.explain.explanation import NEXT, explain
+from tests.helpers.explain import COUNT, EVIL, LONG, awake
+from tests.helpers.pages import Page
 
 
 def test_the_attention_explorer_follows_its_controls(evil):

@@ -2,10 +2,9 @@
 
 from html.parser import HTMLParser
 
-from helpers.explain import EVIL
-
 from tema_lib.explain.display.html import Pages
 from tema_lib.explain.explanation import explain
+from tests.helpers.explain import EVIL
 
 PARTS = {
     "html",

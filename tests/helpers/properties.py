@@ -9,7 +9,10 @@ from itertools import product
 import numpy as np
 import torch
 import torch.nn.functional as F
-from helpers.models import (
+
+from tema_lib.models.base import SequenceRecommender
+from tema_lib.training import training_step
+from tests.helpers.models import (
     ALL_ITEMS,
     DOMAIN_A,
     DOMAIN_B,
@@ -19,9 +22,6 @@ from helpers.models import (
     next_item,
     ranking,
 )
-
-from tema_lib.models.base import SequenceRecommender
-from tema_lib.training import training_step
 
 
 def a_later_event_never_changes_an_earlier_state(make, name):

@@ -3,7 +3,8 @@
 import signal
 
 import pytest
-from helpers.chat_server import chat_server
+
+from tests.helpers.chat_server import chat_server
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from helpers.replies import made
 
 from tema_lib.llm.client import ask
 from tema_lib.llm.store import ReplyStore
+from tests.helpers.replies import made
 
 
 def test_a_file_of_another_kind_is_refused_in_one_sentence(tmp_path):

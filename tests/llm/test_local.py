@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from helpers.tagging import few_items
 
 from tema_lib.llm.client import ask
 from tema_lib.llm.decoding import Decoding, TagGuard
@@ -11,6 +10,7 @@ from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import prompt_for
 from tema_lib.tags.prompts import STYLES
+from tests.helpers.tagging import few_items
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import signal
 import time
 
 import torch
-from helpers.tagging import FOOD, KITCHEN, Features, few_items
 
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.write import write_tags
+from tests.helpers.tagging import FOOD, KITCHEN, Features, few_items
 
 
 def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp_path):

@@ -15,13 +15,13 @@ import urllib.request
 from _thread import interrupt_main
 
 import pytest
-from helpers.chat_server import ANSWER, message, replies_of
 
 from tema_lib.encoders.weights import resolve
 from tema_lib.llm.client import ask
 from tema_lib.llm.server import ServerModel
 from tema_lib.llm.store import Reply, ReplyStore
 from tema_lib.tags.prompts import parse_tags, write_prompt
+from tests.helpers.chat_server import ANSWER, message, replies_of
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,13 @@
 """One item's refusal costs no other; what hits every request stops at once."""
 
 import pytest
-from helpers.chat_server import ANSWER, FILTERED, message
 
 from tema_lib.llm.client import ask
 from tema_lib.llm.messages import as_messages
 from tema_lib.llm.server import ServerModel
 from tema_lib.llm.store import ReplyStore, reply_key
 from tema_lib.tags.prompts import parse_tags, write_prompt
+from tests.helpers.chat_server import ANSWER, FILTERED, message
 
 
 @pytest.mark.parametrize(

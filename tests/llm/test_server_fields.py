@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from helpers.chat_server import ANSWER, replies_of
 
 from tema_lib.llm.client import ask
 from tema_lib.llm.server import ServerModel
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.prompts import write_prompt
+from tests.helpers.chat_server import ANSWER, replies_of
 
 TAKEN = {
     "max_tokens": (

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.replies import made
 
 from tema_lib.llm.store import Reply, ReplyStore, open_replies, reply_key, reply_store_path
+from tests.helpers.replies import made
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import properties
-from helpers.models import DOMAIN, USERS, awake, batch_of, ranking, small_split
 from scipy.optimize import minimize
 
 from tema_lib.models import autocdsr
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig, pareto_weights
 from tema_lib.training import training_step
+from tests.helpers import properties
+from tests.helpers.models import DOMAIN, USERS, awake, batch_of, ranking, small_split
 
 PENALTY = "cross-domain attention"
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from helpers.models import (
-    DOMAIN,
-    awake,
-    small_split,
-)
 
 from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models.base import evaluation_mode
 from tema_lib.models.sasrec import SASRec, SASRecConfig
+from tests.helpers.models import (
+    DOMAIN,
+    awake,
+    small_split,
+)
 
 
 def test_a_system_that_scores_in_its_own_way_is_ranked_by_it():

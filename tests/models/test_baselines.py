@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from helpers.models import (
+
+from tema_lib.models.baselines import CoOccurrence, Popularity
+from tests.helpers.models import (
     ALL_ITEMS,
     DOMAIN,
     USERS,
     ranking,
     small_split,
 )
-
-from tema_lib.models.baselines import CoOccurrence, Popularity
 
 
 @pytest.mark.parametrize("history", [False, True])

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.models import ALL_ITEMS, DOMAIN, USERS, awake, batch_of, ranking
 
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig
 from tema_lib.models.bottleneck import BottleneckLayer
+from tests.helpers.models import ALL_ITEMS, DOMAIN, USERS, awake, batch_of, ranking
 
 
 def model_of(**changes):

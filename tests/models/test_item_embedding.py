@@ -3,16 +3,16 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.models import (
+
+import tema_lib.training as training
+from tema_lib.models.item_embedding import ItemRepresentation, reduce_features
+from tema_lib.models.tema import Tema, TemaConfig
+from tests.helpers.models import (
     USERS,
     awake,
     batch_of,
     inputs,
 )
-
-import tema_lib.training as training
-from tema_lib.models.item_embedding import ItemRepresentation, reduce_features
-from tema_lib.models.tema import Tema, TemaConfig
 
 
 def test_reduced_features_are_centred_principal_components():

@@ -3,9 +3,6 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.models import (
-    awake,
-)
 from torch import nn
 
 from tema_lib.models.layers import (
@@ -16,6 +13,9 @@ from tema_lib.models.layers import (
     SequenceEncoder,
     causal_mask,
     scaled_dot_product_attention,
+)
+from tests.helpers.models import (
+    awake,
 )
 
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.models import (
+
+from tema_lib.data.sequences import domain_view
+from tema_lib.data.splits import Split
+from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig, soft_contrastive_loss
+from tema_lib.tags.profiles import Profiles
+from tema_lib.training import train
+from tests.helpers.models import (
     ALL_ITEMS,
     DOMAIN,
     DOMAIN_A,
@@ -22,12 +28,6 @@ from helpers.models import (
     sequences,
     small_split,
 )
-
-from tema_lib.data.sequences import domain_view
-from tema_lib.data.splits import Split
-from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig, soft_contrastive_loss
-from tema_lib.tags.profiles import Profiles
-from tema_lib.training import train
 
 LITTLE_MODEL = LLM4CDSRConfig(hidden=16, max_length=20, adapter_width=12)
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.models import (
+
+from tema_lib.data.splits import Split
+from tema_lib.encoders.text import TitleTokens, title_tokens
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.models.llmrec import LLMRec, LLMRecConfig
+from tema_lib.training import TrainConfig, train, training_step
+from tests.helpers.models import (
     ALL_ITEMS,
     DOMAIN,
     DOMAIN_A,
@@ -18,12 +24,6 @@ from helpers.models import (
     sequences,
     small_split,
 )
-
-from tema_lib.data.splits import Split
-from tema_lib.encoders.text import TitleTokens, title_tokens
-from tema_lib.evaluation.ranking import evaluate
-from tema_lib.models.llmrec import LLMRec, LLMRecConfig
-from tema_lib.training import TrainConfig, train, training_step
 
 SMALL = LLMRecConfig(hidden=16, max_length=20)
 TITLES = ["", "Red tea cup", "", "Æ🜲", "stainless steel garlic press " * 9, "Red tea cup"]

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.models import (
+from torch import nn
+
+import tema_lib.training as training
+from tema_lib.models import losses
+from tema_lib.models.sasrec import SASRec, SASRecConfig
+from tema_lib.models.tema import Tema, TemaConfig
+from tests.helpers.models import (
     DOMAIN,
     DOMAIN_A,
     DOMAIN_B,
@@ -16,12 +22,6 @@ from helpers.models import (
     inputs,
     ranking,
 )
-from torch import nn
-
-import tema_lib.training as training
-from tema_lib.models import losses
-from tema_lib.models.sasrec import SASRec, SASRecConfig
-from tema_lib.models.tema import Tema, TemaConfig
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1000])

@@ -5,7 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.models import (
+
+import tema_lib.models.man as man
+from tema_lib.models.man import MAN, MANConfig
+from tema_lib.models.mixed_attention import ItemSimilarity, separation
+from tema_lib.training import train, training_step
+from tests.helpers.models import (
     ALL_ITEMS,
     DOMAIN,
     DOMAIN_A,
@@ -18,11 +23,6 @@ from helpers.models import (
     same_weights,
     small_split,
 )
-
-import tema_lib.models.man as man
-from tema_lib.models.man import MAN, MANConfig
-from tema_lib.models.mixed_attention import ItemSimilarity, separation
-from tema_lib.training import train, training_step
 
 SMALL = MANConfig(
     hidden=16, max_length=20, similarity_width=8, head_widths=(16, 8), targets_per_sequence=20

@@ -1,9 +1,9 @@
 """The attentions of MAN, each against its equation."""
 
 import torch
-from helpers.models import awake
 
 from tema_lib.models.mixed_attention import Groups, ItemSimilarity, SequenceFusion
+from tests.helpers.models import awake
 
 
 def test_item_similarity_is_the_equation():

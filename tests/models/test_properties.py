@@ -1,10 +1,12 @@
-"""The properties of `helpers.properties` for every system, and what `score` may read."""
+"""The properties of `tests.helpers.properties` for every system, and what `score` may read."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from helpers.models import (
+
+from tema_lib.models.baselines import CoOccurrence, Popularity
+from tests.helpers.models import (
     ALL_ITEMS,
     DOMAIN,
     MODELS,
@@ -14,9 +16,7 @@ from helpers.models import (
     ranking,
     sequences,
 )
-from helpers.properties import EVERY_MODEL, SEQUENCE_MODEL
-
-from tema_lib.models.baselines import CoOccurrence, Popularity
+from tests.helpers.properties import EVERY_MODEL, SEQUENCE_MODEL
 
 
 @pytest.mark.parametrize("name", MODELS)

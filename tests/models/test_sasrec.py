@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.models import (
+
+from tema_lib.data.sequences import Sequences
+from tema_lib.evaluation.protocols import Protocol
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.models.baselines import Popularity
+from tema_lib.models.sasrec import SASRec, SASRecConfig
+from tema_lib.training import train
+from tests.helpers.models import (
     ALL_ITEMS,
     DOMAIN,
     LITTLE,
@@ -14,13 +21,6 @@ from helpers.models import (
     ranking,
     small_split,
 )
-
-from tema_lib.data.sequences import Sequences
-from tema_lib.evaluation.protocols import Protocol
-from tema_lib.evaluation.ranking import evaluate
-from tema_lib.models.baselines import Popularity
-from tema_lib.models.sasrec import SASRec, SASRecConfig
-from tema_lib.training import train
 
 
 def test_sasrec_per_domain_ranks_a_domain_by_that_domain_alone():

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.models import (
+
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.models.systems import SYSTEMS, System, system_named
+from tema_lib.records import metric_table, read_records
+from tema_lib.training import train
+from tests.helpers.models import (
     DOMAIN,
     LITTLE,
     SmallInputs,
@@ -18,12 +23,7 @@ from helpers.models import (
     small_run,
     small_split,
 )
-from helpers.properties import EVERY_MODEL, SEQUENCE_MODEL
-
-from tema_lib.evaluation.ranking import evaluate
-from tema_lib.models.systems import SYSTEMS, System, system_named
-from tema_lib.records import metric_table, read_records
-from tema_lib.training import train
+from tests.helpers.properties import EVERY_MODEL, SEQUENCE_MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

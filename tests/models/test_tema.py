@@ -4,7 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.models import (
+
+from tema_lib.data.sequences import domain_view
+from tema_lib.models.inputs import MODALITIES
+from tema_lib.models.tema import BRANCHES, Tema, TemaConfig
+from tests.helpers.models import (
     DOMAIN,
     DOMAIN_A,
     DOMAIN_B,
@@ -15,10 +19,6 @@ from helpers.models import (
     inputs,
     ranking,
 )
-
-from tema_lib.data.sequences import domain_view
-from tema_lib.models.inputs import MODALITIES
-from tema_lib.models.tema import BRANCHES, Tema, TemaConfig
 
 
 def test_a_domain_view_holds_its_own_domain_and_the_way_back():

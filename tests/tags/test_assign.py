@@ -1,13 +1,13 @@
 """Assignment: own tags first, then mapped, then near ones; fewer rather than invented."""
 
 import torch
-from helpers.tagging import Scripted, by_word_catalogue, few_items
 
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.assign import assign
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.item_tags import MAPPED, NEAREST, OWN
 from tema_lib.tags.refine import Refinement
+from tests.helpers.tagging import Scripted, by_word_catalogue, few_items
 
 
 def assigned(tmp_path, items, tags, reply, **changes):

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.hand_tags import Items
-from helpers.tagging import Features, by_word, some_tags
 
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.controls import CONTROLS, control_tags
 from tema_lib.tags.item_tags import NEAREST
+from tests.helpers.hand_tags import Items
+from tests.helpers.tagging import Features, by_word, some_tags
 
 
 def catalogue_of(tags):

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from helpers.tagging import FOOD_AND_KITCHEN, Scripted, by_word_catalogue, few_items
-
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import Draft, draft, sample, says
 from tema_lib.tags.prompts import EXAMPLES, tags_of_example
+from tests.helpers.tagging import FOOD_AND_KITCHEN, Scripted, by_word_catalogue, few_items
 
 
 def test_draft_asks_a_list_once_a_reply_that_is_none_twice_and_textless_items_never(tmp_path):

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.hand_tags import Items, small
 
 from tema_lib.tags import evidence
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.export import export_tags, read_export
+from tests.helpers.hand_tags import Items, small
 
 
 def test_coverage_counts_what_it_says():

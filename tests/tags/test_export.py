@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.hand_tags import Items, exported, small
 
 from tema_lib.data.dataset import UNNAMED
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.export import export_tags, file_name, prompt_version, read_export
 from tema_lib.tags.export_choice import choose_export
+from tests.helpers.hand_tags import Items, exported, small
 
 
 def test_an_export_comes_back_and_says_how_it_was_made(tmp_path):

@@ -1,9 +1,9 @@
 """Which export a run takes."""
 
 import pytest
-from helpers.hand_tags import exported
 
 from tema_lib.tags.export_choice import check_choice, choose_export, find_exports
+from tests.helpers.hand_tags import exported
 
 
 def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_path, monkeypatch):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.tagging import some_tags
 
 from tema_lib.tags.item_tags import ItemTags
+from tests.helpers.tagging import some_tags
 
 
 def test_tags_come_back_from_disk_and_damage_is_named(tmp_path):

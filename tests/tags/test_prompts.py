@@ -7,7 +7,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from helpers.tagging import FOOD_AND_KITCHEN, few_items
 
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import prompt_for
@@ -24,6 +23,7 @@ from tema_lib.tags.prompts import (
     without_measures,
     write_prompt,
 )
+from tests.helpers.tagging import FOOD_AND_KITCHEN, few_items
 
 
 def test_prompt_is_the_domains_own_and_shows_descriptions_only_where_the_item_has_one():

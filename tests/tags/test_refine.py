@@ -4,13 +4,13 @@ import re
 
 import pytest
 import torch
-from helpers.tagging import Features, Scripted, few_items
 
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import draft, sample
 from tema_lib.tags.refine import generality, lemma, merge, opposites, refine, settle
+from tests.helpers.tagging import Features, Scripted, few_items
 
 
 def test_lemmas_see_through_plurals_verb_endings_and_hyphens():

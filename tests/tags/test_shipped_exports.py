@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.hand_tags import Items
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.datasets.load import read_data
@@ -21,6 +20,7 @@ from tema_lib.tags.export import prompt_version, read_card, read_export
 from tema_lib.tags.export_choice import choose_export
 from tema_lib.tags.prompts import STYLES, is_measure
 from tema_lib.tags.refine import lemma, opposites
+from tests.helpers.hand_tags import Items
 
 ROOT = Path(__file__).resolve().parents[2]
 

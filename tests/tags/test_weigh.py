@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.tagging import Features
 
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.weigh import weigh
+from tests.helpers.tagging import Features
 
 
 def test_weights_are_relevance_idf_or_uniform_and_sum_to_one():

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from helpers.tagging import FOOD, FOOD_AND_KITCHEN, KITCHEN, few_items
 
 from tema_lib.encoders.text import encode_text
 from tema_lib.llm.local import LocalModel
@@ -11,6 +10,7 @@ from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.prompts import is_measure, parse_tags
 from tema_lib.tags.write import write_tags
+from tests.helpers.tagging import FOOD, FOOD_AND_KITCHEN, KITCHEN, few_items
 
 
 def test_real_models_tag_a_few_items_and_hostile_text_does_no_harm(tmp_path):

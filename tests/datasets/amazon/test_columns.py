@@ -1,10 +1,10 @@
 """Ratings tables: with and without a header, in either order, whatever wraps them."""
 
 import pytest
-from helpers.data_folders import MARK
 
 from tema_lib.data.files import DataError
 from tema_lib.datasets.amazon.reviews import read_reviews
+from tests.helpers.data_folders import MARK
 
 TRIPLES = [
     ("AKM1MP6P0OYPR", "0132793040", 1365811200),

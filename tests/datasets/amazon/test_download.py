@@ -8,14 +8,14 @@ import random
 import time
 
 import pytest
-from helpers.file_server import serving
-from helpers.full_disk import full_disk
 
 from tema_lib.data.files import DataError
 from tema_lib.datasets.amazon import download as subject
 from tema_lib.datasets.amazon import web
 from tema_lib.datasets.amazon.download import download
 from tema_lib.datasets.amazon.pictures import download_pictures
+from tests.helpers.file_server import serving
+from tests.helpers.full_disk import full_disk
 
 CONTENT = gzip.compress(random.Random(0).randbytes(1_500_000), mtime=0)
 

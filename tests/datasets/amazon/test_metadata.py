@@ -1,8 +1,7 @@
 """Metadata of every release: nothing is run, page source is left out, the main picture is found."""
 
-from helpers.review_files import lines
-
 from tema_lib.datasets.amazon.metadata import read_metadata, read_text
+from tests.helpers.review_files import lines
 
 
 def test_2014_metadata_are_python_literals_and_nothing_in_them_is_run(tmp_path):

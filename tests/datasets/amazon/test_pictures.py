@@ -3,13 +3,13 @@
 import io
 
 import pytest
-from helpers.file_server import serving
-from helpers.full_disk import full_disk
 from PIL import Image
 
 from tema_lib.data.files import DataError
 from tema_lib.datasets.amazon import pictures
 from tema_lib.datasets.amazon.pictures import download_pictures
+from tests.helpers.file_server import serving
+from tests.helpers.full_disk import full_disk
 
 
 @pytest.fixture

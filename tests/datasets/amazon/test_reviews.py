@@ -3,12 +3,12 @@
 import gzip
 
 import pytest
-from helpers.data_folders import MARK
-from helpers.review_files import lines, review, review_2023
 
 from tema_lib.data.files import DataError
 from tema_lib.datasets.amazon.metadata import read_count, read_metadata
 from tema_lib.datasets.amazon.reviews import read_reviews
+from tests.helpers.data_folders import MARK
+from tests.helpers.review_files import lines, review, review_2023
 
 
 def test_ids_are_texts_and_lines_stay_in_file_order(tmp_path):

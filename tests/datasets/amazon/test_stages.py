@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.data_folders import order
-from helpers.synthetic_data import SYNTHETIC
 
 from tema_lib.data.files import DataError
 from tema_lib.datasets.amazon.core import Limits
@@ -20,6 +18,8 @@ from tema_lib.datasets.amazon.reviews import read_reviews
 from tema_lib.datasets.amazon.tables import Source
 from tema_lib.datasets.load import read_data
 from tema_lib.datasets.synthetic.official import write_official
+from tests.helpers.data_folders import order
+from tests.helpers.synthetic_data import SYNTHETIC
 
 ROOT = Path(__file__).resolve().parents[3]
 

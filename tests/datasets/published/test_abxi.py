@@ -4,8 +4,6 @@ import json
 
 import pandas as pd
 import pytest
-from helpers.published_folders import abxi
-from helpers.synthetic_data import SYNTHETIC
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.files import DataError
@@ -13,6 +11,8 @@ from tema_lib.data.sequences import build_sequences
 from tema_lib.data.splits import leave_one_out
 from tema_lib.datasets.load import read_data
 from tema_lib.datasets.synthetic.published import write_published
+from tests.helpers.published_folders import abxi
+from tests.helpers.synthetic_data import SYNTHETIC
 
 
 def test_abxi_counts_items_from_one_and_users_from_zero(tmp_path):

@@ -2,9 +2,6 @@
 
 import pandas as pd
 import pytest
-from helpers.data_folders import MARK, order, write_c2dsr
-from helpers.published_folders import c2dsr
-from helpers.synthetic_data import SYNTHETIC
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.files import DataError
@@ -12,6 +9,9 @@ from tema_lib.data.sequences import build_sequences
 from tema_lib.data.splits import published_split
 from tema_lib.datasets.load import read_data
 from tema_lib.datasets.synthetic.published import part_of, write_published
+from tests.helpers.data_folders import MARK, order, write_c2dsr
+from tests.helpers.published_folders import c2dsr
+from tests.helpers.synthetic_data import SYNTHETIC
 
 
 def test_c2dsr_lines_are_put_into_time_order_and_b_begins_behind_a(tmp_path):

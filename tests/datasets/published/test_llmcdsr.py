@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.data_folders import MARK, order
-from helpers.published_folders import llmcdsr
-from helpers.synthetic_data import SYNTHETIC
 
 from tema_lib.data.dataset import encode_ids
 from tema_lib.data.files import DataError
@@ -17,6 +14,9 @@ from tema_lib.data.summary import data_quality_warnings
 from tema_lib.datasets.load import read_data
 from tema_lib.datasets.published.llmcdsr import read_pickled_dict
 from tema_lib.datasets.synthetic.published import part_of, pickled, write_published
+from tests.helpers.data_folders import MARK, order
+from tests.helpers.published_folders import llmcdsr
+from tests.helpers.synthetic_data import SYNTHETIC
 
 
 def test_llmcdsr_numbers_its_items_from_zero_and_b_behind_a(tmp_path):
