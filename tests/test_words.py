@@ -43,14 +43,14 @@ WORDS = [
         r"shops?",
         "domain",
         EVERYWHERE,
-        r"\b(food|kitchen|book|movie|film|music|\{\w+\}|%s) shop|a shop\b|shop clerk|coffee shop",
+        r"(\b(food|kitchen|book|movie|film|music)|\{\w+\}|%s) shop|a shop\b|shop clerk|coffee shop",
         "the wording of prompts: a model is told of a food shop",
     ),
     (
         r"rooms?",
         "domain item ids",
         EVERYWHERE,
-        r"(make|leaves?|no|enough|more|of|the) room\b|room (for|on|there|left)|(dining|living) room",
+        r"(make|leaves?|no|enough|of|the) room\b|room (for|on|there|left)|(dining|living) room",
         "space on a disk or in a prompt",
     ),
     (
