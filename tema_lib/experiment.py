@@ -306,7 +306,7 @@ class Experiment:
     @cached_property
     def modalities(self) -> tuple[str, ...]:
         """The modalities these data can fill: no pictures, no image modality."""
-        if self.image is not None:
+        if any(self.items.image):
             return MODALITIES
         return tuple(modality for modality in MODALITIES if modality != "image")
 

@@ -11,6 +11,7 @@ import tema_lib.training as training
 from tema_lib.checkpoints import OtherCheckpoint
 from tema_lib.data.batches import training_batches
 from tema_lib.data.splits import Split
+from tema_lib.encoders.device import best_device
 from tema_lib.evaluation.ranking import evaluate
 from tema_lib.models.baselines import Popularity
 from tema_lib.models.sasrec import SASRec, SASRecConfig
@@ -137,17 +138,6 @@ def test_a_training_configuration_names_a_value_out_of_range(changed, sentence):
         TrainConfig(**changed)
 
 
-def test_a_device_that_is_not_there_is_said_in_one_sentence(monkeypatch):
-    for wrong in ("gpu", "cuda:99", "tpu"):
-        monkeypatch.setenv("TEMA_DEVICE", wrong)
-        with pytest.raises(
-            ValueError, match=f"TEMA_DEVICE is '{wrong}', which torch cannot use here"
-        ):
-            training.best_device()
-    monkeypatch.setenv("TEMA_DEVICE", "cpu")
-    assert training.best_device() == torch.device("cpu")
-
-
 def test_where_no_training_sequence_has_two_events_the_model_stays_as_it_was():
     """Of users with three events one is left for training, which has no next event."""
     rng = np.random.default_rng(0)
@@ -270,7 +260,7 @@ def test_bfloat16_learns_nearly_the_same_and_impossible_precisions_are_refused()
 )
 def test_a_gpu_learns_and_ranks_as_the_processor_does(tmp_path):
     split = small_split()
-    assert training.best_device().type == "cuda"
+    assert best_device().type == "cuda"
     for name, make in {**MODELS, "popularity": lambda: Popularity(DOMAIN)}.items():
         torch.manual_seed(0)
         model = make().to("cuda")
@@ -283,13 +273,6 @@ def test_a_gpu_learns_and_ranks_as_the_processor_does(tmp_path):
         )
         assert np.abs(there.rank - here.rank).mean() < 0.1
         assert np.array_equal(there.candidates, here.candidates)
-
-
-def test_the_device_can_be_chosen(monkeypatch):
-    monkeypatch.setenv("TEMA_DEVICE", "cpu")
-    assert training.best_device().type == "cpu"
-    monkeypatch.setenv("TEMA_DEVICE", "meta")
-    assert training.best_device().type == "meta"
 
 
 def test_an_infinite_loss_stops_the_training():

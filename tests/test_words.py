@@ -50,7 +50,7 @@ WORDS = [
         r"rooms?",
         "domain item ids",
         EVERYWHERE,
-        r"(make|leaves?|no|enough|of|the) room\b|room (for|on|there|left)|(dining|living) room",
+        r"(makes?|leaves?|no|more|of) room\b|room (for|on|there|left)|(dining|living) room",
         "space on a disk or in a prompt",
     ),
     (

@@ -77,7 +77,10 @@ def test_a_run_says_what_should_be_known_of_its_data_before_a_number_is_believed
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--data", "{folder}"), "interactions.tsv, line 3: 'soon' is no time: write Unix seconds"),
+        (
+            ("--data", "{folder}"),
+            "interactions.tsv, line 3: 'soon' is not a time: write Unix seconds",
+        ),
         (("--data", "{folder}/nowhere"), "there is no such folder"),
         (("--systems", "tema tame"), "system 'tame' is unknown: choose from popularity"),
         (("--replay", "--systems", "tame"), "system 'tame' is unknown"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from tema_lib.experiment import Experiment
 from tests.helpers.pages import Page
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(tmp_path, user, *more):
@@ -17,7 +17,8 @@ def command(tmp_path, user, *more):
         [
             sys.executable,
             "-m",
-            "tema_lib.explain",
+            "tema_lib",
+            "explain",
             "--user",
             user,
             "--html",
