@@ -41,24 +41,24 @@ def main(chosen: argparse.Namespace) -> None:
     records = evaluation_records()
     shown = [(path, record) for path, record in records if record["system"] in HEADLINE]
     tables = {
-        "README.md": marked("results", table(shown), named(shown)),
+        "README.md": marked("results", table(shown), "results/"),
         "docs/results.md": marked("all-results", table(records), named(records)),
-        "docs/performance.md": marked("speed", speed(), ["results/bench_speed.json"]),
+        "docs/performance.md": marked("speed", speed(), "results/bench_speed.json"),
     }
     for file, block in tables.items():
         path = ROOT / file
         text = path.read_text(encoding="utf-8")
         name = block.split(":")[0].removeprefix("<!-- ")
         pattern = re.compile(rf"<!-- {name}:start.*?-->\n.*?<!-- {name}:end -->", re.DOTALL)
-        places = list(pattern.finditer(text))
-        if len(places) != 1:
+        found = list(pattern.finditer(text))
+        if len(found) != 1:
             sys.exit(
-                f"{file}: the comments `{name}:start` and `{name}:end` have to stand there once, "
+                f"{file}: the comments `{name}:start` and `{name}:end` must each be there once, "
                 "in this order."
             )
-        rendered = text[: places[0].start()] + block + text[places[0].end() :]
+        rendered = text[: found[0].start()] + block + text[found[0].end() :]
         if rendered != text and chosen.check:
-            sys.exit(f"{file}: a table differs from the records in results/; run `make report`.")
+            sys.exit(f"{file}: a table differs from the records in results/; run `tema readme`.")
         if rendered != text:
             write_atomically(path, rendered)
     files = ", ".join(tables)
@@ -86,22 +86,21 @@ def evaluation_records(folder: Path = RESULTS) -> list[Named]:
     return found
 
 
-def marked(name: str, content: str, sources: Iterable[str]) -> str:
+def marked(name: str, content: str, source: str) -> str:
     """A table between its markers; the first marker names what it was rendered from."""
-    listed = "\n".join(sources) or "nothing yet"
     return (
-        f"<!-- {name}:start, rendered by `make report` from\n{listed} -->\n\n"
+        f"<!-- {name}:start, rendered by `tema readme` from {source or 'nothing yet'} -->\n\n"
         f"{content}\n\n<!-- {name}:end -->"
     )
 
 
-def named(records: Iterable[Named]) -> list[str]:
+def named(records: Iterable[Named]) -> str:
     """Every record by name, a line a folder."""
     folders = defaultdict(list)
     for path, _ in records:
         folder, _, file = path.rpartition("/")
         folders[folder].append(file)
-    return [f"{folder}: {' '.join(files)}" for folder, files in sorted(folders.items())]
+    return "".join(f"\n{folder}: {' '.join(files)}" for folder, files in sorted(folders.items()))
 
 
 def table(records: Iterable[Named]) -> str:

@@ -10,9 +10,6 @@ No model may read the truth.  Status: ours.
 from __future__ import annotations
 
 import csv
-import math
-import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -71,14 +68,10 @@ def bag_of_words(texts: Iterable[str]) -> np.ndarray:
 
     idf = log(N / number of texts with the word).
     """
-    bags = [Counter(re.findall(r"[a-z0-9']+", text.lower())) for text in texts]
-    spread = Counter(word for bag in bags for word in bag)
-    column = {word: number for number, word in enumerate(sorted(spread))}
-    matrix = np.zeros((len(bags), len(column)))
-    for row, bag in enumerate(bags):
-        for word, count in bag.items():
-            matrix[row, column[word]] = count * math.log(len(bags) / spread[word])
-    return matrix
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counts = CountVectorizer(token_pattern=r"[a-z0-9']+").fit_transform(texts).toarray()
+    return counts * np.log(len(counts) / (counts > 0).sum(0))
 
 
 def is_cross_domain(sequence: Sequence[str], truth_items: pd.DataFrame) -> bool:
