@@ -33,7 +33,7 @@ def main():
         "--rounds",
         type=int,
         default=2,
-        help="the fast path is measured this often; the plain path's chunks lie between",
+        help="the fast path is measured this often; the plain path's chunks are between",
     )
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_tagging.json")
     chosen = parser.parse_args()

@@ -48,7 +48,7 @@ def _run(own: argparse.ArgumentParser) -> None:
     """Run all notebooks in order on one data set; keep the executed copies and an HTML page of
     each, and print the metric table. --replay goes from data to the table without notebooks.
 
-    Everything made lies in the workspace (build/ in the checkout): run/<data>/ (executed
+    Everything made is in the workspace (build/ in the checkout): run/<data>/ (executed
     notebooks), html/<data>/ (open index.html), artifacts/<data>/ (what one notebook leaves for the
     next; a second run reuses it), results/<data>/ (run records; <data>-fast/ with --fast,
     <data>-replay/ with --replay), and for all data sets together replies.sqlite (what a language
@@ -72,7 +72,7 @@ def _data(own: argparse.ArgumentParser) -> None:
     """Fetch a documented pair of Amazon categories and prepare it: download, join, k-core, titles,
     pictures.
 
-    The downloads lie in build/downloads/<year>/, the finished folder in build/data/<pair>-<year>/.
+    The downloads are in build/downloads/<year>/, the finished folder in build/data/<pair>-<year>/.
     An interrupted run goes on where it stopped. The files are for research use: read the terms of
     the release, cite it, and pass neither the files nor their titles on. TEMA_AMAZON_ADDRESS names
     another server (a mirror) that has the same files below it.

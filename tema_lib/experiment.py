@@ -1,8 +1,8 @@
-"""The whole road, composed once: each property is one arrow of the pipeline, made once and kept.
+"""The whole pipeline, composed once: each property is one step, computed once and kept.
 
-A notebook walks one stretch by hand and takes what lies before it from here, so each notebook also
-runs alone. Frozen features lie in the cache folder under the hash of what made them; trained models
-in the artefacts folder (`tema_lib.workspace`).
+A notebook works through one stage by hand and takes the stages before it from here, so each
+notebook also runs alone. Frozen features are cached under the hash of what made them; trained
+models are in the artefacts folder (`tema_lib.workspace`).
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def check_record(record: Record) -> None:
                     continue
                 if value is None or not 0 <= value <= 1:
                     raise ValueError(
-                        f"{protocol} {domain} {metric} is {value}: a metric lies between 0 and 1."
+                        f"{protocol} {domain} {metric} is {value}: a metric is between 0 and 1."
                     )
 
 

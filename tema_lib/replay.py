@@ -1,7 +1,7 @@
 """The shipped replies of the synthetic data set: a language model's answers, put into a store.
 
 A fast run asks the model about a few items and users only; for all others the replies it once gave
-lie in `data/synthetic/`. They are stored under the hash of model, prompt and settings, so a reply
+are in `data/synthetic/`. They are stored under the hash of model, prompt and settings, so a reply
 to a prompt that has changed since is never found. Status: ours.
 """
 

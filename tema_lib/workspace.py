@@ -18,7 +18,7 @@ ROOT = PACKAGE.parent  # the checkout, where there is one
 
 
 def in_checkout() -> bool:
-    """Whether the library lies in its checkout, beside the notebooks and the data."""
+    """Whether the library is in its checkout, beside the notebooks and the data."""
     return (ROOT / "pyproject.toml").is_file() and (ROOT / "data" / "synthetic").is_dir()
 
 

@@ -1,6 +1,6 @@
 """A real browser drives a copy of notebook 05, in JupyterLab and in Notebook 7.
 
-And the self-contained page that the notebook leaves. Screenshots lie in build/screenshots/. Skipped
+And the self-contained page that the notebook leaves. Screenshots are in build/screenshots/. Skipped
 aloud where there is no browser: `apt install chromium`, or
 `python -m playwright install chromium`.
 """

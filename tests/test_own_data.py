@@ -123,7 +123,7 @@ def three_events_no_titles(folder):
 
 
 def one_sided_targets(folder):
-    """No target lies in B; some people have no test case, most histories have two events."""
+    """No target is in B; some people have no test case, most histories have two events."""
     items = shelf(60)
     return write(folder, items, histories(items, 40, 2, 4, last="A"))
 

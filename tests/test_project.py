@@ -62,7 +62,7 @@ def test_environment_file_names_the_direct_dependencies_and_says_why():
     assert pip[:2] == ["-c constraints.txt", f"-e {setup_program()['PROJECT']}"]
     assert sorted(map(plain, pip[2:])) == sorted(map(plain, requirements()))
     for name in pip[2:]:
-        assert re.fullmatch(r"[a-z0-9-]+", name), f"{name}: versions stand in pyproject.toml only"
+        assert re.fullmatch(r"[a-z0-9-]+", name), f"{name}: versions are in pyproject.toml only"
         reason = rf"^ *- {re.escape(name)} +# .*(\d\d|all|make).*: \w+"
         assert re.search(reason, CONDA, re.MULTILINE), f"{name}: which notebook needs it, and why?"
 

@@ -158,7 +158,7 @@ def test_where_no_training_sequence_has_two_events_the_model_stays_as_it_was():
 
 
 def test_a_domain_without_validation_cases_does_not_count_in_the_best_epoch():
-    """All last events lie in A: the mean is A's MRR, not half of it."""
+    """All last events are in A: the mean is A's MRR, not half of it."""
     rng = np.random.default_rng(0)
     domain = DOMAIN.numpy()
     own = np.flatnonzero(domain == 0)

@@ -23,6 +23,6 @@ def say(title: str, lines: Iterable[str]) -> None:
 
 
 def shown(path: Path) -> str:
-    """A path as it is shown: relative to the checkout where it lies inside."""
+    """A path as it is shown: relative to the checkout where it is inside."""
     path = path.resolve()
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

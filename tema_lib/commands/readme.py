@@ -1,7 +1,7 @@
 """`tema readme`: render the tables of README and docs/ from the records in results/.
 
 README.md holds a few systems of each data set, docs/results.md all of them, docs/performance.md the
-comparison of speed. Each table lies between two marker comments.
+comparison of speed. Each table is between two marker comments.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NONE_YET = "*No run record is committed yet: `make run` prints this table for yo
 def main(chosen: argparse.Namespace) -> None:
     """Rewrite what is between the markers; with --check, only compare."""
     if not in_checkout():
-        sys.exit("README.md and results/ lie in the checkout: run `tema readme` there.")
+        sys.exit("README.md and results/ are in the checkout: run `tema readme` there.")
     records = evaluation_records()
     shown = [(path, record) for path, record in records if record["system"] in HEADLINE]
     tables = {

@@ -27,14 +27,14 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if in_checkout() e
 
 
 def main(chosen: argparse.Namespace) -> None:
-    """Run the notebooks on the chosen data, and print where everything lies and the table."""
+    """Run the notebooks on the chosen data, and print where everything is and the table."""
     if chosen.replay:
         return replay.main(chosen)
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     data = data_set(chosen.data)
     if not NOTEBOOKS:
         sys.exit(
-            "There are no notebooks here, they lie in the checkout: run this command there, or "
+            "There are no notebooks here, they are in the checkout: run this command there, or "
             "`tema run --replay`, which needs none."
         )
     if not find_spec("papermill"):

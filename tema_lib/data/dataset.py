@@ -39,7 +39,7 @@ class RawData:
     """What a folder says, checked but not yet filtered.
 
     interactions: user_id, item_id, domain, timestamp (int64 Unix seconds) and `split` ("", "train",
-        "valid" or "test"); a user's rows of one second stand in the order of their full times,
+        "valid" or "test"); a user's rows of one second are in the order of their full times,
         which the files may give to the nanosecond.
     items: item_id, domain, title, description, image ("" where missing).
     sha256: over the files that were read; `dataset.json` is not one of them.
@@ -96,7 +96,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """A table of items as text columns, only those of `readers.COLUMNS`.
 
     Args:
-        path: The .tsv; its gzipped twin or its parquet form may lie in its place.
+        path: The .tsv; a gzipped or parquet file may be there instead.
 
     Raises:
         DataError: The table is missing or cannot be read.
@@ -154,9 +154,7 @@ def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
         item_id.map(shown),
         "is not an item id: fill in item_id or drop the line",
     )
-    _refuse(
-        path, item_id.duplicated(), "item " + item_id, "stands there twice; keep one line an item"
-    )
+    _refuse(path, item_id.duplicated(), "item " + item_id, "appears twice; keep one line an item")
     for column in ("description", "image"):
         if column not in items:
             items[column] = ""

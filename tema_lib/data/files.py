@@ -61,7 +61,7 @@ def spellings(path: Path) -> tuple[Path, ...]:
 
 
 def has_table(path: Path) -> bool:
-    """Whether a table lies there under one of its three names."""
+    """Whether a table is there under one of its three names."""
     return any(candidate.is_file() for candidate in spellings(path))
 
 
@@ -97,7 +97,7 @@ def sql_path(path: Path | str) -> str:
 def check_kind(path: Path) -> bytes:
     """The first bytes of a text file, unpacked.
 
-    A damaged file is not reported here: whoever reads on meets the damage.
+    A damaged file is not reported here: reading on will find it.
 
     Raises:
         DataError: The file is of another kind, such as UTF-16 or a workbook.

@@ -91,7 +91,7 @@ def _moments(path: Path, texts: list[str], row: int) -> tuple[np.ndarray, np.nda
         rest = np.array([rest for _, rest in pairs], np.int32)
     for bad, complaint in (
         (seconds > 10**11, "looks like milliseconds: divide by 1000"),
-        (seconds < 0, "lies before 1970: write Unix seconds"),
+        (seconds < 0, "is before 1970: write Unix seconds"),
     ):
         if bad.any():
             number = int(np.flatnonzero(bad)[0])
@@ -158,7 +158,7 @@ def read_interactions(
     if wrong.any():
         position = int(np.flatnonzero(wrong)[0])
         raise DataError(
-            f"{location_of(path, position)}: {shown(goods.names[item[position]])} stands in "
+            f"{location_of(path, position)}: {shown(goods.names[item[position]])} is in "
             "another domain than in items.tsv: an item has one domain."
         )
     _warn_of_backward_times(path, users, user, seconds, rest)

@@ -1,6 +1,6 @@
 """Tables as people have them: TSV or parquet files of any size, as blocks of text columns.
 
-    header_of(path)         the column names as they stand in the file
+    header_of(path)         the column names as they are in the file
     table_blocks(path)      the rows, some thousand at a time
     location_of(path, row)  "items.tsv, line 7", for a message
 
@@ -53,13 +53,13 @@ def plain_names(path: Path, header: list[str]) -> list[str]:
     """Column names as the readers know them: `User ID ` is user_id.
 
     Raises:
-        DataError: A name stands there twice; DuckDB calls the second of a parquet file name_1.
+        DataError: A name appears twice; DuckDB calls the second of a parquet file name_1.
     """
     names = ["_".join(name.replace("-", " ").lower().split()) for name in header]
     for name in names:
         second = path.suffix == ".parquet" and f"{name}_1" in names
         if name in COLUMNS and (names.count(name) > 1 or second):
-            raise DataError(f"{path}, line 1: column {name} stands there twice; keep one.")
+            raise DataError(f"{path}, line 1: column {name} appears twice; keep one.")
     return names
 
 

@@ -112,7 +112,7 @@ def _odd_order(raw: RawData) -> list[str]:
         ties = a_first + b_first
         if ties >= 50 and abs(a_first - b_first) > 4 * ties**0.5:
             found.append(
-                f"within one time stamp A stands before B {a_first} times and B before A "
+                f"within one time stamp A comes before B {a_first} times and B before A "
                 f"{b_first} times: the file's order tells the domain; put the rows of equal time "
                 "into random order"
             )

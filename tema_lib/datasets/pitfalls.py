@@ -161,7 +161,7 @@ def _values(path: Path, key: str) -> Iterable[str]:
 
 
 def _raw_titles(folder: Path) -> list[str]:
-    """Titles of 2014 as they stand in the file, entities and all."""
+    """Titles of 2014 as they are in the file, entities and all."""
     titles = []
     for category in PAIRS["food-kitchen"]:
         path = folder / FILES[2014]["metadata"].format(category)

@@ -125,7 +125,7 @@ def collect(
         vectors: batches [B, F] in the order of ``rows``.  If nothing was encoded at all, F is 1.
         present: bool [N+1].
         model: what the user asked for.
-        folder: where it lies.
+        folder: where it is.
 
     Raises:
         ValueError: the model's answers are not all finite numbers.
@@ -138,7 +138,7 @@ def collect(
                 f"The model in {folder} gives vectors that are not finite: its weights are "
                 "damaged; take another copy."
             )
-    # A path says where a folder lies on one machine; only its last part is a name.
+    # A path says where a folder is on one machine; only its last part is a name.
     local = Path(model).expanduser()
     name = local.resolve().name if local.is_dir() else str(model)
     return ItemFeatures(matrix, present, name, fingerprint(folder))

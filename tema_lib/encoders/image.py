@@ -1,6 +1,6 @@
 """Pictures of items -> vectors, with EfficientNet-Lite0 or the image tower of a CLIP model.
 
-Status: the paper states that pictures are encoded by a pretrained model; which one stands here is
+Status: the paper states that pictures are encoded by a pretrained model; which one is used here is
 ours.
 """
 

@@ -1,6 +1,6 @@
 """Text of items -> vectors, with a real sentence encoder.
 
-Status: the paper states that titles are encoded by a pretrained model; which encoder stands here is
+Status: the paper states that titles are encoded by a pretrained model; which encoder is used is
 ours.
 """
 
@@ -116,7 +116,7 @@ def _tokenizer_and(kind: Any, folder: Path) -> tuple[Any, Any]:
 
 
 def _clip_texts(folder: Path) -> EncodeTexts:
-    """The text tower of CLIP: its vectors lie in the same space as those of its image tower."""
+    """The text tower of CLIP: its vectors are in the same space as those of its image tower."""
     from transformers import CLIPModel
 
     tokenizer, network = _tokenizer_and(CLIPModel, folder)

@@ -60,7 +60,7 @@ class Ranks:
         )
 
     def of_domain(self, domain: int) -> Ranks:
-        """The cases whose target lies in a domain, 0 for A or 1 for B."""
+        """The cases whose target is in a domain, 0 for A or 1 for B."""
         return self.select(self.domain == domain)
 
     def values(self, metric: str, sampled: bool = False) -> np.ndarray:

@@ -30,7 +30,7 @@ def slices(
 
 
 def crosses(ranks: Ranks, split: Split, items: Items, item_truth: pd.DataFrame) -> np.ndarray:
-    """bool per case: the event before the target lies in the other domain and has its topic."""
+    """bool per case: the event before the target is in the other domain and has its topic."""
     by_id = dict(zip(item_truth["item_id"], item_truth["topic"]))
     topic = np.array([by_id.get(item, "") for item in items.item_id], dtype=object)
     test, domain = split.test, items.domain_of_item

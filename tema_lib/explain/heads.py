@@ -1,7 +1,7 @@
 """Attention heads over all users: what the newest event attends to, and whether a head found the
 rule that wrote the synthetic data set.
 
-Every share of attention stands beside *recency alone*: the average attention at each age, given to
+Every share of attention appears beside *recency alone*: the average attention at each age, given to
 whatever event has that age. Newer events are alike in many ways, so a head that only prefers new
 events also seems to prefer the same tag and the same topic. Status: ours.
 """
@@ -146,7 +146,7 @@ def known_rule(
     measured; "beyond recency", the mean difference over cases with its 95 % interval (low, high);
     "occlusion", the mean rank correlation inside each history of the attention beyond recency with
     the events' effects, with its interval. The rule is "found", and occlusion "agrees", where the
-    interval lies above 0.
+    interval is above 0.
 
     Args:
         right: bool [B, T], the event serves the target's topic.

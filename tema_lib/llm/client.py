@@ -155,7 +155,7 @@ def _keep(
 
 
 def _settings(llm: LanguageModel, choices: tuple[str, str] | None) -> str:
-    """The settings as they stand in a reply's key."""
+    """The settings as they are in a reply's key."""
     if choices is None:
         return llm.settings
     return json.dumps({"choices": choices, **json.loads(llm.settings)}, sort_keys=True)

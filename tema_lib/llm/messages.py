@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-# What control tokens stand in; the last bar is the wide one of DeepSeek's.
+# What control tokens are in; the last bar is the wide one of DeepSeek's.
 _BRACKETS = re.compile(r"[<>\uff5c]|\[/?[A-Z_]+\]")
 
 

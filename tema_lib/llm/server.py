@@ -284,7 +284,7 @@ class ServerModel:
 
 
 def _without_folders(model: str) -> str:
-    """A model's id; of a path only its last part, since the rest says only where it lies."""
+    """A model's id; of a path only its last part, since the rest says only where it is."""
     for path in (PurePosixPath(model), PureWindowsPath(model)):
         if path.is_absolute():
             return path.name

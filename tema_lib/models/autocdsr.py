@@ -62,7 +62,7 @@ def pareto_weights(gram: Tensor, losses: Tensor) -> tuple[float, float]:
         losses: [2], (l_rec, l_attn).
 
     Source: stated (release), with an iterative solver (Frank-Wolfe).  Ours: exact.  All points lie
-    in a plane, on one side of the origin (2 w_rec + w_attn >= 1), so the shortest vector lies on
+    in a plane, on one side of the origin (2 w_rec + w_attn >= 1), so the shortest vector is on
     the line between two of them.
     """
     (rr, ra), (_, aa) = gram.tolist()

@@ -43,7 +43,7 @@ def domain_item_ranges(domain_of_item: Tensor) -> ItemRanges:
 
 
 def by_domain(target: Tensor, item_ranges: ItemRanges) -> list[tuple[Tensor, int, int]]:
-    """For each domain: which targets lie in it (bool [n]), its first id, its number of items."""
+    """For each domain: which targets are in it (bool [n]), its first id, its number of items."""
     return [
         ((target >= first) & (target < first + size), first, size) for first, size in item_ranges
     ]

@@ -127,12 +127,12 @@ def _ask_and_check(
 
 
 def _in_order(tags: Iterable[str]) -> tuple[str, ...]:
-    """Each tag once, where it stands first."""
+    """Each tag once, where it comes first."""
     return tuple(dict.fromkeys(tags))
 
 
 def says(text: str, tag: str) -> bool:
-    """True when the words of `tag` stand in `text`, as words and in this order."""
+    """True when the words of `tag` are in `text`, as words and in this order."""
     return re.search(rf"(?<!\w){re.escape(tag)}(?!\w)", text.lower()) is not None
 
 

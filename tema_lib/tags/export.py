@@ -148,7 +148,7 @@ def read_export(path: str | Path, items: Items, encode: Encoder) -> ItemTags:
     What only the model's run knew (raw replies) is empty.
 
     Args:
-        path: the .tsv.gz file; its card lies beside it.
+        path: the .tsv.gz file; its card is beside it.
         items: those of your copy of the data.
         encode: texts -> unit vectors, for the meaning of the tags.
 

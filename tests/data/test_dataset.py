@@ -25,7 +25,7 @@ from tests.helpers.synthetic_data import SYNTHETIC
 def test_text_survives_reading(tmp_path):
     raw = read_data(cafe_folder(tmp_path))
     items = encode_ids(raw)
-    assert items.item_id == ("", "0001", "a2", "b1", "b2"), "leading zeros stay, A stands before B"
+    assert items.item_id == ("", "0001", "a2", "b1", "b2"), "leading zeros stay, A comes before B"
     assert items.title[1] == "NA"
     assert items.title[2] == 'Café "dark"'
     assert items.title[4] == ""
@@ -50,18 +50,18 @@ def test_text_survives_reading(tmp_path):
             "items.tsv, line 1: column title is missing",
         ),
         (CAFE_ITEMS, CAFE_EVENTS.replace("b1\tB\t50", "b1\tC\t50"), "line 2: 'C' is not a domain"),
-        (CAFE_ITEMS.replace("a2\tA", "0001\tA"), CAFE_EVENTS, "item 0001 stands there twice"),
+        (CAFE_ITEMS.replace("a2\tA", "0001\tA"), CAFE_EVENTS, "item 0001 appears twice"),
         ("", CAFE_EVENTS, "holds no rows"),
         (CAFE_ITEMS, CAFE_EVENTS.replace("\t20\n", "\tsoon\n"), "line 4: 'soon' is not a time"),
         (CAFE_ITEMS, CAFE_EVENTS.replace("\t20\n", "\t1381536000000\n"), "looks like milliseconds"),
-        (CAFE_ITEMS, CAFE_EVENTS.replace("\t20\n", "\t-20\n"), "line 4: '-20' lies before 1970"),
+        (CAFE_ITEMS, CAFE_EVENTS.replace("\t20\n", "\t-20\n"), "line 4: '-20' is before 1970"),
         (CAFE_ITEMS, CAFE_EVENTS.replace("u1\tb1", "\tb1"), "line 4: '' is not a user id"),
         (
             CAFE_ITEMS,
             CAFE_EVENTS.replace("u1\tb1\tB", "u1\tb9\tB"),
             "line 4: 'b9' is not in items.tsv",
         ),
-        (CAFE_ITEMS, CAFE_EVENTS.replace("u1\tb1\tB", "u1\tb1\tA"), "stands in another domain"),
+        (CAFE_ITEMS, CAFE_EVENTS.replace("u1\tb1\tB", "u1\tb1\tA"), "is in another domain"),
         (
             CAFE_ITEMS,
             CAFE_EVENTS.replace("u1\tb1\tB\t20", "u1\tb1\tB"),
@@ -129,12 +129,12 @@ def test_gzipped_tables_read_alike_and_a_truncated_one_is_refused(tmp_path):
         (
             ITEMS.replace("title", "item-id"),
             EVENTS,
-            "items.tsv, line 1: column item_id stands there twice; keep one",
+            "items.tsv, line 1: column item_id appears twice; keep one",
         ),
         (
             ITEMS,
             EVENTS.replace("00\n", "00\t5\n").replace("timestamp", "timestamp\tTimestamp"),
-            "interactions.tsv, line 1: column timestamp stands there twice",
+            "interactions.tsv, line 1: column timestamp appears twice",
         ),
         (ITEMS, EVENTS[: EVENTS.index("mina")], "interactions.tsv holds no rows"),
         ("\n \n\t\n", EVENTS, "items.tsv holds no rows"),

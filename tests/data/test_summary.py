@@ -89,7 +89,7 @@ def test_each_data_quality_warning_is_raised_by_its_own_pitfall_only():
         for day in range(1, 4)
         for domain in "AB"
     ]
-    assert "A stands before B 180 times and B before A 0 times" in " ".join(
+    assert "A comes before B 180 times and B before A 0 times" in " ".join(
         data_quality_warnings(table(biased))
     )
     assert "interleaved artificially" in " ".join(data_quality_warnings(table(biased)))

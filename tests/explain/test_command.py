@@ -48,7 +48,7 @@ def test_the_command_refuses_an_unknown_user_before_anything_is_trained(tmp_path
 def test_the_command_explains_the_first_recommendation(tmp_path):
     done = command(tmp_path, "u0007")
     assert done.returncode == 0, done.stderr
-    # Nothing half-written lies beside it.
+    # Nothing half-written is beside it.
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["page.html"]
     source = (tmp_path / "out" / "page.html").read_text(encoding="utf-8")
     page = Page(source)

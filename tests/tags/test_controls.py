@@ -88,7 +88,7 @@ def test_title_words_are_the_rarest_words_of_the_title():
     control = control_tags(
         tags, "title words", catalogue_of(tags), TagConfig(tags_per_item=2, max_share=0.6)
     )
-    # "mug" and "thing" stand in every title, digits are no words.
+    # "mug" and "thing" are in every title, digits are no words.
     assert set(control.vocabulary) == {"", "red", "blue"}
     one = control_tags(
         tags, "title words", catalogue_of(tags), TagConfig(tags_per_item=1, max_share=1.0)

@@ -27,7 +27,7 @@ def test_coverage_counts_what_it_says():
         small(),
         vocabulary=("", "coffee", "espresso", "holiday brunch", "movie night", "cups", "white cup"),
     )
-    # Each stands in the other domain's examples.
+    # Each is in the other domain's examples.
     assert (
         evidence.coverage(brunch, ("food", "kitchen"), "occasion")["tags that repeat an example"]
         == 0

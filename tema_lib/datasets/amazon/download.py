@@ -169,7 +169,7 @@ def _fetch(address: str, part: Path, sleep: Callable[[float], None]) -> dict[str
                     return version
                 continue
             except urllib.error.HTTPError as error:
-                if error.code == 416:  # we ask for what lies behind the end
+                if error.code == 416:  # we ask for what is behind the end
                     if version := _whole_already(part, error):
                         return version
                     said = "the file at the server has changed; starting anew"

@@ -90,7 +90,7 @@ def download_pictures(
 
 
 def _stem(item: str, alone: bool) -> str:
-    """A file name for an item id, whatever stands in it.
+    """A file name for an item id, whatever is in it.
 
     alone: no other id differs from it by capitals only.
     """

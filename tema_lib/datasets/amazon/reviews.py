@@ -111,7 +111,7 @@ def read_events(
         year: Its release.
         table: The name of the table: line, user_id, item_id, ..., moment (microseconds since 1970).
         columns: Keys of `REVIEW_COLUMNS[year]`.
-        kept: A parquet file to hold the table; without it the table lies in memory.
+        kept: A parquet file to hold the table; without it the table is in memory.
 
     Raises:
         DataError: The file is damaged, has no usable line, or counts its times in another unit.
@@ -287,7 +287,7 @@ def _check_times(
         time = moment / (SECOND // unit)
         text = f"{time:.15g}" if abs(time) < FAR else f"of {FAR} or more"
         raise DataError(
-            f"{path}, line {line}: the time {text} lies outside 1995 to 2035 when read as "
+            f"{path}, line {line}: the time {text} is outside 1995 to 2035 when read as "
             f"{'milliseconds' if unit == 1000 else 'seconds'}, the unit of {year}; "
             "check the release, or put the file into one unit."
         )

@@ -20,7 +20,7 @@ def read_abxi(folder: Path) -> RawData:
     """Read lines `user item|unix time item|unix time ...`, one line a user.
 
     Items count from 1, users from 0; the maps are JSON despite their `.txt`, and the domain of an
-    item stands in the map.  A day lists A before B (see `filters.shuffle_ties`).  The format has no
+    item is in the map.  A day lists A before B (see `filters.shuffle_ties`).  The format has no
     split: leave-one-out is used.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """The settings of the generator; shares and probabilities lie between 0 and 1."""
+    """The settings of the generator; shares and probabilities are between 0 and 1."""
 
     items_per_domain: int = 300
     users: int = 1_200

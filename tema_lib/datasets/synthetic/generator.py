@@ -30,7 +30,7 @@ from tema_lib.workspace import write_atomically
 
 
 def write_dataset(folder: Path | str, seed: int = 0, config: SyntheticConfig = DEFAULT) -> None:
-    """Write the whole data set; what stands there under the same names is replaced.
+    """Write the whole data set; what is there under the same names is replaced.
 
     Args:
         folder: Where to write it.

@@ -54,7 +54,7 @@ def write_official(
 
     Args:
         world: The synthetic data set.
-        folder: The files lie below it as on the release's server.
+        folder: The files are below it as on the release's server.
         year: The release.
         pictures: The address below which the items' pictures will lie.
         seed: Of the repeated reviews.

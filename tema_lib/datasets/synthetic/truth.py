@@ -75,7 +75,7 @@ def bag_of_words(texts: Iterable[str]) -> np.ndarray:
 
 
 def is_cross_domain(sequence: Sequence[str], truth_items: pd.DataFrame) -> bool:
-    """Whether the last item lies in the other domain than the one before and shares its topic."""
+    """Whether the last item has the topic of the one before, in the other domain."""
     if len(sequence) < 2:
         return False
     known = truth_items.set_index("item_id").loc[list(sequence[-2:])]

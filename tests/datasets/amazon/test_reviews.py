@@ -136,7 +136,7 @@ def test_2023_counts_milliseconds_and_is_joined_on_the_parent(tmp_path):
 )
 def test_mixed_and_implausible_times_are_refused(tmp_path, year, name, rows, line):
     with pytest.raises(
-        DataError, match=f"{name}, line {line}: the time .* lies outside 1995 to 2035"
+        DataError, match=f"{name}, line {line}: the time .* is outside 1995 to 2035"
     ):
         read_reviews(lines(tmp_path / name, *rows), year)
 
@@ -211,5 +211,5 @@ def test_times_in_microseconds_are_told_by_line(tmp_path):
     (tmp_path / "r.json").write_text(
         '{"reviewerID": "A1", "asin": "B1", "unixReviewTime": 1365811200000000}\n'
     )
-    with pytest.raises(DataError, match="r.json, line 1: the time .* lies outside 1995 to 2035"):
+    with pytest.raises(DataError, match="r.json, line 1: the time .* is outside 1995 to 2035"):
         read_reviews(tmp_path / "r.json", 2014)
