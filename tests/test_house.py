@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tema_lib.workspace import ROOT
-from tests.helpers.sources import LIBRARY, imported
+from tests.helpers.sources import LIBRARY, imported, tracked_files
 
 # Along the pipeline. A module imports from lines before its own and, within a line, from its
 # neighbours; never from later ones, and no two import each other.
@@ -210,3 +210,18 @@ def test_nothing_is_unpickled():
         if ".ipynb_checkpoints" not in path.parts:
             allowed = ["import pickle"] if path == READS_PICKLES_AS_DATA else []
             assert unsafe(code_of(path)) == allowed, path.relative_to(ROOT)
+
+
+OTHER_CODE = (".html", ".css", ".js", ".toml", ".yml", ".yaml", "Makefile", ".ci/run")
+
+
+def test_no_line_of_other_code_is_wider_than_100_columns():
+    """Python and the notebooks' code are checked by ruff (E501)."""
+    wide = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in tracked_files()
+        if path.as_posix().endswith(OTHER_CODE)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 100
+    ]
+    assert not wide

@@ -16,6 +16,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The committed numbers were made with one thread, and two threads on a busy core are slower.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+# Two processes, a test file or a notebook in one of them; on more cores, memory is the limit.
+PARALLEL = ["-n", str(min(2, os.cpu_count() or 1)), "-q", "-rs"]
 LINT = (
     ("format", ["-m", "ruff", "format", "--check", "--quiet"]),
     ("rules", ["-m", "ruff", "check"]),
@@ -23,8 +25,8 @@ LINT = (
 )
 TESTS = (
     ("model weights", ["-m", "tema_lib.encoders.weights"]),
-    ("unit tests and notebook chain", ["-m", "pytest", "tests", "-q", "-rs", "--durations=8"]),
-    ("committed notebook outputs", ["-m", "pytest", "--nbval", "notebooks/", "-q", "-rs"]),
+    ("unit tests and notebook chain", ["-m", "pytest", "tests", "--durations=8", *PARALLEL]),
+    ("committed notebook outputs", ["-m", "pytest", "--nbval", "notebooks/", *PARALLEL]),
 )
 
 
