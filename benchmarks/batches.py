@@ -37,7 +37,7 @@ def main():
     import numpy as np
     import torch
 
-    from tema_lib import records as results
+    from tema_lib import records
     from tema_lib.evaluation.protocols import Protocol
     from tema_lib.evaluation.ranking import evaluate
     from tema_lib.experiment import Experiment
@@ -101,9 +101,9 @@ def main():
             f"{name:4s}{part['difference']:+.5f} +- {part['standard_error']:.5f} "
             f"({part['standard_errors_apart']} standard errors, {part['cases']} cases)"
         )
-    commit, dirty = results.commit_and_state()
+    commit, dirty = records.commit_and_state()
     seeds = " ".join(map(str, chosen.seeds))
-    results.write_json(
+    records.write_json(
         chosen.out,
         {
             "kind": "benchmark",

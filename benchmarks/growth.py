@@ -213,10 +213,10 @@ def main():
     }
     from importlib.metadata import version
 
-    from tema_lib import records as results
+    from tema_lib import records
 
-    commit, dirty = results.commit_and_state()
-    results.write_json(
+    commit, dirty = records.commit_and_state()
+    records.write_json(
         chosen.out,
         {
             "kind": "benchmark",

@@ -299,7 +299,7 @@ def main():
     chosen = parser.parse_args()
     from importlib.metadata import version
 
-    from tema_lib import records as results
+    from tema_lib import records
     from tema_lib.notebook import setup
 
     setup()
@@ -315,8 +315,8 @@ def main():
     systems = "" if usual else " --systems " + " ".join(f"'{name}'" for name in chosen.systems)
     names = " ".join(name if name == "synthetic" else f"FOLDER/{name}" for name in found)
     seeds = " ".join(map(str, chosen.seeds))
-    commit, dirty = results.commit_and_state()
-    results.write_json(
+    commit, dirty = records.commit_and_state()
+    records.write_json(
         chosen.out,
         {
             "kind": "benchmark",

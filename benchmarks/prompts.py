@@ -59,7 +59,7 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_prompts.json")
     chosen = parser.parse_args()
 
-    from tema_lib import records as results
+    from tema_lib import records
     from tema_lib.experiment import Experiment
     from tema_lib.llm.local import LocalModel
     from tema_lib.llm.store import ReplyStore
@@ -123,8 +123,8 @@ def main():
                     "agreement": round(share, 4),
                 }
             )
-    commit, dirty = results.commit_and_state()
-    results.write_json(
+    commit, dirty = records.commit_and_state()
+    records.write_json(
         chosen.out,
         {
             "kind": "benchmark",

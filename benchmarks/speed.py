@@ -188,7 +188,7 @@ def main():
     path = write_sequences(folder / "sequences.npz")
     from ours import techniques
 
-    from tema_lib import records as results
+    from tema_lib import records
 
     plain = {f"without {name}": task for name, (task, *_) in techniques().items()}
     rounds, versions = work(path, TASKS, chosen.rounds, chosen.seconds, plain)
@@ -243,7 +243,7 @@ def main():
             ),
             3,
         )
-    commit, dirty = results.commit_and_state()
+    commit, dirty = records.commit_and_state()
     record = {
         "kind": "benchmark",
         "name": "speed",
@@ -272,7 +272,7 @@ def main():
         "command": f"python benchmarks/speed.py --rounds {chosen.rounds} "
         f"--seconds {chosen.seconds:g}",
     }
-    results.write_json(chosen.out, record)
+    records.write_json(chosen.out, record)
     print(
         "\n".join(
             [f"{name:24s}{value:8.2f} x" for name, value in ratios.items()]

@@ -36,7 +36,7 @@ def main():
 
     import torch
 
-    from tema_lib import records as results
+    from tema_lib import records
     from tema_lib.evaluation.ranking import evaluate
     from tema_lib.experiment import Experiment
     from tema_lib.models.systems import SYSTEMS
@@ -73,8 +73,8 @@ def main():
             "systems": costs,
         }
     names = " ".join(name if name == "synthetic" else f"FOLDER/{name}" for name in found)
-    commit, dirty = results.commit_and_state()
-    results.write_json(
+    commit, dirty = records.commit_and_state()
+    records.write_json(
         chosen.out,
         {
             "kind": "benchmark",

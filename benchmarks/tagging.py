@@ -41,7 +41,7 @@ def main():
 
     import torch
 
-    from tema_lib import records as results
+    from tema_lib import records
     from tema_lib.experiment import Experiment
     from tema_lib.llm.local import LocalModel, common_prefix
     from tema_lib.notebook import setup
@@ -92,7 +92,7 @@ def main():
     began = time.process_time()
     short = [reply for domain in domains for reply in short_llm.generate(domain)]
     short_seconds = time.process_time() - began
-    commit, dirty = results.commit_and_state()
+    commit, dirty = records.commit_and_state()
     tokens = [llm.tokens(prompt) for prompt in domains[0]]
     record = {
         "kind": "benchmark",
@@ -126,7 +126,7 @@ def main():
         "dirty": dirty,
         "command": "make bench-tagging",
     }
-    results.write_json(chosen.out, record)
+    records.write_json(chosen.out, record)
     print(
         f"{record['ratio']} times the plain path, {identical} of {len(prompts)} replies "
         f"identical; bfloat16: {record['items_per_cpu_second']['fast in bfloat16']} items per CPU "

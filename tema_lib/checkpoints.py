@@ -1,4 +1,4 @@
-"""Checkpoints: resume an interrupted training, reuse a finished one, refuse any other's weights.
+"""Checkpoints: resume an interrupted training, reuse a finished one, refuse any other.
 
 What a training depends on is stored in its file, part by part: parameters, options, data, frozen
 inputs, and the code of the model and of the loop.  After an edit of a model it is trained anew, and

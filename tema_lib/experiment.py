@@ -147,14 +147,17 @@ class Experiment:
 
     @property
     def tag_config(self) -> TagConfig:
+        """How tags are written for these domains."""
         return TagConfig(domain_names=self.domains)
 
     @cached_property
     def items(self) -> Items:
+        """The items under global ids."""
         return encode_ids(self.raw)
 
     @cached_property
     def sequences(self) -> Sequences:
+        """One merged sequence per user."""
         return build_sequences(self.raw, self.items)
 
     def times(self, user: str) -> list[int]:
@@ -164,12 +167,14 @@ class Experiment:
 
     @cached_property
     def split(self) -> Split:
+        """The published split, else leave-one-out."""
         if self.raw.published:
             return published_split(self.raw, self.sequences)
         return leave_one_out(self.sequences)
 
     @cached_property
     def domain_of_item(self) -> Tensor:
+        """int64 [N + 1]: -1 padding, 0 A, 1 B."""
         return torch.from_numpy(self.items.domain_of_item)
 
     @cached_property
@@ -181,6 +186,7 @@ class Experiment:
 
     @cached_property
     def text(self) -> ItemFeatures:
+        """Frozen features of the items' texts."""
         texts = [self.items.text(item) if item else "" for item in range(self.items.count + 1)]
         return self._encoded("text", "minilm-l6-v2", texts, lambda: encode_text(texts))
 
@@ -359,6 +365,7 @@ class Experiment:
 
     @property
     def training(self) -> TrainConfig:
+        """How long and how fast this experiment trains."""
         full = 8 if self.synthetic else 20
         return TrainConfig(epochs=4 if self.fast else full, seed=self.seed)
 
@@ -445,7 +452,7 @@ class Experiment:
         return recommend(model, self.items, history, letter, k)
 
     def slices(self, ranks: Ranks) -> dict[str, Ranks]:
-        """Parts of the test cases: long-tail targets, and cross-domain topics where known."""
+        """Parts of the test cases: long-tail targets, and cross-domain transitions where known."""
         truth = None if self.truth is None else self.truth[0]
         return slices(ranks, self.split, self.items, truth)
 

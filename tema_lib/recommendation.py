@@ -31,8 +31,8 @@ def recommend(
         k: how many items, from 1 to the number of items that the history does not hold.
 
     Returns:
-        A row a recommended item, best first, numbered from 1: item_id, title, score. Items of the
-        history are left out. Scores compare items of one call only.
+        One row per item, best first, numbered from 1: item_id, title, score. Items of the history
+        are left out. Scores compare items of one call only.
 
     Raises:
         ValueError: an item id or the domain is unknown, the history is empty, or k cannot be met.

@@ -2,7 +2,7 @@
 
 AdamW with linear warm-up and decay, early stopping on the validation MRR (mean of both domains, the
 same epoch for both), and a checkpoint every epoch: an interrupted training resumes and ends with
-the same numbers.  On a GPU that supports it, in bfloat16.
+the same numbers.  On a GPU that supports bfloat16, training uses it.
 """
 
 from __future__ import annotations

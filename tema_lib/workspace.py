@@ -1,4 +1,4 @@
-"""Where everything lies: what the project ships, and what a run makes.
+"""Where everything is: what the project ships, and what a run makes.
 
 What is made goes below one folder, the *home*: the folder given as an argument, else $TEMA_HOME,
 else `build/` of the checkout, else (the package is installed) `tema-lib` in the user's cache
@@ -54,7 +54,7 @@ def cache_folder() -> Path:
 
 
 def artifacts() -> Path:
-    """Where trained models and intermediate results lie; the folder is made where it is missing.
+    """Where trained models and intermediate results are; the folder is made where it is missing.
 
     $TEMA_ARTIFACTS, else `artifacts/` in the home.
     """
@@ -64,7 +64,7 @@ def artifacts() -> Path:
 
 
 def results_folder() -> Path:
-    """Where run records lie: $TEMA_RESULTS, else `results/` in the home."""
+    """Where run records are: $TEMA_RESULTS, else `results/` in the home."""
     return Path(os.environ.get("TEMA_RESULTS") or home() / "results")
 
 
@@ -72,7 +72,7 @@ def replies_path() -> Path:
     """The store of a language model's replies: $TEMA_REPLIES, else `replies.sqlite` in the home.
 
     One store serves every data set and every command, since the key of a reply names all that
-    determines it. Artefacts that lie elsewhere (a test's $TEMA_ARTIFACTS, outside of the home's
+    determines it. Artefacts that are elsewhere (a test's $TEMA_ARTIFACTS, outside of the home's
     `artifacts/`) have a store of their own beside them.
     """
     if chosen := os.environ.get("TEMA_REPLIES"):

@@ -16,7 +16,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The committed numbers were made with one thread, and two threads on a busy core are slower.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-# Two processes, a test file or a notebook in one of them; on more cores, memory is the limit.
+# Two processes, each given whole test files or notebooks; with more, memory would be the limit.
 PARALLEL = ["-n", str(min(2, os.cpu_count() or 1)), "-q", "-rs"]
 LINT = (
     ("format", ["-m", "ruff", "format", "--check", "--quiet"]),
@@ -45,8 +45,8 @@ def main(arguments=None):
         results.append((name, code, time.time() - start))
         if code and name == "model weights":
             print(
-                "\nThe model weights could not be had, so nothing after this could be tested. See "
-                "the message above.",
+                "\nThe model weights could not be fetched, so nothing after this could be tested. "
+                "See the message above.",
                 flush=True,
             )
             break

@@ -27,7 +27,7 @@ TABLES = {".tsv", ".json", ".jsonl", ".gz"}
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",  # the same numbers, in quiet
+    "OMP_WAIT_POLICY": "PASSIVE",  # the same numbers, without busy waiting
     "TQDM_DISABLE": "1",
     "PYTHONHASHSEED": "0",
     "TOKENIZERS_PARALLELISM": "false",

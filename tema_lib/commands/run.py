@@ -71,7 +71,7 @@ def main(chosen: argparse.Namespace) -> None:
     say("Look at", remarks)
     print("Model weights", flush=True)
     if subprocess.call([sys.executable, "-m", "tema_lib.encoders.weights"], cwd=ROOT) != 0:
-        sys.exit("The model weights could not be had; the message above says why.")
+        sys.exit("The model weights could not be fetched; the message above says why.")
     seconds = {"weights": time.time() - start}
     for path in NOTEBOOKS:
         began = time.time()
@@ -108,7 +108,7 @@ def execute(path: Path, executed: Path, parameters: dict[str, Any]) -> None:
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    # papermill would only mumble about unknown names
+    # papermill only warns about unknown names
     declared = papermill.inspect_notebook(str(path))
     if missing := {"fast", "data", "seed"} - set(declared):
         sys.exit(
@@ -131,11 +131,11 @@ def execute(path: Path, executed: Path, parameters: dict[str, Any]) -> None:
         sys.exit(
             f"\n{path.name} stopped in cell {error.exec_count}: {said(error)}\n"
             f"The notebook with the full traceback: {shown(executed)}\n"
-            f"After the repair, the same command goes on with what is already made."
+            f"Once that is fixed, the same command goes on with what is already made."
         )
     except DeadKernelError:
         sys.exit(
-            f"\n{path.name}: the notebook's Python was ended, often for lack of memory. Close "
+            f"\n{path.name}: the notebook's Python was killed, often for lack of memory. Close "
             "other programs or take fewer items."
         )
     except OSError as error:
@@ -182,7 +182,7 @@ def said(error: Any) -> str:
         return first
     if error.ename == "AssertionError":
         return "a check of the notebook failed" + (f": {first}" if first else "")
-    return f"an error that nobody foresaw, {error.ename}" + (f": {first}" if first else "")
+    return f"an unexpected error, {error.ename}" + (f": {first}" if first else "")
 
 
 def passed_over(run: Experiment, trained: Collection[str]) -> list[str]:

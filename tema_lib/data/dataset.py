@@ -154,7 +154,7 @@ def check_items(path: Path, items: pd.DataFrame) -> pd.DataFrame:
         item_id.map(shown),
         "is not an item id: fill in item_id or drop the line",
     )
-    _refuse(path, item_id.duplicated(), "item " + item_id, "appears twice; keep one line an item")
+    _refuse(path, item_id.duplicated(), "item " + item_id, "appears twice; keep one line per item")
     for column in ("description", "image"):
         if column not in items:
             items[column] = ""

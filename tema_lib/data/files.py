@@ -51,7 +51,7 @@ def table_path(path: Path) -> Path:
             return candidate
     raise DataError(
         f"{path} is missing: a data folder needs interactions.tsv and items.tsv, "
-        "plain, with .gz, or as .parquet (see README, 'Your own data')."
+        "plain, with .gz, or as .parquet (see docs/own-data.md)."
     )
 
 

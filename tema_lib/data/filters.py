@@ -75,7 +75,7 @@ def k_core(raw: RawData, *, items: int = 1, users_per_domain: int = 1) -> RawDat
         if table.empty:
             raise DataError(
                 f"{raw.name}: nothing is left of {len(raw.interactions)} interactions with at "
-                f"least {items} an item and {users_per_domain} a user and domain; "
+                f"least {items} per item and {users_per_domain} per user and domain; "
                 "lower these limits."
             )
         if len(table) == size:

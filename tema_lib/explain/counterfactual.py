@@ -77,7 +77,7 @@ class CounterfactualModel:
         tags, text: what the model was built from. They are needed to edit tags: a changed list gets
             new weights from `tags.weigh.weigh`.
         max_length: the number of newest events that are read; by default as in training.
-        tag_config: how tags are weighed.
+        tag_config: how tags are weighted.
 
     Raises:
         TypeError: the model is not a `Tema`.

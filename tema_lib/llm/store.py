@@ -51,7 +51,7 @@ def reply_store_path() -> Path:
 def open_replies() -> "ReplyStore":
     """The store of `reply_store_path`.
 
-    A new one takes over what earlier versions kept apart, for `make tags` and for each data set.
+    A new one takes over what earlier versions kept apart, for `tema tags` and for each data set.
     """
     path = reply_store_path()
     is_new = not path.exists()

@@ -14,7 +14,7 @@ the attention to them.  Ours:
   own, which is several times faster;
 - the state that is compared, which also exists before d's first event (in the release a shared
   encoder follows) and whose mean of z_t carries no penalty;
-- positions in merged time, so the model knows *when* the other domain was visited.
+- positions in merged time, so the model knows *when* the events of the other domain happened.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Dropout(nn.Module):
     """In training, set each number to 0 with probability `share` and scale up the rest.
 
     Does what `nn.Dropout` does, faster on a processor, where drawing random numbers is the cost
-    (notebook 04): one 64-bit draw serves eight numbers, and those stay whose byte is below
+    (notebook 04): one 64-bit draw serves eight numbers, and a number is kept if its byte is below
     256 (1 - share).  The share is rounded to 1/256.
 
     Raises:

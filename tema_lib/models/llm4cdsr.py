@@ -10,8 +10,9 @@ L_adapter draws for each user one item they interacted with in A and one in B an
 vectors together.  L_user pulls a user's merged state to the vector of their written profile
 (`tags.profiles`).  Prediction never reads a profile: the user adapter is a head for training only.
 
-Source: the equations above, K, the lack of L2 normalisation in the contrastive losses and their
-temperature 1 were read in the released code (which has no licence; nothing is copied).  Ours:
+Source: the equations above, the number of clusters, the lack of L2 normalisation in the contrastive
+losses and their temperature 1 were read in the released code (which has no licence; nothing is
+copied). Ours:
 
 - MiniLM replaces text-embedding-ada-002, and a small local model writes the profiles;
 - the loss is over all items of the target's domain instead of one negative (`loss`);

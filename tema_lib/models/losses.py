@@ -61,14 +61,14 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context: Any, hidden: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
-        """hidden [n, D], vectors [M, D], target int64 [n] (rows of vectors) -> scalar."""
-        columns, chunk = vectors.T.contiguous(), CHUNK.get(hidden.device.type, 64)
-        buffer = hidden.new_empty(min(chunk, len(hidden)), len(vectors))
-        total = hidden.new_zeros(())
-        d_hidden, d_vectors = torch.empty_like(hidden), torch.zeros_like(vectors)
-        for start in range(0, len(hidden), chunk):
-            h, y = hidden[start : start + chunk], target[start : start + chunk, None]
+    def forward(context: Any, states: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
+        """states [n, D], vectors [M, D], target int64 [n] (rows of vectors) -> scalar."""
+        columns, chunk = vectors.T.contiguous(), CHUNK.get(states.device.type, 64)
+        buffer = states.new_empty(min(chunk, len(states)), len(vectors))
+        total = states.new_zeros(())
+        d_hidden, d_vectors = torch.empty_like(states), torch.zeros_like(vectors)
+        for start in range(0, len(states), chunk):
+            h, y = states[start : start + chunk], target[start : start + chunk, None]
             logits = torch.mm(h, columns, out=buffer[: len(h)])
             of_target = logits.gather(1, y)
             top = logits.amax(1, keepdim=True)  # subtracted before exp: no overflow
@@ -78,7 +78,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             torch.div(weights @ vectors, mass, out=d_hidden[start : start + chunk])
             d_vectors.addmm_(weights.T, h / mass)
         d_hidden -= vectors[target]
-        d_vectors.index_add_(0, target, hidden, alpha=-1)
+        d_vectors.index_add_(0, target, states, alpha=-1)
         context.save_for_backward(d_hidden, d_vectors)
         return total
 
@@ -89,31 +89,31 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         return d_hidden * gradient, d_vectors * gradient, None
 
 
-def cross_entropy(hidden: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
+def cross_entropy(states: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
     """Summed exact cross-entropy of target rows [n] among all vectors [M, D]."""
-    return ChunkedCrossEntropy.apply(hidden, vectors, target)
+    return ChunkedCrossEntropy.apply(states, vectors, target)
 
 
 def domain_softmax(
-    hidden: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges
+    states: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges
 ) -> Tensor:
     """Exact cross-entropy of each target among the items of its own domain."""
-    total = hidden.new_zeros(())
+    total = states.new_zeros(())
     for own, first, size in by_domain(target, item_ranges):
         vectors = outputs[first : first + size]
-        total = total + cross_entropy(hidden[own], vectors, target[own] - first)
+        total = total + cross_entropy(states[own], vectors, target[own] - first)
     return total / len(target)
 
 
 def catalogue_softmax(
-    hidden: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges
+    states: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges
 ) -> Tensor:
     """Exact cross-entropy of each target among all items."""
-    return cross_entropy(hidden, outputs[1:], target - 1) / len(target)
+    return cross_entropy(states, outputs[1:], target - 1) / len(target)
 
 
 def sampled_softmax(
-    hidden: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges
+    states: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges
 ) -> Tensor:
     """The domain softmax with an estimated denominator.
 
@@ -121,21 +121,21 @@ def sampled_softmax(
     log((n - 1) / m) to its logit makes the denominator right on average (log-q correction).  A
     negative that happens to be the target is left out for that target.
     """
-    total = hidden.new_zeros(())
+    total = states.new_zeros(())
     for own, first, size in by_domain(target, item_ranges):
         drawn = first + torch.randint(max(size, 1), (SHARED_NEGATIVES,), device=target.device)
-        states, positive = hidden[own], target[own]
+        own_states, positive = states[own], target[own]
         hit = positive[:, None] == drawn
         stands_for = torch.log((size - 1) / (~hit).sum(1, keepdim=True).clamp(min=1))
-        negatives = states @ F.embedding(drawn, outputs).T + stands_for
+        negatives = own_states @ F.embedding(drawn, outputs).T + stands_for
         negatives = negatives.masked_fill(hit, -math.inf)
-        of_target = (states * F.embedding(positive, outputs)).sum(-1, keepdim=True)
+        of_target = (own_states * F.embedding(positive, outputs)).sum(-1, keepdim=True)
         denominator = torch.logsumexp(torch.cat([of_target, negatives], 1), 1)
         total = total + (denominator - of_target[:, 0]).sum()
     return total / len(target)
 
 
-def binary(hidden: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges) -> Tensor:
+def binary(states: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges) -> Tensor:
     """Binary cross-entropy of each target and one uniform negative from its domain.
 
     Now and then the negative is the target itself, as in the original.
@@ -145,7 +145,7 @@ def binary(hidden: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRan
         first, size = first.masked_fill(own, start), size.masked_fill(own, count)
     negative = first + (torch.rand(len(target), device=target.device) * size).long()
     vectors = F.embedding(torch.stack([target, negative]), outputs)  # (2, n, D): one look-up
-    of_target, of_negative = torch.einsum("nd,knd->kn", hidden, vectors)
+    of_target, of_negative = torch.einsum("nd,knd->kn", states, vectors)
     return (F.softplus(-of_target) + F.softplus(of_negative)).mean()
 
 

@@ -1,4 +1,4 @@
-"""The third step: tags of the refined list for every item, weighed at the end.
+"""The third step: tags of the refined list for every item, weighted at the end.
 
 Status: that items carry tags of the refined list is stated in the paper; how they get them is ours.
 """
@@ -29,7 +29,7 @@ def assign(
     store: ReplyStore,
     config: TagConfig = DEFAULT_TAGS,
 ) -> ItemTags:
-    """At most K tags of the list for every item: its own first, then near ones; weighed.
+    """At most K tags of the list for every item: its own first, then near ones; weighted.
 
     Every item with a text is asked; what its reply names outside the list is mapped to the tag of
     the list that means the same, or dropped. An item left without an own tag is asked in the second

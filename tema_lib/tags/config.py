@@ -41,7 +41,7 @@ class TagConfig:
     # Ours: the same for the three nearest tags, so that few items stay without any.
     assign_first: float = 0.3
     # Inferred: softmax of cosine(text, tag); alternatives "idf", "uniform". Learned weights are a
-    # choice of the model (`ItemEmbedding`).
+    # choice of the model (`ItemRepresentation`).
     weight: str = "relevance"
     # Ours: the temperature of that softmax.
     temperature: float = 0.1

@@ -1,7 +1,7 @@
 """Tags to compare with: what a control gains, too, is not a merit of the model's tags.
 
-Status: ours; reference probes found that cheap title words already give much of the gain that tags
-give.
+Status: ours; experiments showed that cheap title words already give much of the gain that
+tags give.
 """
 
 import re
@@ -33,7 +33,7 @@ def control_tags(
     "random": each item keeps its number of tags and its weights; the tags are drawn at random from
     the list.
     "title words": the words of an item's title that are rarest in the catalogue (but on `min_items`
-    items), weighed by idf; no language model.
+    items), weighted by idf; no language model.
     "encoder only": the tags of the list nearest to the item's text; the language model's list, but
     not what it says of the item.
     "none": no tags.

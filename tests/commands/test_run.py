@@ -67,7 +67,7 @@ def test_a_run_says_what_should_be_known_of_its_data_before_a_number_is_believed
     experiment, remarks = check(str(folder), ["haf-vt"], domains="books,films")
     told = "\n".join(remarks)
     assert "line 5: the time of user v goes backwards" in told
-    assert "1 rows stood there again, to the letter" in told
+    assert "1 rows repeat another row exactly" in told
     assert "1 later events of a user with the same item were dropped" in told
     assert "domain A (books) has 1 test target" in told
     assert experiment.raw.dropped == {"identical": 1, "repeats": 1}

@@ -82,7 +82,7 @@ def test_repeats_are_dropped_and_counted_or_kept(tmp_path):
     assert raw.dropped == {"identical": 1, "repeats": 1}
     assert raw.repeats == "first"
     said = " ".join(data_quality_warnings(raw))
-    assert "1 rows stood there again, to the letter" in said
+    assert "1 rows repeat another row exactly" in said
     assert "1 later events of a user with the same item were dropped" in said
     kept = read_data(tmp_path, repeats="keep")
     assert order(kept) == {"mina": "k1 t1 t2 k2 k1"}

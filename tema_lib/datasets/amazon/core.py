@@ -109,9 +109,9 @@ def filter_core(connection: duckdb.DuckDBPyConnection, limits: Limits) -> list[i
             break
     if not rounds[-1]:
         raise DataError(
-            f"nothing is left of {rounds[0]} interactions with at least {limits.items} an item and "
-            f"{limits.users_per_domain} a user and domain: lower CORE, or check that both files "
-            "are of the same release."
+            f"nothing is left of {rounds[0]} interactions with at least {limits.items} per item "
+            f"and {limits.users_per_domain} per user and domain: lower CORE, or check that both "
+            "files are of the same release."
         )
     return rounds
 

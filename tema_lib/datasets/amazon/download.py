@@ -2,7 +2,7 @@
 
     download(address, path)     goes on where it stopped, checks what came, leaves a note beside it
 
-Beside a finished file `x.gz` lies `x.gz.json`: address, size, SHA-256, and the ETag and date that
+Beside a finished file `x.gz` is `x.gz.json`: address, size, SHA-256, and the ETag and date that
 tell the server's versions of it apart.  Beside an unfinished one (`x.gz.part`) the last two are
 noted, since the rest of another version must never be appended.
 

@@ -1,6 +1,6 @@
-"""The releases of 2014, 2018 and 2023: where their files lie and what they are called.
+"""The releases of 2014, 2018 and 2023: where their files are and what they are called.
 
-    addresses("food-kitchen", 2014, "ratings")     where the files of a pair lie
+    addresses("food-kitchen", 2014, "ratings")     where the files of a pair are
 
 The files are for research use and do not belong to this project.  Status: ours; the releases are
 McAuley's group's.
@@ -58,7 +58,7 @@ def release(year: int) -> int:
 
 
 def addresses(pair: str, year: int, kind: str, base: str = "") -> dict[str, tuple[str, str]]:
-    """Where the files of a documented pair lie.
+    """Where the files of a documented pair are.
 
     Args:
         pair: A key of `PAIRS`.

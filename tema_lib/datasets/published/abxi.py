@@ -29,7 +29,7 @@ def read_abxi(folder: Path) -> RawData:
     paths = listed(folder, "*_preprocessed.txt")
     if len(paths) != 1:
         raise DataError(
-            f"{folder} holds {len(paths)} files *_preprocessed.txt: keep one data set a folder."
+            f"{folder} holds {len(paths)} files *_preprocessed.txt: keep one data set per folder."
         )
     items_path, item_map = _map(folder, "item")
     users_path, user_map = _map(folder, "user")

@@ -20,7 +20,7 @@ class SyntheticConfig:
     praised: float = 0.25  # descriptions with a second sentence, one that fits anything
     # Popularity: a long tail, and new arrivals that few users can have seen before the end.
     tail: float = 1.3  # weight of the item at rank r within its topic and domain: 1 / r**tail
-    arrivals: float = 0.20  # share of items that enter the domains in the last days
+    arrivals: float = 0.20  # share of items that enter the catalogue in the last days
     arrival_days: float = 14.0  # ... namely in these last days of the calendar
     arrival_pick: float = 0.36  # probability that an event in those days goes to a new arrival
     # Users: events, and how one event leads to the next.

@@ -121,7 +121,7 @@ def _readme(
 
 Synthetic: no user here is a person and no product exists.  This folder was written by
 `python -m tema_lib.datasets.synthetic.generator` (seed {seed}); beside it in `tema_lib/datasets/synthetic/`
-lie the rule (`users.py`), the words (`vocabulary.py`) and the shapes of the pictures (`drawings.py`).
+are the rule (`users.py`), the words (`vocabulary.py`) and the shapes of the pictures (`drawings.py`).
 
 {len(items)} items in two domains (A food, B kitchen), {len(users)} users, {events:,} events, {len(TOPICS)} latent topics.
 A latent topic is an occasion such as sushi night.

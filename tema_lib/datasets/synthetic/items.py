@@ -94,13 +94,13 @@ def _stock_domain(domain: str, config: SyntheticConfig, random: Random) -> list[
         for topic, known in enumerate(TOPICS)
         for stage, kind in enumerate(known.kinds[domain])
     ]
-    positions = _deck(kinds, random)
+    dealt = _deck(kinds, random)
     brands = _deck(BRANDS[domain], random)
     modifiers = _deck(MODIFIERS[domain], random)
     sizes = _deck(SIZES[domain], random)
     stock = []
     for _ in range(config.items_per_domain):
-        topic, stage, kind, phrases = next(positions)
+        topic, stage, kind, phrases = next(dealt)
         phrase = next(phrases)
         stock.append(
             SyntheticItem(

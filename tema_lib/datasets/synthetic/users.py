@@ -72,7 +72,7 @@ def _with_events(
                     "start",
                 )
             elif random.random() < config.cross:
-                # What was seen in one domain asks for its partner in the other.
+                # An item of one domain calls for its counterpart in the other.
                 domain, reason = "AB".replace(domain, ""), "cross"
             else:
                 stage, reason = (stage + (random.random() < config.next_kind)) % 4, "stay"

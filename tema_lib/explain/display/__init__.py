@@ -1,0 +1,1 @@
+"""Figures, widgets and HTML pages of explanations."""

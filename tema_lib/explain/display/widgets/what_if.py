@@ -46,7 +46,7 @@ class WhatIfExplorer(Explorer):
         self.remove = _button("remove", "as if this interaction had not happened")
         self.earlier = _button("earlier", "one position back in time")
         self.later = _button("later", "one position forward in time")
-        self.domain = _button("other domain", "count it in the other sequence")
+        self.domain = _button("other domain", "count it in the other domain")
         self.undo = _button("undo", "the last edit")
         self.reset = _button("reset", "all edits")
         self.swap = ipywidgets.Combobox(
