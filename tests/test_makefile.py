@@ -6,6 +6,7 @@ By the real make and the real shell.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -210,7 +211,11 @@ def set_up(tmp_path):
         (tmp_path / ".venv" / "bin" / "python").write_text(script)
         (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
         return subprocess.run(
-            [sys.executable, tmp_path / "tools" / "environment.py"], capture_output=True, text=True
+            [sys.executable, tmp_path / "tools" / "environment.py"],
+            capture_output=True,
+            text=True,
+            # A job in a shell's background ignores Ctrl-C, and so would the program.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     return run
