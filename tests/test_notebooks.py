@@ -72,7 +72,7 @@ def test_parameters_are_those_of_the_design(path):
 
 @each_notebook
 def test_nothing_escapes_the_comparison_or_the_page(path):
-    """nbval passes over cells that were never run, skipped cells and magic comments.
+    """nbval skips cells that were never run, skipped cells and magic comments.
 
     None of these may hide an output.
     """
