@@ -18,9 +18,12 @@ from tema_lib import __version__
 
 DATA_HELP = "'synthetic', or a folder with interactions.tsv and items.tsv (default: synthetic)"
 TAGS_HELP = (
-    "live (the language model is asked), export, export:MODEL (a file in data/tags/ for these "
+    "live (the language model is asked about every item), shipped (synthetic data: about a few, "
+    "for the others its replies are shipped), export, export:MODEL (a file in data/tags/ for these "
     "tables), or the path of such a file"
 )
+SYSTEMS_HELP = "by name, separated by spaces; all for all (default: those of the lesson)"
+EPOCHS_HELP = "train so many epochs at most (default: 8 on the synthetic data, 20 elsewhere)"
 DOMAINS_HELP = "what A and B are called, such as movies,books (default: the data set says)"
 
 
@@ -44,22 +47,30 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
+def _add_experiment(own: argparse.ArgumentParser, tags: str = "") -> None:
+    """The options that make an experiment."""
+    own.add_argument("--data", default="synthetic", help=DATA_HELP)
+    own.add_argument("--seed", type=int, default=0)
+    own.add_argument("--tags", help=f"{TAGS_HELP} {tags}".strip())
+    own.add_argument("--domains", default="", help=DOMAINS_HELP)
+    own.add_argument("--epochs", type=int, help=EPOCHS_HELP)
+
+
 def _run(own: argparse.ArgumentParser) -> None:
     """Run all notebooks in order on one data set; keep the executed copies and an HTML page of
     each, and print the metric table. --replay goes from data to the table without notebooks.
 
     Everything made is in the workspace (build/ in the checkout): run/<data>/ (executed
     notebooks), html/<data>/ (open index.html), artifacts/<data>/ (what one notebook leaves for the
-    next; a second run reuses it), results/<data>/ (run records; <data>-fast/ with --fast,
-    <data>-replay/ with --replay), and for all data sets together replies.sqlite (what a language
-    model answered). <data> is the folder's name with the beginning of its tables' hash.
+    next; a second run reuses it), results/<data>/ (run records; <data>-replay/ with --replay), and
+    for all data sets together replies.sqlite (what a language model answered). <data> is the
+    folder's name with the beginning of its tables' hash.
+
+    Two steps run side by side, each in a process with one thread. Stop a run whenever you like: the
+    same command goes on with what is already made.
     """
-    own.add_argument("--data", default="synthetic", help=DATA_HELP)
-    own.add_argument("--systems", default="", help="systems to train, separated by spaces")
-    own.add_argument("--seed", type=int, default=0)
-    own.add_argument("--tags", help=TAGS_HELP)
-    own.add_argument("--domains", default="", help=DOMAINS_HELP)
-    own.add_argument("--fast", action="store_true", help="short training, few live replies")
+    _add_experiment(own, tags="(default: live)")
+    own.add_argument("--systems", default="", help=f"systems to train, {SYSTEMS_HELP}")
     own.add_argument(
         "--replay",
         action="store_true",
@@ -150,18 +161,14 @@ def _tags(own: argparse.ArgumentParser) -> None:
 def _train(own: argparse.ArgumentParser) -> None:
     """Train one system and print its table: the main metrics of each domain, with intervals."""
     own.add_argument("system", help="its name; `tema systems` lists them")
-    own.add_argument("--data", default="synthetic", help=DATA_HELP)
-    own.add_argument("--seed", type=int, default=0)
-    own.add_argument("--tags", help=TAGS_HELP)
-    own.add_argument("--domains", default="", help=DOMAINS_HELP)
-    own.add_argument("--fast", action="store_true", help="short training, few live replies")
+    _add_experiment(own)
 
 
 def _compare(own: argparse.ArgumentParser) -> None:
     """Is one system better than the others? Paired differences over the same users, several seeds
     together, with 95 % intervals.
 
-        tema compare                                                  tema against all others
+        tema compare --systems all
         tema compare --data FOLDER --systems "sasrec co-occurrence" --seeds 0 1
 
     Trained systems are taken from build/artifacts/<data>/, where `tema run --seed N` leaves them;
@@ -169,10 +176,10 @@ def _compare(own: argparse.ArgumentParser) -> None:
     """
     own.add_argument("--data", default="synthetic", help=DATA_HELP)
     own.add_argument("--of", default="tema", help="the system that is compared with the others")
-    own.add_argument("--systems", default="", help="the others, separated by spaces (default: all)")
+    own.add_argument("--systems", default="", help=f"the others, {SYSTEMS_HELP}")
     own.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     own.add_argument("--metric", default="NDCG@10")
-    own.add_argument("--fast", action="store_true", help="compare systems of fast runs")
+    own.add_argument("--epochs", type=int, help=EPOCHS_HELP)
 
 
 def _explain(own: argparse.ArgumentParser) -> None:
@@ -180,18 +187,14 @@ def _explain(own: argparse.ArgumentParser) -> None:
     that needs no network.
 
         tema explain --user u0001 --html out.html
-        tema explain --user u0001 --html out.html --data FOLDER --seed 1 --fast
+        tema explain --user u0001 --html out.html --data FOLDER --seed 1
 
-    The model is the one that `tema run` trained with the same data, seed and length (--fast: the
-    short one); it is trained now if there is none.
+    The model is the one that `tema run` trained with the same data and seed; it is trained now if
+    there is none.
     """
     own.add_argument("--user", required=True, help="the user's id in interactions.tsv")
     own.add_argument("--html", required=True, type=Path, help="the file to write")
-    own.add_argument("--data", default="synthetic", help=DATA_HELP)
-    own.add_argument("--domains", default="", help=DOMAINS_HELP)
-    own.add_argument("--tags", help=TAGS_HELP)
-    own.add_argument("--seed", type=int, default=0)
-    own.add_argument("--fast", action="store_true", help="the model of a fast run")
+    _add_experiment(own)
 
 
 def _readme(own: argparse.ArgumentParser) -> None:

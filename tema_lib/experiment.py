@@ -42,9 +42,9 @@ from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, open_replies
 from tema_lib.models.base import Recommender
 from tema_lib.models.item_embedding import MODALITIES, ItemInputs
-from tema_lib.models.systems import SYSTEMS, system_named
+from tema_lib.models.systems import SYSTEMS, chosen_systems, system_named
 from tema_lib.recommendation import recommend
-from tema_lib.replay import LIVE_USERS, live_items, replay_profiles, replay_tags
+from tema_lib.shipped_replies import LIVE_USERS, live_items, profile_replies, tag_replies
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.controls import control_tags
@@ -64,13 +64,14 @@ class Experiment:
 
     Args:
         data: "synthetic", a folder, or what `load_dataset` gave.
-        fast: short training; live tags of the synthetic data then come from the shipped replies,
-            but for 24 items a domain.
         seed: of initial weights, batch order and controls.
         domains: what A and B are called ("movies,books"); "" leaves it to the data set.
-        tags: "live" asks the language model; "export", "export:MODEL" or a path reads exported tags
-            (`choose_export`). None: "live", but "export" for the synthetic data of an installed
+        tags: "live" asks the language model about every item. "shipped" asks it about 24 items of
+            each domain of the synthetic data, and takes the shipped replies for the others; on
+            other data it is "live". "export", "export:MODEL" or a path reads exported tags
+            (`choose_export`). None: "shipped", but "export" for the synthetic data of an installed
             package.
+        epochs: how long a system is trained at most; None: the length chosen on validation targets.
 
     Raises:
         DataError: `domains` cannot be used; a folder that cannot be read fails when it is needed.
@@ -80,12 +81,12 @@ class Experiment:
     def __init__(
         self,
         data: str | Path | RawData = "synthetic",
-        fast: bool = True,
         seed: int = 0,
         domains: str = "",
         tags: str | None = None,
+        epochs: int | None = None,
     ) -> None:
-        self.data, self.fast, self.seed = data, fast, seed
+        self.data, self.seed = data, seed
         self.named = domain_names(domains.split(",")) if domains else None
         if isinstance(data, RawData):
             self.folder, self.synthetic = data.folder, data.folder == SYNTHETIC
@@ -93,11 +94,12 @@ class Experiment:
             self.synthetic = data == "synthetic"
             self.folder = SYNTHETIC if self.synthetic else Path(data)
         if tags is None:
-            tags = "export" if self.synthetic and not in_checkout() else "live"
+            tags = "export" if self.synthetic and not in_checkout() else "shipped"
         check_choice(tags)
-        self.tags_from = tags
+        self.tags_from = "live" if tags == "shipped" and not self.synthetic else tags
         # Width and epochs were chosen on validation targets.
-        self.hidden = 64 if fast or self.synthetic else 128
+        self.hidden = 64 if self.synthetic else 128
+        self.epochs = epochs or (8 if self.synthetic else 20)
         self.seconds: dict[str, float] = {}
         self._trained: dict[str, tuple[Recommender, TrainingHistory]] = {}
         self._ranks: dict[str, Ranks] = {}
@@ -217,23 +219,19 @@ class Experiment:
 
     @cached_property
     def tags(self) -> ItemTags:
-        """An export's tags, or those of the language model.
-
-        In a fast run of the synthetic data set most replies are the shipped ones.
-        """
+        """An export's tags, or those of the language model."""
         with timed(self.seconds, "tags"):
             if self.export:
-                return read_export(self.export, self.items, _text_vectors)
-            llm = LocalModel()
-            with self.replies(llm) as store:
-                return write_tags(self.catalogue, llm, store, self.tag_config)
+                return read_export(self.export, self.items, self._tag_vectors)
+            with self.replies() as store:
+                return write_tags(self.catalogue, LocalModel(), store, self.tag_config)
 
     @property
     def tags_source(self) -> dict[str, str | None]:
         """Whose tags these are, for the run record: model, tables, and the file, if any."""
         card = read_card(self.export) if self.export else None
         return {
-            "source": "export" if card else "live",
+            "source": "export" if card else self.tags_from,
             "model": self.tags.model,
             "weights_sha256": self.tags.fingerprint,
             "tables_sha256": card["tables_sha256"] if card else self.raw.sha256,
@@ -241,20 +239,25 @@ class Experiment:
             "export_sha256": card["file_sha256"] if card else None,
         }
 
-    def replies(self, llm: LocalModel) -> ReplyStore:
-        """The store of all replies; in a fast run of the synthetic data it has the shipped ones."""
+    def replies(self) -> ReplyStore:
+        """The store of all replies, with the shipped ones behind it where `tags` is "shipped"."""
         store = open_replies()
-        if self.fast and self.synthetic:
-            replay_tags(store, self.items, self.tag_config)
+        if self.tags_from == "shipped":
+            store.shipped = tag_replies(self.items, self.tag_config)
         return store
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """What tagging knows of the items: texts, their vectors, and the encoder for tags."""
-        return Catalogue(self.items, self.text, _text_vectors)
+        return Catalogue(self.items, self.text, self._tag_vectors)
+
+    def _tag_vectors(self, tags: list[str]) -> Tensor:
+        return self._encoded(
+            "tags", "minilm-l6-v2", tags, lambda: encode_text(tags, progress=False)
+        ).matrix
 
     def live_items(self) -> list[int]:
-        """The items that a fast run reads live, drawn once."""
+        """The items that the model is asked about although replies are shipped, drawn once."""
         return live_items(self.items)
 
     @property
@@ -299,7 +302,7 @@ class Experiment:
             with open_replies() as store:
                 if self.synthetic:
                     live_users = 0 if self.export else LIVE_USERS
-                    replay_profiles(store, sequences, titles, cluster, config, live_users)
+                    store.shipped = profile_replies(sequences, titles, cluster, config, live_users)
                 return write_profiles(
                     sequences, titles, cluster, self._profile_vectors, llm, store, config
                 )
@@ -365,9 +368,19 @@ class Experiment:
 
     @property
     def training(self) -> TrainConfig:
-        """How long and how fast this experiment trains."""
-        full = 8 if self.synthetic else 20
-        return TrainConfig(epochs=4 if self.fast else full, seed=self.seed)
+        """How this experiment trains."""
+        return TrainConfig(epochs=self.epochs, seed=self.seed)
+
+    def systems(self, names: str = "") -> list[str]:
+        """The systems of a list (`chosen_systems`); "" means those of the lesson.
+
+        Of your own data the lesson's LLM4CDSR has no written profiles, unless it is named: they
+        cost thousands of answers, and of the synthetic data most of these are shipped.
+        """
+        chosen = chosen_systems(names)
+        if names.strip() or self.synthetic:
+            return chosen
+        return ["llm4cdsr-no-profiles" if name == "llm4cdsr" else name for name in chosen]
 
     def build(self, system: str) -> Recommender:
         """A fresh, seeded model. Raises ValueError for an unknown name."""
@@ -395,7 +408,7 @@ class Experiment:
         if system not in self._trained:
             with timed(self.seconds, f"train {system}"):
                 model = self.build(system).to(best_device())
-                stem = f"{self.name}-{system}-{'fast' if self.fast else 'full'}-{self.seed}"
+                stem = f"{self.name}-{system}-{self.seed}"
                 checkpoint, remark = checkpoint_for(
                     artifacts(), stem, identity(model, self.split, self.training)
                 )
@@ -464,7 +477,6 @@ class Experiment:
         config = {
             "model": asdict(options) if options else {},
             "training": asdict(self.training),
-            "fast": self.fast,
             "epochs_run": history.epochs,
             "best_epoch": history.best,
             "trained_on": history.trained_on,
@@ -485,10 +497,6 @@ class Experiment:
             command=command,
             slices=self.slices(ranks),
         )
-
-
-def _text_vectors(texts: list[str]) -> Tensor:
-    return encode_text(texts, progress=False).matrix
 
 
 @contextlib.contextmanager

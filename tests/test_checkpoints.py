@@ -179,7 +179,7 @@ def test_an_edited_model_is_trained_anew_and_the_run_says_why(run, tmp_path, mon
     other = mine(SOURCE.replace("2 * x", "0.5 * x"))
     said = capsys.readouterr().out
     assert (
-        "mine-fast-0: trained anew, since there is a change in code of students_model; "
+        "mine-0: trained anew, since there is a change in code of students_model; "
         "the earlier weights stay in " in said
     )
     assert not same_weights(first, other)
@@ -199,7 +199,7 @@ def test_an_edited_model_is_trained_anew_and_the_run_says_why(run, tmp_path, mon
 )
 def test_a_damaged_checkpoint_is_named_kept_and_trained_anew(damage, run, tmp_path, capsys):
     weights = run.train("sasrec")
-    (path,) = (tmp_path / "artifacts").glob("*sasrec-fast-0-*.pt")
+    (path,) = (tmp_path / "artifacts").glob("*sasrec-0-*.pt")
     path.write_bytes(damaged := damage(path.read_bytes()))
     again = Experiment(run.data).train("sasrec")
     assert same_weights(weights, again)
@@ -228,7 +228,7 @@ def test_a_pickle_that_would_run_something_is_not_run(tmp_path):
 def test_weights_from_a_gpu_are_used_on_a_laptop(run, tmp_path):
     """A finished training is not repeated for its device; what it ran on stays in the history."""
     weights = run.train("sasrec")
-    (path,) = (tmp_path / "artifacts").glob("*sasrec-fast-0-*.pt")
+    (path,) = (tmp_path / "artifacts").glob("*sasrec-0-*.pt")
     saved = torch.load(path, weights_only=True)
     saved["history"]["trained_on"] = "cuda bfloat16"
     saved["random"] = [saved["random"][0], saved["random"][0]]

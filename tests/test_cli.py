@@ -86,8 +86,8 @@ def test_an_unknown_system_is_named_before_anything_is_trained():
 
 def test_training_prints_the_table_of_the_system(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path))
-    assert cli.main(["train", "popularity", "--fast"]) == 0
+    assert cli.main(["train", "popularity"]) == 0
     said = capsys.readouterr().out
-    assert "popularity on synthetic, fast training, seed 0" in said
+    assert "popularity on synthetic, seed 0" in said
     assert "A (food)" in said
     assert "NDCG@10" in said

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tema_lib.commands.output import sentence
 from tema_lib.data.summary import data_quality_warnings
 from tema_lib.experiment import Experiment
-from tema_lib.models.systems import system_named
 from tema_lib.workspace import home
 
 
@@ -33,7 +31,7 @@ def data_set(value: str) -> str:
 
 
 def check(
-    data: str, systems: Iterable[str] = (), fast: bool = True, seed: int = 0, **choices: Any
+    data: str, systems: str = "", seed: int = 0, **choices: Any
 ) -> tuple[Experiment, list[str]]:
     """(the experiment, what should be known of its data before a number is believed).
 
@@ -43,9 +41,8 @@ def check(
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            for name in systems:
-                system_named(name)
-            experiment = Experiment(data, fast, seed, **choices)
+            experiment = Experiment(data, seed, **choices)
+            experiment.systems(systems)
             experiment.check()
         except (ValueError, OSError) as error:
             sys.exit(sentence(error))

@@ -11,7 +11,7 @@ from tema_lib.evaluation.intervals import paired_difference
 from tema_lib.evaluation.metrics import METRICS
 from tema_lib.evaluation.ranking import Ranks
 from tema_lib.experiment import Experiment
-from tema_lib.models.systems import SYSTEMS, system_named
+from tema_lib.models.systems import system_named
 
 Difference = tuple[int, float, tuple[float, float]]  # cases, mean, interval
 
@@ -19,16 +19,16 @@ Difference = tuple[int, float, tuple[float, float]]  # cases, mean, interval
 def main(chosen: argparse.Namespace) -> None:
     """Print the differences of one system and each of the others, part by part."""
     data = data_set(chosen.data)
-    experiment, _ = check(data, [chosen.of, *chosen.systems.split()])
+    experiment, _ = check(data, chosen.systems)
+    try:
+        one = system_named(chosen.of)
+    except ValueError as error:
+        sys.exit(str(error))
     if chosen.metric not in METRICS:
         sys.exit(f"--metric {chosen.metric} is unknown: choose from {', '.join(METRICS)}.")
     use_own_artifacts(experiment)
-    others = [
-        system
-        for system in chosen.systems.split() or SYSTEMS
-        if system_named(system) != system_named(chosen.of)
-    ]
-    runs = [Experiment(data, chosen.fast, seed) for seed in chosen.seeds]
+    others = [system for system in experiment.systems(chosen.systems) if system != one]
+    runs = [Experiment(data, seed, epochs=chosen.epochs) for seed in chosen.seeds]
     print(
         f"{experiment.name}: {chosen.metric} of {chosen.of} minus another system, {len(runs)} "
         "seeds, paired 95 % interval over test cases"

@@ -22,7 +22,7 @@ def main(chosen: argparse.Namespace) -> None:
     data = data_set(chosen.data)
     try:
         seed_everything(chosen.seed)
-        run = Experiment(data, chosen.fast, chosen.seed, chosen.domains, chosen.tags)
+        run = Experiment(data, chosen.seed, chosen.domains, chosen.tags, chosen.epochs)
         run.check()
         users = run.split.test.user_id
     except (ValueError, OSError) as error:
@@ -43,8 +43,8 @@ def main(chosen: argparse.Namespace) -> None:
     except ValueError as error:  # the history holds every item, nothing is left to recommend
         sys.exit(f"--user {chosen.user}: {error}")
     about = (
-        f"TEMA-LLM on {run.raw.name}, {'short' if chosen.fast else 'full'} training, seed "
-        f"{chosen.seed}; tags by {run.tags.model}."
+        f"TEMA-LLM on {run.raw.name}, seed {chosen.seed}, {run.history('tema').epochs} epochs; "
+        f"tags by {run.tags.model}."
     )
     page = Pages(run.items.image, run.domains).page(found, about).encode()
     write_atomically(chosen.html, page)

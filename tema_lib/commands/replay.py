@@ -12,27 +12,26 @@ from tema_lib.experiment import Experiment
 from tema_lib.records import print_table, write_json
 from tema_lib.workspace import home
 
-SYSTEMS = "popularity co-occurrence sasrec tema"  # from the simplest to the one of the paper
+FEW = "popularity co-occurrence sasrec tema"  # from the simplest to the one of the paper
 
 
 def main(chosen: argparse.Namespace) -> None:
     """Train and rank some systems with exported tags, write their records, print the table."""
-    systems = (chosen.systems or SYSTEMS).split()
+    named = chosen.systems or FEW
     experiment, remarks = check(
         data_set(chosen.data),
-        systems,
-        chosen.fast,
+        named,
         chosen.seed,
         domains=chosen.domains,
         tags=chosen.tags or "export",
+        epochs=chosen.epochs,
     )
-    name, length = experiment.name, "fast" if chosen.fast else "full"
-    results = home() / "results" / (name + "-fast" * chosen.fast + "-replay")
+    name = experiment.name
+    results = home() / "results" / f"{name}-replay"
     os.environ["TEMA_ARTIFACTS"] = str(home() / "artifacts" / name)
-    tags = tags_named(experiment)
-    print(f"Data: {name}; {length}; seed {chosen.seed}; tags: {tags}.", flush=True)
+    print(f"Data: {name}; seed {chosen.seed}; tags: {tags_named(experiment)}.", flush=True)
     say("Look at", remarks)
-    for system in systems:
+    for system in experiment.systems(named):
         start = time.time()
         record = experiment.record(system, f"tema run --replay, seed {chosen.seed}")
         write_json(results / f"{record['system']}-{chosen.seed}.json", record)
@@ -44,4 +43,4 @@ def main(chosen: argparse.Namespace) -> None:
 
 def tags_named(experiment: Experiment) -> str:
     """Where an experiment's tags come from, in a word."""
-    return experiment.export.name if experiment.export else "live"
+    return experiment.export.name if experiment.export else experiment.tags_from

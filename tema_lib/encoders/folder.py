@@ -15,8 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tema_lib.encoders.pinned import PINNED, cache_folder
-from tema_lib.workspace import sha256_of
+from tema_lib.encoders.pinned import PINNED
+from tema_lib.workspace import sha256_of, weights_folder
 
 NOTE = "tema.json"  # written last beside converted weights: what they are and where they came from
 
@@ -94,7 +94,7 @@ def _check_header(file: Path) -> None:
 
 def remedy(folder: Path) -> str:
     """What to do about a folder that is not whole."""
-    if (folder / NOTE).is_file() or (folder.parent == cache_folder() and folder.name in PINNED):
+    if (folder / NOTE).is_file() or (folder.parent == weights_folder() and folder.name in PINNED):
         return "delete this folder and run python -m tema_lib.encoders.weights"
     return "copy or download the whole folder again"
 

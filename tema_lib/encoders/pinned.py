@@ -6,9 +6,6 @@ Status: ours (the paper names its models but not how they reach a machine).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-
-from tema_lib.workspace import weights_folder
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,3 @@ PINNED = {
         ),
     )
 }
-
-
-def cache_folder() -> Path:
-    """Where models are kept: see `tema_lib.workspace.weights_folder`."""
-    return weights_folder()

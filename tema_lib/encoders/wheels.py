@@ -27,8 +27,8 @@ from tema_lib.encoders.folder import (
     reason,
     weight_files,
 )
-from tema_lib.encoders.pinned import PinnedModel, cache_folder
-from tema_lib.workspace import sha256_of
+from tema_lib.encoders.pinned import PinnedModel
+from tema_lib.workspace import sha256_of, weights_folder
 
 
 def pinned_folder(model: PinnedModel) -> Path:
@@ -40,7 +40,7 @@ def pinned_folder(model: PinnedModel) -> Path:
     """
     from safetensors import SafetensorError
 
-    target = cache_folder() / model.name
+    target = weights_folder() / model.name
     try:
         if not target.exists():
             with _one_at_a_time(target):

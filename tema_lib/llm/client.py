@@ -83,9 +83,9 @@ def ask(
     """
     served = llm if isinstance(llm, ServedModel) else None
     # Under the key of an empty prompt the store notes which fields a server takes instead.
-    if served and (accepted := store.refusal(reply_key(llm.fingerprint, "", llm.settings))):
-        served.request = json.loads(accepted)
     fields_key = reply_key(llm.fingerprint, "", llm.settings)
+    if served and (accepted := store.refusal(fields_key)):
+        served.request = json.loads(accepted)
     settings = _settings(llm, choices)
     key_of = {prompt: reply_key(llm.fingerprint, prompt, settings) for prompt in prompts}
     replies = _stored(key_of, store, served is not None, usable)

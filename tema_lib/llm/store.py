@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from tema_lib.llm.database import ELSEWHERE, ReplyDatabase
@@ -43,17 +43,12 @@ def reply_key(fingerprint: str, prompt: str, settings: str) -> str:
     return hashlib.sha256(json.dumps([fingerprint, prompt, settings]).encode()).hexdigest()
 
 
-def reply_store_path() -> Path:
-    """Where all replies are kept: see `tema_lib.workspace.replies_path`."""
-    return replies_path()
-
-
 def open_replies() -> "ReplyStore":
-    """The store of `reply_store_path`.
+    """The store of `workspace.replies_path`.
 
     A new one takes over what earlier versions kept apart, for `tema tags` and for each data set.
     """
-    path = reply_store_path()
+    path = replies_path()
     is_new = not path.exists()
     store = ReplyStore(path)
     if is_new:
@@ -77,9 +72,12 @@ class ReplyStore(ReplyDatabase):
         OSError: it cannot be opened, read or written. Each says in one sentence what to do.
     """
 
+    shipped: Mapping[str, str] = MappingProxyType({})  # {key: reply}, read where the file has none
+
     def get(self, key: str) -> str | None:
-        """The raw reply under `key`, or None."""
-        return self._one("SELECT reply FROM replies WHERE key = ?", key)
+        """The raw reply under `key`: that of the file, else a shipped one, else None."""
+        reply = self._one("SELECT reply FROM replies WHERE key = ?", key)
+        return self.shipped.get(key) if reply is None else reply
 
     def refusal(self, key: str) -> str | None:
         """Why the server refused the question under `key`, or None."""

@@ -135,6 +135,17 @@ SYSTEMS = {
     ),
 }
 
+# What a run trains unless it is told otherwise: the story of the notebooks.
+LESSON = (
+    "popularity",
+    "co-occurrence",
+    "sasrec-per-domain",
+    "sasrec",
+    "tema",
+    "tema-no-tags",
+    "tema-shuffled-tags",
+    "llm4cdsr",
+)
 ALIASES = {name: tuple(system.also) for name, system in SYSTEMS.items() if system.also}
 
 
@@ -148,3 +159,14 @@ def system_named(name: str) -> str:
         if name in (own, *system.also):
             return own
     raise ValueError(f"system {name!r} is unknown: choose from {', '.join(SYSTEMS)}.")
+
+
+def chosen_systems(names: str) -> list[str]:
+    """The systems of a list such as "sasrec tema", each once; "": the lesson's; "all": all.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if names.split() == ["all"]:
+        return list(SYSTEMS)
+    return list(dict.fromkeys(map(system_named, names.split() or LESSON)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from tema_lib.tags.export import read_card
 
-LIVE = "live"  # tags are asked for, not read
+ASKED = ("live", "shipped")  # tags are made from a language model's replies, not read
 
 
 def check_choice(tags: str) -> None:
@@ -17,11 +17,11 @@ def check_choice(tags: str) -> None:
     Raises:
         ValueError: `tags` is neither a word of `choose_export` nor the path of an exported file.
     """
-    known = tags in (LIVE, "export") or tags.startswith("export:") or tags.endswith(".tsv.gz")
+    known = tags in (*ASKED, "export") or tags.startswith("export:") or tags.endswith(".tsv.gz")
     if not known:
         raise ValueError(
-            f'tags "{tags}" are unknown: choose "live", "export", "export:MODEL", or the path of a '
-            ".tsv.gz file."
+            f'tags "{tags}" are unknown: choose "live", "shipped", "export", "export:MODEL", or '
+            "the path of a .tsv.gz file."
         )
 
 
@@ -42,10 +42,10 @@ def find_exports(folder: str | Path, sha256: str) -> dict[Path, dict[str, Any]]:
 
 
 def choose_export(tags: str, folder: str | Path, sha256: str) -> Path | None:
-    """The exported file that `tags` means for the tables with this hash; None for "live".
+    """The exported file that `tags` means for the tables with this hash; None where a model is asked.
 
     Args:
-        tags: "live"; "export": the only one for these tables; "export:MODEL": that of the model
+        tags: "live", "shipped"; "export": the only one for these tables; "export:MODEL": that of the model
             whose name is MODEL, or begins so, by its card or by its file; else a path.
         folder: where exports lie.
         sha256: the hash of the tables.
@@ -54,7 +54,7 @@ def choose_export(tags: str, folder: str | Path, sha256: str) -> Path | None:
         ValueError, FileNotFoundError: there is none, or several fit.
     """
     check_choice(tags)
-    if tags == LIVE:
+    if tags in ASKED:
         return None
     if tags != "export" and not tags.startswith("export:"):
         read_card(Path(tags))

@@ -130,10 +130,11 @@ def merge(
     table = torch.empty(len(heads), len(next(iter(vector_of.values()), torch.empty(1))))
     for tag in heads:
         cosines = table[: len(leaders)] @ vector_of[tag]
+        similar = (cosines >= threshold).nonzero()[:, 0]
         near = [
             leaders[position]
-            for position in cosines.argsort(descending=True).tolist()
-            if cosines[position] >= threshold and not opposites(tag, leaders[position])
+            for position in similar[cosines[similar].argsort(descending=True)].tolist()
+            if not opposites(tag, leaders[position])
         ]
         if near:
             head_of[tag] = near[0]

@@ -9,7 +9,7 @@ from tema_lib.experiment import Experiment
 
 
 def test_a_comparison_pairs_the_cases_and_averages_the_seeds():
-    run = Experiment("synthetic", fast=True)
+    run = Experiment("synthetic")
     popular, counted = run.ranks("popularity"), run.ranks("co-occurrence")
     found = differences([run, run], "co-occurrence", "popularity", "NDCG@10")
     assert found["A"][0] + found["B"][0] == 1200

@@ -22,7 +22,7 @@ from tema_lib.training import train
 def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMA_ARTIFACTS", str(tmp_path_factory.mktemp("artifacts")))
-        yield Experiment("synthetic", fast=True)
+        yield Experiment("synthetic")
 
 
 def heads(run, tags):

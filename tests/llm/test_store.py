@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tema_lib.llm.store import Reply, ReplyStore, open_replies, reply_key, reply_store_path
+from tema_lib.llm.store import Reply, ReplyStore, open_replies, reply_key
+from tema_lib.workspace import replies_path
 from tests.helpers.replies import made
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -191,13 +192,13 @@ def test_one_store_serves_every_data_set_and_a_test_keeps_its_own(tmp_path, monk
     for name in ("TEMA_REPLIES", "TEMA_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
     shared = ROOT / "build" / "replies.sqlite"
-    assert reply_store_path() == shared
+    assert replies_path() == shared
     monkeypatch.setenv("TEMA_ARTIFACTS", str(ROOT / "build" / "artifacts" / "fk_mini"))
-    assert reply_store_path() == shared
+    assert replies_path() == shared
     monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path))
-    assert reply_store_path() == tmp_path / "replies.sqlite"
+    assert replies_path() == tmp_path / "replies.sqlite"
     monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "mine.sqlite"))
-    assert reply_store_path() == tmp_path / "mine.sqlite"
+    assert replies_path() == tmp_path / "mine.sqlite"
 
 
 def test_a_new_store_takes_over_what_earlier_versions_kept_apart(tmp_path, monkeypatch):
