@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tema_lib import __version__
+from tema_lib.llm.address import is_url
 
 DATA_HELP = "'synthetic', or a folder with interactions.tsv and items.tsv (default: synthetic)"
 TAGS_HELP = (
@@ -245,11 +246,6 @@ def _field(text: str) -> tuple[str, Any]:
         return name, json.loads(value, parse_constant=str) if value.strip() else None
     except json.JSONDecodeError:
         return name, value
-
-
-def is_url(name: str) -> bool:
-    """Whether a language model is given as the address of a server."""
-    return name.startswith(("http://", "https://"))
 
 
 def set_threads() -> None:

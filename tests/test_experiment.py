@@ -13,7 +13,12 @@ from tema_lib.data.dataset import encode_ids
 from tema_lib.datasets.load import SYNTHETIC, read_data
 from tema_lib.evaluation.metrics import METRICS
 from tema_lib.experiment import Experiment
+from tema_lib.llm.local import LocalModel
+from tema_lib.llm.store import Reply, reply_key
+from tema_lib.models.systems import SYSTEMS
+from tema_lib.shipped_replies import LIVE_ITEMS
 from tema_lib.tags.config import TagConfig
+from tema_lib.tags.draft import prompt_for
 from tema_lib.tags.export import export_tags
 from tema_lib.tags.item_tags import ItemTags
 from tema_lib.workspace import ROOT
@@ -59,6 +64,42 @@ def test_tags_are_live_in_the_checkout_and_exported_for_an_installed_package(mon
     assert Experiment("synthetic").export.name.startswith("synthetic.")
     assert Experiment("synthetic", tags="live").export is None
     assert Experiment(ROOT / "anywhere").tags_from == "live"
+    assert Experiment("synthetic").tags_from == "shipped"
+
+
+def test_on_own_data_the_lesson_asks_for_no_written_profiles():
+    assert "llm4cdsr" in Experiment("synthetic").systems()
+    own = Experiment(ROOT / "anywhere")
+    assert "llm4cdsr-no-profiles" in own.systems()
+    assert "llm4cdsr" not in own.systems()
+    assert own.systems("llm4cdsr tema tema") == ["llm4cdsr", "tema"]
+    assert set(own.systems("all")) == set(SYSTEMS)
+    with pytest.raises(ValueError, match="system 'tame' is unknown"):
+        own.systems("tame")
+
+
+def test_shipped_replies_stay_out_of_the_store(tmp_path, monkeypatch):
+    """What the store holds, this machine's model has said: a live run still asks everything."""
+    monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
+    run, llm = Experiment("synthetic"), LocalModel()
+    live, config = set(run.live_items()), run.tag_config
+    assert len(live) == 2 * LIVE_ITEMS
+
+    def key(item):
+        return reply_key(llm.fingerprint, prompt_for(run.items, item, config), llm.settings)
+
+    other = next(item for item in range(1, run.items.count + 1) if item not in live)
+    with run.replies() as store:
+        assert store.get(key(other))
+        assert store.get(key(min(live))) is None
+        assert len(store) == 0
+        mine = Reply(llm.name, llm.fingerprint, prompt_for(run.items, other, config), "", "mine")
+        store.put([replace(mine, settings=llm.settings)])
+        assert store.get(key(other)) == "mine"  # the machine's own reply comes first
+    with Experiment("synthetic", tags="live").replies() as store:
+        assert store.get(key(other)) == "mine"
+        another = next(item for item in range(other + 1, run.items.count) if item not in live)
+        assert store.get(key(another)) is None
 
 
 # --- training and evaluation ---

@@ -23,7 +23,7 @@ ORDER = (
     ("tags",),
     ("models",),
     ("checkpoints", "training", "evaluation", "recommendation"),
-    ("replay",),
+    ("shipped_replies",),
     ("records",),
     ("explain",),
     ("experiment",),

@@ -1,4 +1,8 @@
-"""`tema run`: all notebooks in order, with papermill; or, with --replay, none of them."""
+"""`tema run`: from data to the table, with all notebooks; or, with --replay, without them.
+
+The steps are those of `commands.steps`. Those that do not wait for each other run side by side:
+the standard library's topological sorter says which are ready, its pool of processes runs them.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,57 @@ import argparse
 import html
 import os
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from importlib.util import find_spec
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
-from tema_lib.commands import replay
+import torch
+from tqdm import tqdm
+
+from tema_lib.commands import replay, steps
 from tema_lib.commands.common import check, data_set
 from tema_lib.commands.output import say, shown
+from tema_lib.commands.steps import Done, Setting
+from tema_lib.encoders import weights
 from tema_lib.experiment import Experiment
 from tema_lib.models.systems import SYSTEMS
-from tema_lib.records import print_table
-from tema_lib.replay import LIVE_ITEMS, LIVE_USERS
+from tema_lib.records import print_table, read_benchmark, write_json
+from tema_lib.shipped_replies import LIVE_ITEMS, LIVE_USERS
 from tema_lib.workspace import ROOT, home, in_checkout, write_atomically
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if in_checkout() else []
+# What the processes and kernels of a run find: no bars in a log, no chatter, one thread each.
+QUIET = {
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what is called in another process, and the steps that come before it."""
+
+    does: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 def main(chosen: argparse.Namespace) -> None:
-    """Run the notebooks on the chosen data, and print where everything is and the table."""
+    """Run everything on the chosen data; print the table, what it says, and where it all is."""
     if chosen.replay:
         return replay.main(chosen)
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     data = data_set(chosen.data)
     if not NOTEBOOKS:
         sys.exit(
@@ -39,121 +69,219 @@ def main(chosen: argparse.Namespace) -> None:
         )
     if not find_spec("papermill"):
         sys.exit("The notebooks need more packages: pip install 'tema-lib[notebooks]'.")
-    systems = chosen.systems.split()
     experiment, remarks = check(
-        data, systems, chosen.fast, chosen.seed, domains=chosen.domains, tags=chosen.tags
+        data,
+        chosen.systems,
+        chosen.seed,
+        domains=chosen.domains,
+        tags=chosen.tags or "live",
+        epochs=chosen.epochs,
     )
-    parameters = {
-        "fast": chosen.fast,
-        "data": data,
-        "seed": chosen.seed,
-        "domains": chosen.domains,
-        # Kernels run in another folder.
-        "tags": str(experiment.export.resolve()) if experiment.export else "live",
-    }
-    if systems:
-        parameters["systems"] = " ".join(systems)
-
-    name = experiment.name
-    executed, pages = home() / "run" / name, home() / "html" / name
-    results = home() / "results" / (name + "-fast" * chosen.fast)
-    for folder in (executed, pages, results):
+    setting, systems = setting_of(chosen, data, experiment), experiment.systems(chosen.systems)
+    for folder in (setting.executed, setting.pages, setting.results):
         folder.mkdir(parents=True, exist_ok=True)
+    os.environ.update(QUIET)
     os.environ.update(
-        TEMA_ARTIFACTS=str(home() / "artifacts" / name),
-        TEMA_RESULTS=str(results),
+        TEMA_ARTIFACTS=str(home() / "artifacts" / experiment.name),
+        TEMA_RESULTS=str(setting.results),
         PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     )
 
-    start = time.time()
-    length, tags = "fast" if chosen.fast else "full", replay.tags_named(experiment)
-    print(f"Data: {name}; {length}; seed {chosen.seed}; tags: {tags}.", flush=True)
+    start = time.perf_counter()
+    name, tags = experiment.name, replay.tags_named(experiment)
+    print(f"Data: {name}; seed {chosen.seed}; tags: {tags}; systems: {' '.join(systems)}.")
     say("Look at", remarks)
-    print("Model weights", flush=True)
-    if subprocess.call([sys.executable, "-m", "tema_lib.encoders.weights"], cwd=ROOT) != 0:
-        sys.exit("The model weights could not be fetched; the message above says why.")
-    seconds = {"weights": time.time() - start}
-    for path in NOTEBOOKS:
-        began = time.time()
-        execute(path, executed / path.name, parameters)
-        web_page(executed / path.name, pages / f"{path.stem}.html")
-        seconds[path.stem] = time.time() - began
-        print(f"{path.stem:42} {seconds[path.stem]:6.0f} s", flush=True)
-    write_index(pages, name, seconds)
+    print("Model weights: from the cache, else downloaded once", flush=True)
+    try:
+        for model in weights.PINNED:
+            weights.resolve(model)
+    except (OSError, ValueError) as error:
+        sys.exit(f"The model weights could not be fetched: {error}")
+    todo = plan(setting, experiment, systems)
+    done = run_all(todo, expected_seconds(todo, experiment))
+    seconds = {step: result.seconds for step, result in done.items()}
+    total = time.perf_counter() - start
+    timings = {"probe": probe(), "processes": processes(), "steps": seconds, "total": total}
+    write_json(setting.executed / "timings.json", timings)
+    write_index(setting.pages, name, seconds)
 
-    print("\nSeconds")
-    for part, value in seconds.items():
-        print(f"  {part:40} {value:6.0f}")
-    print(f"  {'total':40} {time.time() - start:6.0f}\n", flush=True)
-    trained = {
-        path.stem.rpartition("-")[0]
-        for path in results.glob(f"*-{chosen.seed}.json")
-        if path.stat().st_mtime >= start
-    }
-    say("Skipped", passed_over(experiment, trained) or ["nothing"])
-    anew = [line for path in NOTEBOOKS for line in trained_anew(executed / path.name)]
-    say("Look at", [*remarks, *dict.fromkeys(anew)])
+    told = dict.fromkeys(line for result in done.values() for line in result.remarks)
+    say("Look at", told)
+    say("Skipped", passed_over(experiment, systems) or ["nothing"])
     print()
-    print_table(results)
+    print_table(setting.results)
+    say("\nIn words", done[IN_WORDS].value)
     print(
-        f"\nExecuted notebooks  {shown(executed)}/"
-        f"\nHTML                {shown(pages / 'index.html')}"
-        f"\nRun records         {shown(results)}/"
+        f"\nExecuted notebooks  {shown(setting.executed)}/"
+        f"\nHTML                {shown(setting.pages / 'index.html')}"
+        f"\nRun records         {shown(setting.results)}/"
+        f"\n{total:.0f} seconds"
     )
     return None
 
 
-def execute(path: Path, executed: Path, parameters: dict[str, Any]) -> None:
-    """Run one notebook; on an error say which cell failed, and stop."""
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-
-    # papermill only warns about unknown names
-    declared = papermill.inspect_notebook(str(path))
-    if missing := {"fast", "data", "seed"} - set(declared):
-        sys.exit(
-            f"{path.name}: the cell tagged `parameters` does not set {', '.join(sorted(missing))}."
-        )
-    try:
-        papermill.execute_notebook(
-            path,
-            executed,
-            {name: value for name, value in parameters.items() if name in declared},
-            kernel_name="python3",
-            cwd=str(path.parent),
-            progress_bar=sys.stderr.isatty(),
-            log_output=False,
-            start_timeout=120,
-            # no warning about unencrypted loopback sockets
-            extra_arguments=["--IPKernelApp.log_level=40"],
-        )
-    except papermill.PapermillExecutionError as error:
-        sys.exit(
-            f"\n{path.name} stopped in cell {error.exec_count}: {said(error)}\n"
-            f"The notebook with the full traceback: {shown(executed)}\n"
-            f"Once that is fixed, the same command goes on with what is already made."
-        )
-    except DeadKernelError:
-        sys.exit(
-            f"\n{path.name}: the notebook's Python was killed, often for lack of memory. Close "
-            "other programs or take fewer items."
-        )
-    except OSError as error:
-        sys.exit(
-            f"\n{executed} cannot be written ({error.strerror or error}): make room, and run the "
-            "same command again."
-        )
+def setting_of(chosen: argparse.Namespace, data: str, experiment: Experiment) -> Setting:
+    """What every step has to know; paths are absolute, since kernels run in another folder."""
+    name = experiment.name
+    words = [
+        "make run",
+        "" if experiment.synthetic else f"DATA={experiment.raw.name}",
+        f"SEED={chosen.seed}",
+        f'SYSTEMS="{chosen.systems}"' if chosen.systems else "",
+    ]
+    return Setting(
+        data=data,
+        seed=chosen.seed,
+        domains=chosen.domains,
+        tags=str(experiment.export.resolve()) if experiment.export else experiment.tags_from,
+        systems=chosen.systems,
+        epochs=chosen.epochs,
+        command=" ".join(filter(None, words)),
+        executed=home() / "run" / name,
+        pages=home() / "html" / name,
+        results=home() / "results" / name,
+    )
 
 
-def web_page(executed: Path, page: Path) -> None:
-    """Write the executed notebook as one HTML file with its pictures inside.
+# --- the plan ---
 
-    Only MathJax, for the equations, comes from the network.
+ENCODE, TAGS, IN_WORDS = "texts and pictures", "tags", "interpretation"
+
+
+def plan(setting: Setting, experiment: Experiment, systems: Sequence[str]) -> dict[str, Step]:
+    """All steps by name, the long ones first."""
+    todo = {}
+    if not experiment.export:
+        parts = processes()
+        for part in range(parts):
+            name = f"language model, part {part + 1} of {parts}"
+            todo[name] = Step(steps.ask_about_items, (setting, part, parts))
+    todo[ENCODE] = Step(steps.encode_items, (setting,))
+    todo[TAGS] = Step(steps.write_tags, (setting,), tuple(todo))
+    trained = []
+    for system in sorted(systems, key=SLOW_FIRST.index):
+        trained.append(f"train {system}")
+        todo[trained[-1]] = Step(steps.train_and_rank, (setting, system), (TAGS,))
+    for path in NOTEBOOKS:
+        number = path.stem[:2]
+        before = () if number in ("00", "01") else (TAGS,) if number in ("02", "03") else trained
+        todo[path.stem] = Step(steps.run_notebook, (setting, path), tuple(before))
+    todo[IN_WORDS] = Step(steps.interpret, (setting, list(systems)), tuple(trained))
+    return todo
+
+
+SLOW_FIRST = ["man", "llm-rec", "llm4cdsr", *(name for name in SYSTEMS if name != "llm4cdsr")]
+
+
+def processes() -> int:
+    """How many steps run at a time: what the processors allow, at most four (one GiB each)."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(4, (usable or 1) // int(os.environ.get("OMP_NUM_THREADS", "1"))))
+
+
+def probe() -> float:
+    """Seconds of a small fixed computation: how fast this machine is, now."""
+    matrix = torch.rand(384, 384, generator=torch.Generator().manual_seed(0))
+    start = time.perf_counter()
+    for _ in range(200):
+        matrix @ matrix
+    return time.perf_counter() - start
+
+
+def expected_seconds(todo: dict[str, Step], experiment: Experiment) -> dict[str, float]:
+    """About how long each step will take: the committed record, scaled by the probe and the data.
+
+    Empty where there is no record.
     """
-    from nbconvert import HTMLExporter
+    try:
+        record = read_benchmark("bench_run.json")
+    except FileNotFoundError:
+        return {}
+    speed = probe() / record["probe"]
+    items = experiment.items.count / record["items"]
+    events = len(experiment.sequences.items) / record["events"] * experiment.hidden / 64
+    events *= experiment.epochs / 8
+    known: dict[str, float] = record["steps"]
+    expected = {}
+    for name in todo:
+        like = "language model" if name.startswith("language model") else name
+        share = processes() if like == "language model" else 1
+        size = items if name in (ENCODE, TAGS) or like != name else 1.0
+        size = events if name.startswith("train") else size
+        expected[name] = known.get(like, 10.0) * speed * size / share
+    return expected
 
-    text, _ = HTMLExporter().from_filename(str(executed))
-    write_atomically(page, text)
+
+# --- the pool ---
+
+
+def run_all(todo: dict[str, Step], expected: dict[str, float]) -> dict[str, Done]:
+    """Run all steps, as many at a time as there are processes.
+
+    Raises:
+        SystemExit: with the sentence of the first step that failed; the others are stopped.
+    """
+    order = TopologicalSorter({name: step.after for name, step in todo.items()})
+    order.prepare()
+    about = f", about {sum(expected.values()) / processes() / 60:.1f} minutes" if expected else ""
+    print(f"{len(todo)} steps, {processes()} at a time{about}", flush=True)
+    start, done = time.perf_counter(), {}
+    with pool() as workers, bar(sum(expected.values())) as progress:
+        waiting: list[str] = []
+        running: dict[Future[Done], str] = {}
+        while order.is_active():
+            waiting += order.get_ready()
+            waiting.sort(key=list(todo).index)
+            while waiting and len(running) < processes():
+                name = waiting.pop(0)
+                seconds = f", about {expected[name]:.0f} s" if name in expected else ""
+                tqdm.write(f"[{time.perf_counter() - start:4.0f} s] {name}{seconds}")
+                sys.stdout.flush()
+                step = todo[name]
+                running[workers.submit(steps.timed, step.does, *step.arguments)] = name
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                name = running.pop(future)
+                try:
+                    done[name] = future.result()
+                except BrokenProcessPool:
+                    sys.exit(
+                        f"{name}: its process was killed, often for lack of memory. Close other "
+                        "programs and run the same command again: what is made stays."
+                    )
+                except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+                    sys.exit(f"{name} failed: {error}")
+                order.done(name)
+                progress.update(expected.get(name, 0.0))
+    return done
+
+
+@contextmanager
+def pool() -> Iterator[ProcessPoolExecutor]:
+    """Processes with an interpreter of their own; whatever ends the run ends them too."""
+    workers = ProcessPoolExecutor(processes(), mp_context=get_context("spawn"))
+    try:
+        yield workers
+    except BaseException:
+        for child in active_children():
+            child.terminate()
+        raise
+    finally:
+        workers.shutdown(cancel_futures=True)
+
+
+def bar(total: float) -> tqdm:
+    """A bar of expected seconds, on a terminal only."""
+    return tqdm(
+        total=total,
+        unit="s",
+        bar_format="{percentage:3.0f} %|{bar}| {elapsed}",
+        disable=not (total and sys.stdout.isatty()),
+        leave=False,
+    )
+
+
+# --- the end ---
 
 
 def write_index(pages: Path, name: str, seconds: dict[str, float]) -> None:
@@ -174,32 +302,19 @@ def write_index(pages: Path, name: str, seconds: dict[str, float]) -> None:
     )
 
 
-def said(error: Any) -> str:
-    """What a notebook's error says, for a reader who did not write it."""
-    first = (error.evalue.strip().splitlines() or [""])[0]
-    ours = ("DataError", "ValueError", "FileNotFoundError", "ConnectionError", "OSError")
-    if first and error.ename in ours:
-        return first
-    if error.ename == "AssertionError":
-        return "a check of the notebook failed" + (f": {first}" if first else "")
-    return f"an unexpected error, {error.ename}" + (f": {first}" if first else "")
-
-
-def passed_over(run: Experiment, trained: Collection[str]) -> list[str]:
+def passed_over(run: Experiment, trained: Sequence[str]) -> list[str]:
     """What this run did not do, one line each.
 
     Args:
-        trained: names of the systems that left a record.
+        trained: names of the systems that were trained.
     """
     lines = []
-    if run.fast:
-        lines.append("full training (fast: few epochs)")
-    if run.fast and run.synthetic and not run.export:
-        lines.append(
-            f"live replies for all but {LIVE_ITEMS} items a domain (fast: the others are shipped)"
-        )
+    if run.tags_from == "shipped":
+        lines.append(f"live replies for all but {LIVE_ITEMS} items a domain (the others: shipped)")
     if run.synthetic and "llm4cdsr" in trained and not run.export:
         lines.append(f"live profiles for all but {LIVE_USERS} users (the others are shipped)")
+    if not run.synthetic and "llm4cdsr-no-profiles" in trained and "llm4cdsr" not in trained:
+        lines.append('written profiles for LLM4CDSR, which cost many answers (SYSTEMS="llm4cdsr")')
     if not any(run.items.description):
         lines.append("descriptions: these data have none")
     if not any(run.items.image):
@@ -207,24 +322,5 @@ def passed_over(run: Experiment, trained: Collection[str]) -> list[str]:
     if run.truth is None:
         lines.append("comparisons with a known truth: these data have none")
     if missing := [name for name in SYSTEMS if name not in trained]:
-        lines.append(f"systems {', '.join(missing)}")
+        lines.append(f"systems (SYSTEMS=all trains them): {', '.join(missing)}")
     return lines
-
-
-def trained_anew(executed: Path) -> list[str]:
-    """The lines in which a notebook says why an earlier training could not be used."""
-    import nbformat
-
-    texts = [
-        output.text
-        for cell in nbformat.read(executed, 4).cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-        if output.output_type == "stream"
-    ]
-    return [
-        line
-        for text in texts
-        for line in text.splitlines()
-        if ": trained anew, " in line or "its training starts anew" in line
-    ]

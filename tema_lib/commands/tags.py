@@ -7,13 +7,13 @@ import sys
 import time
 from typing import Any
 
-from tema_lib.cli import is_url
 from tema_lib.commands.common import check, data_set
 from tema_lib.commands.output import sentence
 from tema_lib.data.dataset import Items
 from tema_lib.experiment import EXPORTS, Experiment
+from tema_lib.llm.address import is_url
 from tema_lib.llm.local import LocalModel
-from tema_lib.llm.store import ReplyStore, open_replies, reply_store_path
+from tema_lib.llm.store import ReplyStore, open_replies
 from tema_lib.reproducibility import seed_everything
 from tema_lib.tags.draft import refused_items
 from tema_lib.tags.evidence import coverage
@@ -21,7 +21,7 @@ from tema_lib.tags.export import export_tags
 from tema_lib.tags.item_tags import ItemTags
 from tema_lib.tags.prompts import clean, parse_tags
 from tema_lib.tags.write import write_tags
-from tema_lib.workspace import home, in_checkout
+from tema_lib.workspace import home, in_checkout, replies_path
 
 LISTED = 20  # refused items that are named one by one
 
@@ -31,7 +31,7 @@ def main(chosen: argparse.Namespace) -> None:
     data = data_set(chosen.data)
     name = check(data)[0].name
     seed_everything()
-    began, kept_in = time.time(), chosen.store or reply_store_path()
+    began, kept_in = time.time(), chosen.store or replies_path()
     out = chosen.out or (EXPORTS if in_checkout() else home() / "tags")
     try:
         run = Experiment(data, domains=chosen.domains)

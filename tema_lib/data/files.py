@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+MOST_PIXELS = 50_000_000  # a small file can claim to be a huge picture and fill the memory
 BLOCK = 1 << 19  # characters of a text file, read at a time
 OTHER_KINDS = {
     b"\xff\xfe": 'is UTF-16 (Excel\'s "Unicode text"): save it as UTF-8',

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tema_lib.data.dataset import DataError
-from tema_lib.datasets.amazon.pictures import MOST_PIXELS
+from tema_lib.data.files import MOST_PIXELS
 from tema_lib.encoders.device import best_device
 from tema_lib.encoders.efficientnet import load_efficientnet, to_tensor
 from tema_lib.encoders.features import ItemFeatures, collect

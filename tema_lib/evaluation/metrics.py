@@ -29,3 +29,15 @@ def metric_of_ranks(ranks: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"metric {name!r} is unknown: write MRR, HR@k or NDCG@k.")
     hit = ranks <= int(cut[2])
     return hit.astype(float) if cut[1] == "HR" else np.where(hit, 1.0 / np.log2(1.0 + ranks), 0.0)
+
+
+def expected_at_random(candidates: np.ndarray, name: str) -> np.ndarray:
+    """What a random ranking of the candidates reaches on average, one value per case.
+
+    Args:
+        candidates: int [cases], how many items each case ranks.
+        name: as in `metric_of_ranks`.
+    """
+    counts, case = np.unique(candidates, return_inverse=True)
+    means = [metric_of_ranks(np.arange(1.0, count + 1), name).mean() for count in counts]
+    return np.array(means)[case] if len(counts) else np.zeros(0)

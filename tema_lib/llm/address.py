@@ -4,6 +4,11 @@ import os
 import re
 
 
+def is_url(name: str) -> bool:
+    """Whether a language model is given as the address of a server."""
+    return name.startswith(("http://", "https://"))
+
+
 def server_key(url: str) -> str:
     """The key for the server at `url`, or "" for none.
 

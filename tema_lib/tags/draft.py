@@ -68,6 +68,30 @@ def sample(items: Items, config: TagConfig) -> list[int]:
     return sorted(chosen)
 
 
+def ask_ahead(
+    items: Items,
+    chosen: Sequence[int],
+    llm: LanguageModel,
+    store: ReplyStore,
+    config: TagConfig = DEFAULT_TAGS,
+) -> None:
+    """Put the replies about items into the store, where the steps of tagging find them.
+
+    This is the long part of tagging and needs no other item, so processes can share it.
+
+    Args:
+        items: N items under global ids.
+        chosen: those of this process.
+        llm, store: the model, and where its replies are kept.
+        config: what the prompt says.
+    """
+    told = [item for item in chosen if has_text(items, item)]
+    for attempt in (1, 2):  # the second wording where the first reply is no list of tags
+        prompts = [prompt_for(items, item, config, attempt) for item in told]
+        replies = ask(prompts, llm, store, f"tags, wording {attempt}", usable=parse_tags)
+        told = [item for item, reply in zip(told, replies) if not parse_tags(reply)]
+
+
 def draft(
     catalogue: Catalogue,
     chosen: Sequence[int],

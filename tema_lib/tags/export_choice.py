@@ -42,11 +42,11 @@ def find_exports(folder: str | Path, sha256: str) -> dict[Path, dict[str, Any]]:
 
 
 def choose_export(tags: str, folder: str | Path, sha256: str) -> Path | None:
-    """The exported file that `tags` means for the tables with this hash; None where a model is asked.
+    """The exported file that `tags` means for these tables; None where a model is asked.
 
     Args:
-        tags: "live", "shipped"; "export": the only one for these tables; "export:MODEL": that of the model
-            whose name is MODEL, or begins so, by its card or by its file; else a path.
+        tags: "live", "shipped"; "export": the only one for these tables; "export:MODEL": that of
+            the model whose name is MODEL, or begins so, by its card or by its file; else a path.
         folder: where exports lie.
         sha256: the hash of the tables.
 

@@ -1,13 +1,20 @@
-"""`tema run`: what is wrong is said before anything is made, and what was left out at the end."""
+"""`tema run`: what is wrong is said before anything is made, what was left out at the end.
 
+In between, steps run side by side, and whatever ends a run ends all of them.
+"""
+
+import os
 import subprocess
 import sys
+import time
+from multiprocessing import active_children
 from types import SimpleNamespace
 
 import pytest
 
 from tema_lib.commands import run
 from tema_lib.commands.common import check
+from tema_lib.commands.run import Step
 from tema_lib.experiment import Experiment
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.workspace import home
@@ -29,31 +36,33 @@ def append(folder, name, text):
 
 
 def test_a_run_says_what_it_skipped(folder):
-    full = Experiment("synthetic", fast=False)
-    assert run.passed_over(full, set(SYSTEMS)) == [
+    live = Experiment("synthetic", tags="live")
+    assert run.passed_over(live, list(SYSTEMS)) == [
         "live profiles for all but 24 users (the others are shipped)"
     ]
-    trained = set(SYSTEMS) - {"sasrec", "tema-no-tags"}
-    text = "\n".join(run.passed_over(Experiment("synthetic", fast=True), trained))
-    assert "few epochs" in text
+    trained = sorted(set(SYSTEMS) - {"sasrec", "tema-no-tags"})
+    text = "\n".join(run.passed_over(Experiment("synthetic", tags="shipped"), trained))
     assert "24 items a domain" in text
-    assert "systems sasrec, tema-no-tags" in text
+    assert "(SYSTEMS=all trains them): sasrec, tema-no-tags" in text
     assert "pictures" not in text
 
 
 def test_a_run_on_own_data_says_what_these_lack(folder):
     append(folder, "interactions.tsv", "v\ta1\tA\t10\nv\tb1\tB\t11\nv\ta2\tA\t12\n")
     append(folder, "items.tsv", "a2\tA\tOats\n")
-    text = "\n".join(run.passed_over(Experiment(str(folder), fast=False), set(SYSTEMS)))
+    experiment = Experiment(str(folder))
+    text = "\n".join(run.passed_over(experiment, list(SYSTEMS)))
     for word in ("descriptions", "pictures", "truth"):
         assert word in text
-    for word in ("fast", "systems"):
+    for word in ("systems", "written profiles"):
         assert word not in text
+    lesson = "\n".join(run.passed_over(experiment, experiment.systems()))
+    assert 'written profiles for LLM4CDSR, which cost many answers (SYSTEMS="llm4cdsr")' in lesson
 
 
 def test_with_exported_tags_no_reply_is_called_live():
-    replayed = Experiment("synthetic", fast=True, tags="export")
-    assert not [line for line in run.passed_over(replayed, set(SYSTEMS)) if "live" in line]
+    replayed = Experiment("synthetic", tags="export")
+    assert not [line for line in run.passed_over(replayed, list(SYSTEMS)) if "live" in line]
 
 
 def test_a_run_says_what_should_be_known_of_its_data_before_a_number_is_believed(folder):
@@ -64,7 +73,7 @@ def test_a_run_says_what_should_be_known_of_its_data_before_a_number_is_believed
         "v\tb1\tB\t19\nv\ta1\tA\t18\nv\tb1\tB\t19\nv\ta1\tA\t25\nv\ta2\tA\t30\n",
     )
     append(folder, "items.tsv", "a2\tA\tOats\n")
-    experiment, remarks = check(str(folder), ["haf-vt"], domains="books,films")
+    experiment, remarks = check(str(folder), "haf-vt", domains="books,films")
     told = "\n".join(remarks)
     assert "line 5: the time of user v goes backwards" in told
     assert "1 rows repeat another row exactly" in told
@@ -113,3 +122,90 @@ def test_without_notebooks_a_run_names_the_way_that_needs_none(monkeypatch):
     chosen = SimpleNamespace(replay=False, data="synthetic")
     with pytest.raises(SystemExit, match="tema run --replay"):
         run.main(chosen)
+
+
+# --- the plan ---
+
+
+def test_every_step_waits_for_what_it_reads(tmp_path):
+    experiment = Experiment("synthetic", tags="live")
+    chosen = SimpleNamespace(seed=0, domains="", systems="", epochs=None)
+    setting = run.setting_of(chosen, "synthetic", experiment)
+    todo = run.plan(setting, experiment, experiment.systems())
+    asked = [name for name in todo if name.startswith("language model")]
+    assert len(asked) == run.processes()
+    assert set(todo["tags"].after) == {*asked, "texts and pictures"}
+    trained = {name for name in todo if name.startswith("train ")}
+    assert trained == {f"train {system}" for system in experiment.systems()}
+    assert all(todo[name].after == ("tags",) for name in trained)
+    waits = {path.stem[:2]: set(todo[path.stem].after) for path in run.NOTEBOOKS}
+    assert waits["00"] == waits["01"] == set()
+    assert waits["02"] == waits["03"] == {"tags"}
+    assert all(waits[number] == trained for number in ("04", "05", "06", "07"))
+    read = Experiment("synthetic", tags="export")
+    assert not [name for name in run.plan(setting, read, ["tema"]) if "language model" in name]
+
+
+def test_an_estimate_grows_with_the_data_and_with_a_slower_machine(monkeypatch):
+    record = {"probe": 1.0, "items": 600, "events": 13655, "steps": {"language model": 100.0}}
+    record["steps"] |= {"train tema": 5.0, "01_data_preparation": 9.0}
+    monkeypatch.setattr(run, "read_benchmark", lambda name: record)
+    monkeypatch.setattr(run, "probe", lambda: 2.0)
+    monkeypatch.setattr(run, "processes", lambda: 2)
+    todo = dict.fromkeys(["language model, part 1 of 2", "train tema", "01_data_preparation"])
+    same = run.expected_seconds(todo, Experiment("synthetic"))
+    assert list(same.values()) == [100.0, 10.0, 18.0]
+    longer = run.expected_seconds(todo, Experiment("synthetic", epochs=16))
+    assert list(longer.values()) == [100.0, 20.0, 18.0]
+
+
+# --- the pool ---
+
+
+def pid_after(seconds, *lines):
+    time.sleep(seconds)
+    print(*lines)
+    return os.getpid(), time.time()
+
+
+def fail(sentence):
+    raise ValueError(sentence)
+
+
+def die():
+    os._exit(9)
+
+
+def test_steps_run_side_by_side_and_in_order(capsys, monkeypatch):
+    monkeypatch.setattr(run, "processes", lambda: 2)
+    todo = {
+        "one": Step(pid_after, (1.0, "a remark")),
+        "other": Step(pid_after, (1.0,)),
+        "last": Step(pid_after, (0.0,), ("one", "other")),
+    }
+    done = run.run_all(todo, {"one": 7.0})
+    pids = {name: result.value[0] for name, result in done.items()}
+    assert pids["one"] != pids["other"]
+    assert os.getpid() not in pids.values()
+    ends = {name: result.value[1] for name, result in done.items()}
+    assert ends["last"] > max(ends["one"], ends["other"])
+    assert done["one"].remarks == ["a remark"]
+    said = capsys.readouterr().out
+    assert "one, about 7 s" in said
+    assert said.index("other") < said.index("last")
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        (Step(fail, ("the disk is full",)), "bad failed: the disk is full"),
+        (Step(die), "bad: its process was killed"),
+    ],
+)
+def test_a_step_that_fails_ends_the_run_with_one_sentence(step, sentence, monkeypatch):
+    monkeypatch.setattr(run, "processes", lambda: 2)
+    begun = time.time()
+    with pytest.raises(SystemExit, match=sentence):
+        run.run_all({"long": Step(pid_after, (300,)), "bad": step}, {})
+    assert not active_children()
+    assert time.time() - begun < 290, "it waited for the long step"

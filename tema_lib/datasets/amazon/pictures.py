@@ -21,13 +21,13 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from tema_lib.data.files import MOST_PIXELS
 from tema_lib.datasets.amazon.download import unwritable
 from tema_lib.datasets.amazon.web import BROKEN, pause, request, worth_another_try
 from tema_lib.workspace import write_atomically
 
 PICTURE_FORMATS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 LARGEST_PICTURE = 8 * 2**20  # bytes
-MOST_PIXELS = 50_000_000  # a small file can claim to be a huge picture and fill the memory
 SMALLEST_SIDE = 8  # servers answer with a picture of 1 x 1 where there is none
 TRIES = 3
 
