@@ -47,7 +47,7 @@ def main():
     setup()
     ranks, rows = {}, []
     for seed in chosen.seeds:
-        run = Experiment(chosen.data, fast=False, seed=seed)
+        run = Experiment(chosen.data, seed=seed)
         for way, window in (("sorted", run.training.window), ("random", 1)):
             model = run.build(chosen.system)
             config = replace(run.training, window=window)

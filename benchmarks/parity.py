@@ -210,7 +210,7 @@ def on(data, systems, seeds):
     """All systems on one data set: metrics, differences to RecTools, every run."""
     from tema_lib.experiment import Experiment
 
-    run = Experiment(data, fast=False)
+    run = Experiment(data)
     if run.split.name != "leave-one-out":
         sys.exit(f"{run.raw.name} brings its own split; this comparison needs leave-one-out.")
     ranks, rows, rates, versions = {}, [], {}, {}

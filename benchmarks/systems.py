@@ -46,7 +46,7 @@ def main():
     setup()
     found = {}
     for data in chosen.data:
-        run = Experiment(data, fast=False)
+        run = Experiment(data)
         os.environ["TEMA_ARTIFACTS"] = str(ROOT / "build" / "artifacts" / run.name)
         costs = {}
         for name in SYSTEMS:
