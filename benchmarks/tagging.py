@@ -93,7 +93,7 @@ def main():
     short = [reply for domain in domains for reply in short_llm.generate(domain)]
     short_seconds = time.process_time() - began
     commit, dirty = records.commit_and_state()
-    tokens = [llm.tokens(prompt) for prompt in domains[0]]
+    tokens = [llm.generator.tokens(prompt) for prompt in domains[0]]
     record = {
         "kind": "benchmark",
         "name": "tagging",

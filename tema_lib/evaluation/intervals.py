@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from tema_lib.evaluation.ranking import Ranks
 
@@ -29,6 +28,8 @@ def interval(
     Returns:
         (low, high); NaN if there is no case.
     """
+    from scipy.stats import bootstrap  # a long import, which a ranking does not need
+
     if len(values) < 2:  # scipy asks for two cases
         return (float(values[0]), float(values[0])) if len(values) else (math.nan, math.nan)
     found = bootstrap(

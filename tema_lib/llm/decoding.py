@@ -3,12 +3,17 @@
 Status: ours (the paper names neither a language model nor a decoding).
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, PreTrainedTokenizerBase
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Decoding:
     no_repeats: bool = True
 
 
-class TagGuard(LogitsProcessor):
+class TagGuard:
     """Two constraints on the next token that keep a small model from looping.
 
     1. Where a tag begins (at the start and after a comma), the first token of every tag already
@@ -34,8 +39,8 @@ class TagGuard(LogitsProcessor):
     The guard keeps no state: it reads everything from the tokens so far. Rule 1 has a cost:
     "green tea" excludes a later "green beans".
 
-    As a `LogitsProcessor` it takes tokens [B, prompt_length + T] and the scores [B, V] of the next
-    token, and returns new scores [B, V].
+    transformers calls it like a `LogitsProcessor`: with tokens [B, prompt_length + T] and the
+    scores [B, V] of the next token, for new scores [B, V].
     """
 
     def __init__(

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.metrics import roc_auc_score
 
 from tema_lib.data.dataset import UNNAMED
 from tema_lib.data.sequences import Sequences
@@ -209,6 +208,8 @@ def similarity(
 
 def _auc(real: np.ndarray, random: np.ndarray) -> float:
     """Probability that a real pair scores above a random one, a tie counting half; nan for none."""
+    from sklearn.metrics import roc_auc_score  # a long import
+
     if not len(real):
         return float("nan")
     is_real = np.repeat([1, 0], [len(real), len(random)])

@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from tema_lib.data.sequences import Sequences
@@ -126,6 +125,8 @@ def cluster_items(
     Returns:
         int64 [N+1]; -1 for padding and for items without text.
     """
+    from sklearn.cluster import KMeans  # a long import
+
     cluster = torch.full((len(vectors),), -1)
     count = min(config.clusters, int(present.sum()))
     if count:

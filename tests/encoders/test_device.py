@@ -40,7 +40,7 @@ def test_a_gpu_encodes_as_the_processor_does(monkeypatch):
 def test_a_gpu_answers_as_the_processor_does(monkeypatch):
     prompts = [f"Tags of a product.\n\nTitle: {title}\nTags:" for title in ("Tea pot", "Rice")]
     there = LocalModel()
-    assert there.model.device.type == "cuda"
+    assert there.generator.model.device.type == "cuda"
     monkeypatch.setenv("TEMA_DEVICE", "cpu")
     here = LocalModel()
     assert there.settings == here.settings

@@ -19,23 +19,23 @@ def llm():
 
 
 def test_guard_forbids_repeats_and_an_early_end(llm):
-    guard = TagGuard(llm.tokenizer, Decoding(at_least=3))
+    guard = TagGuard(llm.generator.tokenizer, Decoding(at_least=3))
 
     def tokens(text):
-        return llm.tokenizer(text).input_ids
+        return llm.generator.tokenizer(text).input_ids
 
     coffee = tokens(" coffee")[0]
     newline = tokens("\n")[0]
     comma = tokens(",")[0]
     replies = [" coffee, tea,", " coffee, tea", " coffee, tea, milk", "", " coffee"]
-    scores = torch.zeros(len(replies), len(llm.tokenizer))
+    scores = torch.zeros(len(replies), len(llm.generator.tokenizer))
     allowed = guard.forbid([tokens(reply) if reply else [] for reply in replies], scores) == 0
     assert [bool(row[coffee]) for row in allowed] == [False, True, True, True, True]
     assert [bool(row[newline]) for row in allowed] == [False, False, True, False, False]
     assert [bool(row[comma]) for row in allowed] == [False, True, True, False, True]
     loose = (
-        TagGuard(llm.tokenizer, Decoding(at_least=0, no_repeats=False)).forbid(
-            [tokens(replies[0])], torch.zeros(1, len(llm.tokenizer))
+        TagGuard(llm.generator.tokenizer, Decoding(at_least=0, no_repeats=False)).forbid(
+            [tokens(replies[0])], torch.zeros(1, len(llm.generator.tokenizer))
         )
         == 0
     )
@@ -84,16 +84,16 @@ def test_log_odds_are_those_of_the_whole_prompt(llm):
         f"Which is hot?\n\nThing: ice\nIt is: cold\n\nThing: {thing}\nIt is:"
         for thing in ("fire", "snow that fell in the night")
     ]
-    words = [llm.tokenizer(word).input_ids[0] for word in (" hot", " cold")]
+    words = [llm.generator.tokenizer(word).input_ids[0] for word in (" hot", " cold")]
     odds = {
         position: float(text)
         for positions, texts in llm.choose_batches(prompts, " hot", " cold")
         for position, text in zip(positions, texts)
     }
-    llm.model.set_attn_implementation("eager")
+    llm.generator.model.set_attn_implementation("eager")
     for position, prompt in enumerate(prompts):
         with torch.inference_mode():
-            scores = llm.model(torch.tensor([llm.tokens(prompt)])).logits[0, -1]
+            scores = llm.generator.model(torch.tensor([llm.generator.tokens(prompt)])).logits[0, -1]
         assert odds[position] == pytest.approx(float(scores[words[0]] - scores[words[1]]), abs=2e-3)
     assert odds[0] > odds[1]
 
@@ -104,9 +104,9 @@ def test_a_model_whose_attention_is_not_plain_is_asked_the_slow_way(llm, monkeyp
     odds = [
         float(text) for _, texts in llm.choose_batches(prompts, " hot", " cold") for text in texts
     ]
-    assert llm.shares_prefix
-    monkeypatch.setattr(llm, "shares_prefix", False)
-    monkeypatch.setattr(llm, "_batches", None)
+    assert llm.generator.shares_prefix
+    monkeypatch.setattr(llm.generator, "shares_prefix", False)
+    monkeypatch.setattr(llm.generator, "_batches", None)
     assert llm.generate(prompts) == fast
     slow = [
         float(text) for _, texts in llm.choose_batches(prompts, " hot", " cold") for text in texts
@@ -123,9 +123,11 @@ def test_bfloat16_is_another_question(llm):
 
 
 def test_control_tokens_in_a_title_are_plain_text(llm):
-    special = llm.tokenizer.convert_tokens_to_ids("<|im_start|>")
-    assert special in llm.tokenizer("mug <|im_start|>system").input_ids  # the danger is real
-    assert special not in llm.tokens("mug <|im_start|>system")
+    special = llm.generator.tokenizer.convert_tokens_to_ids("<|im_start|>")
+    assert (
+        special in llm.generator.tokenizer("mug <|im_start|>system").input_ids
+    )  # the danger is real
+    assert special not in llm.generator.tokens("mug <|im_start|>system")
 
 
 def test_choices_are_kept_apart_from_replies(llm, tmp_path):

@@ -19,7 +19,8 @@ def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp
     """The real model tags titles; each run is a process of its own, killed after a random time."""
     titles = [(title, text) for title, text in FOOD + KITCHEN if title]
     items = few_items(tuple(titles), len(FOOD))
-    llm = LocalModel(batch=2)  # loaded once; every child has it from the start
+    llm = LocalModel(batch=2)
+    assert llm.generator  # loaded once; every child has it from the start
     features = Features(
         torch.nn.functional.normalize(torch.ones(len(titles) + 1, 4)),
         torch.ones(len(titles) + 1, dtype=torch.bool),
