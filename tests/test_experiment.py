@@ -59,12 +59,12 @@ def test_a_loaded_data_set_is_not_read_again_and_takes_other_names_of_its_domain
 
 def test_tags_are_live_in_the_checkout_and_exported_for_an_installed_package(monkeypatch):
     assert Experiment("synthetic").export is None
+    assert Experiment("synthetic").tags_from == "shipped"
     assert Experiment("synthetic", tags="export").export.name.startswith("synthetic.")
     monkeypatch.setattr(module, "in_checkout", lambda: False)
     assert Experiment("synthetic").export.name.startswith("synthetic.")
     assert Experiment("synthetic", tags="live").export is None
     assert Experiment(ROOT / "anywhere").tags_from == "live"
-    assert Experiment("synthetic").tags_from == "shipped"
 
 
 def test_on_own_data_the_lesson_asks_for_no_written_profiles():
@@ -275,6 +275,7 @@ def test_a_run_on_exported_tags_says_whose_they_are(exported, choice, monkeypatc
 def test_texts_are_enriched_by_an_exports_tags(exported, monkeypatch):
     folder, items, _made, path = exported
     run = Experiment(str(folder), tags=str(path))
+    assert run.tags
     texts = []
     monkeypatch.setattr(
         Experiment, "_encoded", lambda self, kind, model, content, make: texts.append(content)

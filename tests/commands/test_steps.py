@@ -33,7 +33,8 @@ def setting(tmp_path):
 def notebook(path, *sources):
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     cells[0].metadata["tags"] = ["parameters"]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
     return path
 
 
@@ -52,7 +53,7 @@ def test_what_a_step_prints_is_a_remark_and_a_foreign_warning_is_none():
 def test_a_notebook_runs_once_until_something_changes(setting, tmp_path):
     path = notebook(
         tmp_path / "00_small.ipynb",
-        'data, seed = "", 1',
+        'data = ""\nseed = 1',
         "import time; print(data, seed, time.time())",
     )
     executed, page = setting.executed / path.name, setting.pages / "00_small.html"
@@ -86,7 +87,7 @@ def test_a_notebook_runs_once_until_something_changes(setting, tmp_path):
     ],
 )
 def test_a_notebook_that_fails_says_where_in_one_sentence(source, sentence, setting, tmp_path):
-    path = notebook(tmp_path / "00_bad.ipynb", 'data, seed = "", 1', source)
+    path = notebook(tmp_path / "00_bad.ipynb", 'data = ""\nseed = 1', source)
     with pytest.raises(SystemExit, match=sentence):
         steps.run_notebook(setting, path)
     assert not list(setting.pages.iterdir())
