@@ -42,6 +42,9 @@ def pytest_configure(config):
         option.nbval_current_env = True
     if option.nbval_cell_timeout == 2000:  # nbval's own default, half an hour for a hanging cell
         option.nbval_cell_timeout = 300.0
+    if "TEMA_CHAIN" in os.environ:  # what the notebook chain has trained is used again
+        os.environ["TEMA_HOME"] = os.environ["TEMA_CHAIN"]
+        os.environ["TEMA_ARTIFACTS"] = os.path.join(os.environ["TEMA_CHAIN"], "artifacts/synthetic")
     if "TEMA_ARTIFACTS" not in os.environ:  # a test run leaves the student's build/artifacts/ alone
         (ROOT / "build").mkdir(exist_ok=True)
         os.environ["TEMA_ARTIFACTS"] = config.stash[OUR_ARTIFACTS] = tempfile.mkdtemp(

@@ -1,7 +1,9 @@
 """The notebooks are complete and fresh, and run with papermill.
 
-All run in a chain, two of them alone. Which two changes with the commit: TEMA_ALONE=04,05 names
-them, TEMA_ALONE=all takes every one.
+All run in a chain, by the command that a user types, with a language model that is really asked
+about every item; so whatever they assert holds for live replies as for the shipped ones. Two run
+alone. Which two changes with the commit: TEMA_ALONE=04,05 names them, TEMA_ALONE=all takes every
+one. What the chain leaves is in TEMA_CHAIN, where that is set, for nbval to share.
 """
 
 import hashlib
@@ -16,8 +18,14 @@ import papermill
 import pytest
 
 import conftest
+from tema_lib.experiment import Experiment
+from tema_lib.llm.local import LocalModel
+from tema_lib.llm.store import ReplyStore, reply_key
+from tema_lib.models.systems import LESSON
 from tema_lib.notebook import expect
-from tema_lib.workspace import ROOT
+from tema_lib.records import read_records
+from tema_lib.tags.draft import prompt_for
+from tema_lib.workspace import ROOT, weights_folder
 
 sys.path.insert(0, str(ROOT / "tools"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -67,7 +75,7 @@ def test_parameters_are_those_of_the_design(path):
     assert cells[0].cell_type == "code"
     values = {}
     exec(compile(cells[0].source, path.name, "exec"), values)  # our own, committed assignments
-    assert (values["fast"], values["seed"], values["data"]) == (True, 0, "synthetic")
+    assert (values["seed"], values["data"], values["tags"]) == (0, "synthetic", "shipped")
 
 
 @each_notebook
@@ -202,42 +210,75 @@ def test_only_durations_are_sanitised(text, hidden):
 # --- papermill ---
 
 
-def run(path, folder, artifacts):
-    declared = papermill.inspect_notebook(str(path))
-    # papermill itself would let unknown names pass
-    assert {"fast", "data", "seed"} <= set(declared)
-    done = papermill.execute_notebook(
-        path,
-        folder / path.name,
-        {"fast": True, "seed": 0, "data": "synthetic"},
-        kernel_name="python3",
-        cwd=str(path.parent),
-        progress_bar=False,
-        execution_timeout=300,
-        start_timeout=120,
+def run_command(home):
+    """`tema run` as `make run` calls it, with a home of its own, in a log and not a terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "tema_lib", "run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("TEMA_")},
+            "TEMA_HOME": str(home),
+            "TEMA_CACHE": str(weights_folder()),
+            "OMP_NUM_THREADS": "1",
+        },
     )
-    assert done.metadata.papermill.exception is None
-    assert artifacts == os.environ["TEMA_ARTIFACTS"]
 
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("chain")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TEMA_ARTIFACTS", str(folder / "artifacts"))
-        patch.setenv("TEMA_RESULTS", str(folder / "results"))
-        yield {"folder": folder, "failed": None}
+    home = pathlib.Path(os.environ.get("TEMA_CHAIN") or tmp_path_factory.mktemp("chain"))
+    return home, run_command(home)
+
+
+def test_the_chain_ends_with_a_table_and_what_it_says(chain):
+    home, done = chain
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for system in LESSON:
+        assert f"| {system}" in done.stdout
+    words = done.stdout.partition("In words")[2]
+    for sentence in ("has the highest mean NDCG@10 of 8 systems", "TEMA-LLM is ", "its tags add"):
+        assert sentence in words
+    records = read_records(home / "results" / "synthetic")
+    assert sorted(record["system"] for record in records) == sorted(LESSON)
+    assert {record["config"]["tags_source"]["source"] for record in records} == {"live"}
+
+
+def test_the_language_model_was_asked_about_every_item(chain):
+    home, _ = chain
+    run, llm = Experiment("synthetic", tags="live"), LocalModel()
+    with ReplyStore(home / "replies.sqlite") as store:
+        for item in range(1, run.items.count + 1):
+            prompt = prompt_for(run.items, item, run.tag_config)
+            assert store.get(reply_key(llm.fingerprint, prompt, llm.settings)) is not None
+
+
+def test_the_log_of_a_run_is_short_and_calm(chain):
+    _, done = chain
+    lines = (done.stdout + done.stderr).splitlines()
+    assert len(lines) <= 54  # the set-up before it has up to six lines
+    for word in ("%|", "it/s]", "Warning", "WARNING", "Traceback"):
+        assert not [line for line in lines if word in line]
 
 
 @each_notebook
 def test_chain(path, chain):
-    if chain["failed"]:
-        pytest.fail(f"not run, since {chain['failed']} failed before it", pytrace=False)
-    try:
-        run(path, chain["folder"], str(chain["folder"] / "artifacts"))
-    except Exception:
-        chain["failed"] = path.stem
-        raise
+    home, _ = chain
+    notebook = nbformat.read(home / "run" / "synthetic" / path.name, 4)
+    assert notebook.metadata.papermill.exception is None
+    assert all(cell.execution_count for cell in code_cells(notebook))
+    (page,) = home.glob(f"html/synthetic/{path.stem}.html")
+    assert page.stat().st_size > 10_000
+
+
+def test_a_second_run_keeps_what_has_not_changed(chain):
+    home, _ = chain
+    before = {path: path.stat().st_mtime_ns for path in home.glob("run/synthetic/*.ipynb")}
+    again = run_command(home)
+    assert again.returncode == 0, again.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert len(before) == len(NOTEBOOKS)
 
 
 def chosen_to_run_alone():
@@ -254,4 +295,15 @@ def test_alone(path, tmp_path, monkeypatch):
     """Without anything that an earlier notebook would have left."""
     monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
     monkeypatch.setenv("TEMA_RESULTS", str(tmp_path / "results"))
-    run(path, tmp_path, str(tmp_path / "artifacts"))
+    done = papermill.execute_notebook(
+        path,
+        tmp_path / path.name,
+        {"seed": 0, "data": "synthetic"},
+        kernel_name="python3",
+        cwd=str(path.parent),
+        progress_bar=False,
+        execution_timeout=300,
+        start_timeout=120,
+    )
+    assert done.metadata.papermill.exception is None
+    assert str(tmp_path / "artifacts") == os.environ["TEMA_ARTIFACTS"]

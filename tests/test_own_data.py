@@ -222,7 +222,7 @@ def own(request, tmp_path_factory):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs_on_own_data(path, own, shell, formulas, recwarn):
     """Titles are drawn as they are, and no page is flooded with warnings about what is missing."""
-    run_cells(shell, path, fast=True, seed=0, **own)
+    run_cells(shell, path, seed=0, **own)
     ours = re.compile(r"\$\\mathdefault\{.*\}\$|length of the share .*")  # ticks, and one label
     assert [text for text in formulas if not ours.fullmatch(text)] == []
     flood = {
@@ -246,7 +246,6 @@ def test_the_command_goes_through_all_notebooks(tmp_path):
                 "run",
                 "--data",
                 str(folder),
-                "--fast",
                 "--systems",
                 "popularity co-occurrence tema",
             ],
