@@ -43,6 +43,8 @@ def pytest_configure(config):
     if option.nbval_cell_timeout == 2000:  # nbval's own default, half an hour for a hanging cell
         option.nbval_cell_timeout = 300.0
     if "TEMA_CHAIN" in os.environ:  # what the notebook chain has trained is used again
+        home = os.environ.get("TEMA_HOME") or ROOT / "build"
+        os.environ.setdefault("TEMA_CACHE", os.path.join(home, "pretrained"))
         os.environ["TEMA_HOME"] = os.environ["TEMA_CHAIN"]
         os.environ["TEMA_ARTIFACTS"] = os.path.join(os.environ["TEMA_CHAIN"], "artifacts/synthetic")
     if "TEMA_ARTIFACTS" not in os.environ:  # a test run leaves the student's build/artifacts/ alone
