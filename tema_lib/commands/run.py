@@ -1,7 +1,7 @@
 """`tema run`: from data to the table, with all notebooks; or, with --replay, without them.
 
-The steps are those of `commands.steps`. Those that do not wait for each other run side by side:
-the standard library's topological sorter says which are ready, its pool of processes runs them.
+The steps are those of `commands.steps`. Those that do not wait for each other run side by side
+(`commands.pool`).
 """
 
 from __future__ import annotations
@@ -12,24 +12,17 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
-from graphlib import TopologicalSorter
+from collections.abc import Sequence
 from importlib.util import find_spec
-from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from tema_lib.commands import replay, steps
 from tema_lib.commands.common import check, data_set
 from tema_lib.commands.output import say, shown
-from tema_lib.commands.steps import Done, Setting
+from tema_lib.commands.pool import Step, processes, run_all
+from tema_lib.commands.steps import ASK, Setting
 from tema_lib.encoders import weights
 from tema_lib.experiment import Experiment
 from tema_lib.models.systems import SYSTEMS
@@ -46,15 +39,6 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step: what is called in another process, and the steps that come before it."""
-
-    does: Callable[..., Any]
-    arguments: tuple[Any, ...] = ()
-    after: tuple[str, ...] = ()
 
 
 def main(chosen: argparse.Namespace) -> None:
@@ -154,7 +138,7 @@ def plan(setting: Setting, experiment: Experiment, systems: Sequence[str]) -> di
     if not experiment.export:
         parts = processes()
         for part in range(parts):
-            name = f"language model, part {part + 1} of {parts}"
+            name = f"{ASK}, part {part + 1} of {parts}"
             todo[name] = Step(steps.ask_about_items, (setting, part, parts))
     todo[ENCODE] = Step(steps.encode_items, (setting,))
     todo[TAGS] = Step(steps.write_tags, (setting,), tuple(todo))
@@ -171,12 +155,6 @@ def plan(setting: Setting, experiment: Experiment, systems: Sequence[str]) -> di
 
 
 SLOW_FIRST = ["man", "llm-rec", "llm4cdsr", *(name for name in SYSTEMS if name != "llm4cdsr")]
-
-
-def processes() -> int:
-    """How many steps run at a time: what the processors allow, at most four (one GiB each)."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(4, (usable or 1) // int(os.environ.get("OMP_NUM_THREADS", "1"))))
 
 
 def probe() -> float:
@@ -204,81 +182,12 @@ def expected_seconds(todo: dict[str, Step], experiment: Experiment) -> dict[str,
     known: dict[str, float] = record["steps"]
     expected = {}
     for name in todo:
-        like = "language model" if name.startswith("language model") else name
-        share = processes() if like == "language model" else 1
+        like = ASK if name.startswith(ASK) else name
+        share = processes() if like == ASK else 1
         size = items if name in (ENCODE, TAGS) or like != name else 1.0
         size = events if name.startswith("train") else size
         expected[name] = known.get(like, 10.0) * speed * size / share
     return expected
-
-
-# --- the pool ---
-
-
-def run_all(todo: dict[str, Step], expected: dict[str, float]) -> dict[str, Done]:
-    """Run all steps, as many at a time as there are processes.
-
-    Raises:
-        SystemExit: with the sentence of the first step that failed; the others are stopped.
-    """
-    order = TopologicalSorter({name: step.after for name, step in todo.items()})
-    order.prepare()
-    about = f", about {sum(expected.values()) / processes() / 60:.1f} minutes" if expected else ""
-    print(f"{len(todo)} steps, {processes()} at a time{about}", flush=True)
-    start, done = time.perf_counter(), {}
-    with pool() as workers, bar(sum(expected.values())) as progress:
-        waiting: list[str] = []
-        running: dict[Future[Done], str] = {}
-        while order.is_active():
-            waiting += order.get_ready()
-            waiting.sort(key=list(todo).index)
-            while waiting and len(running) < processes():
-                name = waiting.pop(0)
-                seconds = f", about {expected[name]:.0f} s" if name in expected else ""
-                tqdm.write(f"[{time.perf_counter() - start:4.0f} s] {name}{seconds}")
-                sys.stdout.flush()
-                step = todo[name]
-                running[workers.submit(steps.timed, step.does, *step.arguments)] = name
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                name = running.pop(future)
-                try:
-                    done[name] = future.result()
-                except BrokenProcessPool:
-                    sys.exit(
-                        f"{name}: its process was killed, often for lack of memory. Close other "
-                        "programs and run the same command again: what is made stays."
-                    )
-                except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
-                    sys.exit(f"{name} failed: {error}")
-                order.done(name)
-                progress.update(expected.get(name, 0.0))
-    return done
-
-
-@contextmanager
-def pool() -> Iterator[ProcessPoolExecutor]:
-    """Processes with an interpreter of their own; whatever ends the run ends them too."""
-    workers = ProcessPoolExecutor(processes(), mp_context=get_context("spawn"))
-    try:
-        yield workers
-    except BaseException:
-        for child in active_children():
-            child.terminate()
-        raise
-    finally:
-        workers.shutdown(cancel_futures=True)
-
-
-def bar(total: float) -> tqdm:
-    """A bar of expected seconds, on a terminal only."""
-    return tqdm(
-        total=total,
-        unit="s",
-        bar_format="{percentage:3.0f} %|{bar}| {elapsed}",
-        disable=not (total and sys.stdout.isatty()),
-        leave=False,
-    )
 
 
 # --- the end ---

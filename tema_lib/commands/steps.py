@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tema_lib.experiment import Experiment
 
 
+ASK = "language model"  # how the names of the steps begin that ask one
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a run was asked for, and where it writes."""
@@ -53,13 +56,20 @@ class Done:
 
 
 def timed(step: Callable[..., Any], *arguments: Any) -> Done:
-    """Run a step; what it prints and our own warnings become remarks, those of others go."""
-    start, printed = time.perf_counter(), io.StringIO()
-    with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(printed):
+    """Run a step. Its lines and our own warnings become remarks; its bars, which would cross those
+    of other processes, and the warnings of other libraries go.
+    """
+    start, said = time.perf_counter(), io.StringIO()
+    with (
+        warnings.catch_warnings(record=True) as warned,
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
         warnings.simplefilter("always")
         value = step(*arguments)
+    lines = [line for line in said.getvalue().split("\n") if line.strip() and "\r" not in line]
     ours = [str(w.message) for w in warned if Path(w.filename).is_relative_to(ROOT / "tema_lib")]
-    return Done(time.perf_counter() - start, [*printed.getvalue().splitlines(), *ours], value)
+    return Done(time.perf_counter() - start, [*lines, *ours], value)
 
 
 @cache

@@ -1,20 +1,13 @@
-"""`tema run`: what is wrong is said before anything is made, what was left out at the end.
+"""`tema run`: what is wrong is said before anything is made, and what was left out at the end."""
 
-In between, steps run side by side, and whatever ends a run ends all of them.
-"""
-
-import os
 import subprocess
 import sys
-import time
-from multiprocessing import active_children
 from types import SimpleNamespace
 
 import pytest
 
 from tema_lib.commands import run
 from tema_lib.commands.common import check
-from tema_lib.commands.run import Step
 from tema_lib.experiment import Experiment
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.workspace import home
@@ -157,55 +150,3 @@ def test_an_estimate_grows_with_the_data_and_with_a_slower_machine(monkeypatch):
     assert list(same.values()) == [100.0, 10.0, 18.0]
     longer = run.expected_seconds(todo, Experiment("synthetic", epochs=16))
     assert list(longer.values()) == [100.0, 20.0, 18.0]
-
-
-# --- the pool ---
-
-
-def pid_after(seconds, *lines):
-    time.sleep(seconds)
-    print(*lines)
-    return os.getpid(), time.time()
-
-
-def fail(sentence):
-    raise ValueError(sentence)
-
-
-def die():
-    os._exit(9)
-
-
-def test_steps_run_side_by_side_and_in_order(capsys, monkeypatch):
-    monkeypatch.setattr(run, "processes", lambda: 2)
-    todo = {
-        "one": Step(pid_after, (1.0, "a remark")),
-        "other": Step(pid_after, (1.0,)),
-        "last": Step(pid_after, (0.0,), ("one", "other")),
-    }
-    done = run.run_all(todo, {"one": 7.0})
-    pids = {name: result.value[0] for name, result in done.items()}
-    assert pids["one"] != pids["other"]
-    assert os.getpid() not in pids.values()
-    ends = {name: result.value[1] for name, result in done.items()}
-    assert ends["last"] > max(ends["one"], ends["other"])
-    assert done["one"].remarks == ["a remark"]
-    said = capsys.readouterr().out
-    assert "one, about 7 s" in said
-    assert said.index("other") < said.index("last")
-
-
-@pytest.mark.parametrize(
-    ("step", "sentence"),
-    [
-        (Step(fail, ("the disk is full",)), "bad failed: the disk is full"),
-        (Step(die), "bad: its process was killed"),
-    ],
-)
-def test_a_step_that_fails_ends_the_run_with_one_sentence(step, sentence, monkeypatch):
-    monkeypatch.setattr(run, "processes", lambda: 2)
-    begun = time.time()
-    with pytest.raises(SystemExit, match=sentence):
-        run.run_all({"long": Step(pid_after, (300,)), "bad": step}, {})
-    assert not active_children()
-    assert time.time() - begun < 290, "it waited for the long step"

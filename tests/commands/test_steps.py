@@ -1,6 +1,7 @@
 """The steps of a run: remarks are passed on, an unchanged notebook is not run again."""
 
 import json
+import sys
 import warnings
 from dataclasses import replace
 
@@ -41,12 +42,15 @@ def notebook(path, *sources):
 def test_what_a_step_prints_is_a_remark_and_a_foreign_warning_is_none():
     def step(value):
         print("trained anew")
+        print("\r 50%|█████     |", end="", file=sys.stderr)
+        print("\r100%|██████████|", file=sys.stderr)
+        print("made again", file=sys.stderr)
         warnings.warn("theirs", FutureWarning, stacklevel=1)
         warnings.warn_explicit("ours", UserWarning, str(ROOT / "tema_lib" / "training.py"), 1)
         return value
 
     done = steps.timed(step, 5)
-    assert (done.value, done.remarks) == (5, ["trained anew", "ours"])
+    assert (done.value, done.remarks) == (5, ["trained anew", "made again", "ours"])
     assert done.seconds >= 0
 
 
