@@ -25,38 +25,39 @@ help:  ## this list
 	    awk -F@ '{ printf "%-19s %s\n", $$1, $$2 }'
 	@echo "Variables:"
 	@echo '  DATA=folder    a folder with interactions.tsv and items.tsv (default: synthetic data)'
-	@echo '  SYSTEMS="..."  train only these systems, by name, separated by spaces'
-	@echo '  FAST=1         short training; only a few items go through the live language model'
+	@echo '  SYSTEMS="..."  train these systems, by name, separated by spaces; SYSTEMS=all: every'
+	@echo '                 one (default: those of the lesson)'
 	@echo '  SEED=n         seed of everything random (default 0)'
 	@echo '  THREADS=n      processor threads (default 1: the same numbers every time)'
 	@echo '  PAIR=name      food-kitchen or movies-books; YEAR=2014, 2018 or 2023; OUT=folder;'
 	@echo '                 FROM=ratings, reviews or reviews_5; CORE=n fewest events of items and'
 	@echo '                 users (default 5); PICTURES=0 leaves the pictures out'
 	@echo '  DOMAINS="a,b"  names of the domains, DOMAINS="movies,books" (default: dataset.json)'
-	@echo '  TAGS=source    tags of make run: live (default), export:<model> (made by make tags,'
-	@echo '                 in data/tags/), or a file'
+	@echo '  TAGS=source    tags of make run: live (default: the language model is asked about every'
+	@echo '                 item), shipped (synthetic data only: stored replies for most items),'
+	@echo '                 export:<model> (made by make tags, in data/tags/), or a file'
 	@echo '  LLM=name       for make tags: a known name, a folder, a hub id, or the URL of an'
 	@echo '                 OpenAI-compatible server (#model behind it); DTYPE=bfloat16: faster with'
 	@echo '                 matrix units; OUT=folder; AGAIN=1 asks refused items again;'
 	@echo '                 REQUEST="field=value field=value": sent to a server beside the prompt'
-	@echo '  TORCH_INDEX=   where torch comes from; on Linux without a GPU, the smaller CPU build:'
-	@echo '                 TORCH_INDEX=https://download.pytorch.org/whl/cpu'
+	@echo '  QUICK=1        make test without its long parts'
+	@echo '  TORCH_INDEX=   where torch comes from (default on Linux without a GPU: the index of'
+	@echo '                 the smaller CPU builds, if it answers)'
 
 run: .venv/ready  ## all notebooks, with real models; ends with the metric table and an HTML copy
 	@$(BIN)/python -m tema_lib run --data="$$DATA" --systems="$$SYSTEMS" --seed="$$SEED" \
-	    $${DOMAINS:+"--domains=$$DOMAINS"} $${TAGS:+"--tags=$$TAGS"} \
-	    $(if $(filter-out 0,$(FAST)),--fast)
+	    $${DOMAINS:+"--domains=$$DOMAINS"} $${TAGS:+"--tags=$$TAGS"}
 
-lint: .venv/ready  ## format, rules (ruff) and types (mypy)
+lint: .venv/ready-test  ## format, rules (ruff) and types (mypy)
 	@$(BIN)/python tools/check.py --lint
 
-test: .venv/ready  ## lint, weights, unit tests, notebook chain, and stored outputs (nbval)
-	@$(BIN)/python tools/check.py
+test: .venv/ready-test  ## lint, weights, unit tests, notebook chain, and stored outputs (nbval)
+	@$(BIN)/python tools/check.py $(if $(filter-out 0,$(QUICK)),--quick)
 
-browser-test: .venv/ready  ## notebook 05 in a real browser; screenshots in build/screenshots/
+browser-test: .venv/ready-test  ## notebook 05 in a real browser; screenshots in build/screenshots/
 	@$(BIN)/python -m pytest tests/test_browser.py -q -rs
 
-lab: .venv/ready  ## open the first notebook in JupyterLab
+lab: .venv/ready-lab  ## open the first notebook in JupyterLab
 	@$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
 
 data: .venv/ready  ## fetch and prepare two Amazon categories: PAIR=food-kitchen or movies-books
@@ -64,27 +65,33 @@ data: .venv/ready  ## fetch and prepare two Amazon categories: PAIR=food-kitchen
 	    $${OUT:+"--out=$$OUT"} $${FROM:+"--events=$$FROM"} $${CORE:+"--core=$$CORE"} \
 	    $(if $(filter 0,$(PICTURES)),--no-pictures)
 
-tags: .venv/ready  ## tag every item of DATA with a language model; the export goes to data/tags/
+# A model behind a URL needs its client.
+TAGGER := $(if $(findstring ://,$(LLM)),.venv/ready-llm,.venv/ready)
+tags: $(TAGGER)  ## tag every item of DATA with a language model; the export goes to data/tags/
 	@set -f; for field in $$REQUEST; do set -- "$$@" "--request=$$field"; done; \
 	$(BIN)/python -m tema_lib tags --data="$$DATA" \
 	    $${LLM:+"--llm=$$LLM"} $${OUT:+"--out=$$OUT"} $${DOMAINS:+"--domains=$$DOMAINS"} \
 	    $${DTYPE:+"--dtype=$$DTYPE"} $(if $(filter-out 0,$(AGAIN)),--again) "$$@"
 
-bench: .venv/ready  ## training and ranking against three libraries; results/bench_speed.json
+bench: .venv/ready-test  ## training and ranking against three libraries; results/bench_speed.json
 	@$(BIN)/python benchmarks/speed.py $${ROUNDS:+"--rounds=$$ROUNDS"}
 
-bench-growth: .venv/ready  ## time and memory as the data grow; results/bench_growth.json and .png
+bench-growth: .venv/ready-test  ## time and memory as the data grow; results/bench_growth.json and .png
 	@$(BIN)/python benchmarks/growth.py
 
-bench-tagging: .venv/ready  ## batched tagging against item by item; results/bench_tagging.json
+bench-tagging: .venv/ready-test  ## batched tagging against item by item; results/bench_tagging.json
 	@$(BIN)/python benchmarks/tagging.py
 
-bench-data: .venv/ready  ## preparation against pandas (LARGE=n lines); results/bench_data.json
+bench-data: .venv/ready-test  ## preparation against pandas (LARGE=n lines); results/bench_data.json
 	@$(BIN)/python benchmarks/data.py $${ROUNDS:+"--rounds=$$ROUNDS"} $${LARGE:+"--large=$$LARGE"}
 
 report: .venv/ready  ## rewrite the tables of README and docs/ from results/
 	@$(BIN)/python -m tema_lib readme
 
-# Made again only when a dependency changes.
-.venv/ready: pyproject.toml setup.py constraints.txt
-	@"$$PYTHON" tools/environment.py --torch-index="$$TORCH_INDEX"
+# One file for each extra of pyproject.toml; made again only when a dependency changes.
+.venv/ready:      EXTRAS = notebooks
+.venv/ready-lab:  EXTRAS = notebooks lab
+.venv/ready-llm:  EXTRAS = notebooks llm
+.venv/ready-test: EXTRAS = notebooks lab llm test
+.venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-test: pyproject.toml setup.py constraints.txt
+	@"$$PYTHON" tools/environment.py --torch-index="$$TORCH_INDEX" $(EXTRAS)

@@ -6,9 +6,9 @@ By the real make and the real shell.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,13 +39,14 @@ AWKWARD = [
     "a*b?c[d]",
     "~/home",
     "-dash",
-    "--fast",
+    "--help",
     "a=b:c",
     "brackets (round) {curly} <angle>",
     "!history",
     "Ünïcode 食べ物 🍵",
     "comma, $(1),2",
 ]
+STAMPS = (".venv/ready", ".venv/ready-lab", ".venv/ready-llm", ".venv/ready-test")
 
 
 @pytest.fixture
@@ -60,13 +61,13 @@ def project(tmp_path):
         "tools/check.py",
         "benchmarks/speed.py",
         "benchmarks/data.py",
+        "jupyter.py",
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(RECORDER)
     (folder / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (folder / ".venv" / "bin" / "python").chmod(0o755)
-    empty = ("tema_lib/__init__.py", "pyproject.toml", "setup.py", "constraints.txt", ".venv/ready")
-    for name in empty:
+    for name in ("tema_lib/__init__.py", "pyproject.toml", "setup.py", "constraints.txt", *STAMPS):
         (folder / name).touch()
     return folder
 
@@ -124,25 +125,58 @@ def test_a_value_reaches_the_set_up_of_the_environment(project):
     shutil.copy(project / ".venv" / "bin" / "python", python)
     index = """https://mirror.example/$whl?a='b'&c="d";#cpu"""
     assert given(project, ".venv/ready", f"TORCH_INDEX={index}", f"PYTHON={python}") == [
-        f"--torch-index={index}"
+        f"--torch-index={index}",
+        "notebooks",
     ]
+
+
+EVERY = ["notebooks", "lab", "llm", "test"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extras"),
+    [
+        (["run"], ["notebooks"]),
+        (["data"], ["notebooks"]),
+        (["report"], ["notebooks"]),
+        (["lab"], ["notebooks", "lab"]),
+        (["tags"], ["notebooks"]),
+        (["tags", "LLM=gpt2"], ["notebooks"]),
+        (["tags", "LLM=http://127.0.0.1:8000/v1"], ["notebooks", "llm"]),
+        (["tags", "LLM=https://api.example/v1#model"], ["notebooks", "llm"]),
+        (["lint"], EVERY),
+        (["test"], EVERY),
+        (["bench-data"], EVERY),
+    ],
+)
+def test_each_command_installs_what_it_needs_once(project, arguments, extras):
+    for name in STAMPS:
+        (project / name).unlink()
+    set_up, command = map(json.loads, make(project, *arguments).stdout.splitlines())
+    assert set_up[0] == ["--torch-index=", *extras]
+    assert "--torch-index=" not in command[0]
+
+
+def test_some_command_installs_every_extra():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert list(tomllib.loads(text)["project"]["optional-dependencies"]) == EVERY
 
 
 def test_what_is_not_given_is_not_passed_on(project):
     plain = ["run", "--data=synthetic", "--systems=", "--seed=0"]
     assert given(project, "run") == plain
-    assert given(project, "run", "FAST=0") == plain
-    assert given(project, "run", "FAST=1", "SEED=3") == [
+    assert given(project, "run", "SEED=3", "SYSTEMS=all", "TAGS=shipped") == [
         "run",
         "--data=synthetic",
-        "--systems=",
+        "--systems=all",
         "--seed=3",
-        "--fast",
+        "--tags=shipped",
     ]
     assert given(project, "tags") == ["tags", "--data=synthetic"]
     assert given(project, "report") == ["readme"]
     assert given(project, "lint") == ["--lint"]
-    assert given(project, "test") == []
+    assert given(project, "test") == given(project, "test", "QUICK=0") == []
+    assert given(project, "test", "QUICK=1") == ["--quick"]
     assert given(project, "data", "PAIR=food-kitchen", "PICTURES=0", "CORE=3") == [
         "data",
         "--pair=food-kitchen",
@@ -183,9 +217,9 @@ def test_help_names_every_variable(project):
     names = next(line for line in lines if line.startswith("GIVEN")).split()[2:]
     # These two are of use to those who know make, and to us.
     assert [name for name in names if f"{name}=" not in said] == ["PYTHON", "ROUNDS"]
-    assert "FAST=" in said
-    assert "AGAIN=" in said
-    assert "export:<model>" in said
+    for word in ("AGAIN=", "QUICK=", "SYSTEMS=all", "shipped", "export:<model>"):
+        assert word in said
+    assert "FAST" not in said
 
 
 def test_the_real_program_repeats_a_folder_that_is_not_there(project):
@@ -195,45 +229,3 @@ def test_the_real_program_repeats_a_folder_that_is_not_there(project):
     done = make(project, "run", f"DATA={folder}")
     assert done.returncode == 2
     assert f"DATA={folder}: there is no such folder." in done.stderr
-
-
-# --- the set-up, when something goes wrong ---
-
-
-@pytest.fixture
-def set_up(tmp_path):
-    """A copy of the set-up program, beside an environment whose Python is a script of ours."""
-    (tmp_path / "tools").mkdir()
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    shutil.copy(ROOT / "tools" / "environment.py", tmp_path / "tools")
-
-    def run(script):
-        (tmp_path / ".venv" / "bin" / "python").write_text(script)
-        (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
-        return subprocess.run(
-            [sys.executable, tmp_path / "tools" / "environment.py"],
-            capture_output=True,
-            text=True,
-            # A job in a shell's background ignores Ctrl-C, and so would the program.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        ("#!/bin/sh\nkill -INT $PPID\nsleep 5\n", "Interrupted. What is installed stays"),
-        ("#!/nowhere/python\n", "No such file or directory). Make room"),
-        ('#!/bin/sh\nmkdir -p "$(dirname "$0")/../ready"\n', "Is a directory). Make room"),
-        ("#!/bin/sh\nexit 1\n", "what is installed stays"),
-    ],
-)
-def test_a_set_up_that_breaks_off_says_so_in_one_sentence(set_up, script, words):
-    done = set_up(script)
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Errno" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1

@@ -59,7 +59,7 @@ def setup_program():
 
 def test_environment_file_names_the_direct_dependencies_and_says_why():
     pip = next(e["pip"] for e in yaml.safe_load(CONDA)["dependencies"] if isinstance(e, dict))
-    assert pip[:2] == ["-c constraints.txt", f"-e {setup_program()['PROJECT']}"]
+    assert pip[:2] == ["-c constraints.txt", f"-e .[{','.join(EXTRAS)}]"]
     assert sorted(map(plain, pip[2:])) == sorted(map(plain, requirements()))
     for name in pip[2:]:
         assert re.fullmatch(r"[a-z0-9-]+", name), f"{name}: versions are in pyproject.toml only"
@@ -67,8 +67,16 @@ def test_environment_file_names_the_direct_dependencies_and_says_why():
         assert re.search(reason, CONDA, re.MULTILINE), f"{name}: which notebook needs it, and why?"
 
 
-def test_the_set_up_installs_every_extra():
-    assert setup_program()["PROJECT"] == f".[{','.join(EXTRAS)}]"
+def test_the_set_up_knows_every_extra():  # tests/test_makefile.py: which command installs which
+    assert setup_program()["EXTRAS"] == tuple(EXTRAS)
+
+
+def test_make_run_installs_nothing_that_a_run_does_not_import():
+    used = set()
+    for path in LIBRARY:
+        if path.relative_to(ROOT / "tema_lib").as_posix().startswith(NEED_NOTEBOOKS):
+            used |= {module.split(".")[0].lower() for module in imported(path)}
+    assert set(map(plain, EXTRAS["notebooks"])) <= {BROUGHT_BY.get(top, top) for top in used}
 
 
 def test_python_versions_agree():
