@@ -3,8 +3,6 @@
 Stopped, it goes on; what is wrong is said in one sentence.
 """
 
-import contextlib
-import io
 import json
 import re
 import signal
@@ -23,6 +21,7 @@ from tema_lib.experiment import Experiment
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.export import read_export
 from tests.helpers.chat_server import FILTERED, chat_server, message
+from tests.helpers.commands import tema
 
 COFFEES = ("Coffee", "Decaf Coffee", "House Coffee", "Iced Coffee", "French Coffee", "Kenya Coffee")
 MUGS = ("Coffee Mug", "White", "Blue", "with Saucers", "Glass", "Travel")
@@ -74,14 +73,14 @@ def places(folder, tmp_path):
     return list(map(str, options))
 
 
-def start(folder, tmp_path, *more):
-    """The command in a process of its own."""
+def start(folder, tmp_path):
+    """The command in a process of its own, which can be stopped."""
 
     def heard():  # a job in the background of a shell ignores Ctrl-C, and so would its child
         return signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     return subprocess.Popen(
-        [sys.executable, "-m", "tema_lib", "tags", *places(folder, tmp_path), *more],
+        [sys.executable, "-m", "tema_lib", "tags", *places(folder, tmp_path)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -108,22 +107,21 @@ def test_a_folder_is_tagged_once_and_a_stopped_run_goes_on(folder, tmp_path, mon
     while run.poll() is None and not (tmp_path / "replies.sqlite").exists():
         time.sleep(0.02)
     run.send_signal(signal.SIGINT)
-    out, error = run.communicate(timeout=60)
+    _, error = run.communicate(timeout=60)
     assert run.returncode != 0
     assert "Stopped. The replies so far are kept" in error
     assert "Traceback" not in error
     assert not list((tmp_path / "out").glob("*"))
-    out, error = start(folder, tmp_path).communicate(timeout=180)
+    done = tema("tags", *places(folder, tmp_path))
     export = tmp_path / "out" / "coffee_and_cups.smollm2-135m-instruct.tsv.gz"
-    assert str(export) in out, error
+    assert str(export) in done.stdout, done.stderr
     card = json.loads(export.with_name("coffee_and_cups.smollm2-135m-instruct.json").read_text())
     assert card["items"] == 20
     assert card["decoding"]["dtype"] == "float32"
     assert card["data"] == "coffee_and_cups"
     before = export.read_bytes()
-    again = start(folder, tmp_path, "--replies", tmp_path / "replies.jsonl")
-    out, error = again.communicate(timeout=180)
-    assert "; 0 questions asked" in out, error
+    again = tema("tags", *places(folder, tmp_path), "--replies", tmp_path / "replies.jsonl")
+    assert "; 0 questions asked" in again.stdout, again.stderr
     replies = [json.loads(line) for line in (tmp_path / "replies.jsonl").read_text().splitlines()]
     assert len(replies) > 20
     assert {reply["fingerprint"] for reply in replies} == {card["weights_sha256"]}
@@ -165,10 +163,10 @@ def test_raw_replies_are_shipped_from_a_store_of_their_own_only(folder, tmp_path
 def test_a_model_that_cannot_be_had_is_named_without_a_traceback(
     folder, tmp_path, arguments, sentence
 ):
-    _out, error = start(folder, tmp_path, *arguments).communicate(timeout=180)
-    assert sentence in error
-    assert "Traceback" not in error
-    assert "secret" not in error
+    done = tema("tags", *places(folder, tmp_path), *arguments)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "secret" not in done.stdout + done.stderr
     assert not list((tmp_path / "out").glob("*"))
 
 
@@ -185,21 +183,12 @@ def by_title(prompt):
 
 
 def tag(folder, tmp_path, *more):
-    """(exit code, everything said) of the command, run in this process.
-
-    The models of text need not be loaded anew.
-    """
-    said, code = io.StringIO(), 0
-    arguments = ["tags", *places(folder, tmp_path), *map(str, more)]
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            code = cli.main(arguments)
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 1
-            print(left.code)
-    assert "Traceback" not in said.getvalue()
-    lines = re.split(r"[\r\n]+", said.getvalue())
-    return code, "\n".join(line for line in lines if not re.search("(item|text)/s", line))
+    """(exit code, everything said) of the command, without its progress bars."""
+    done = tema("tags", *places(folder, tmp_path), *more)
+    lines = re.split(r"[\r\n]+", done.stdout + done.stderr)
+    return done.returncode, "\n".join(
+        line for line in lines if not re.search("(item|text)/s", line)
+    )
 
 
 def test_refused_items_are_listed_all_others_tagged_and_again_asks_once_more(

@@ -1,41 +1,29 @@
 """The command that writes the page of one user."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
+
+import pytest
 
 from tema_lib.experiment import Experiment
+from tests.helpers.commands import tema
 from tests.helpers.pages import Page
 
-ROOT = Path(__file__).resolve().parents[2]
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, shipped_replies):
+    """`tema explain` of a user, after a short training, with what it makes in the test's folder."""
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("TEMA_REPLIES", str(shipped_replies))
+
+    def explain(user, *more):
+        page = tmp_path / "out" / "page.html"
+        return tema("explain", "--user", user, "--html", page, "--epochs", "2", *more)
+
+    return explain
 
 
-def command(tmp_path, user, *more):
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tema_lib",
-            "explain",
-            "--user",
-            user,
-            "--html",
-            tmp_path / "out" / "page.html",
-            "--epochs",
-            "2",
-            *more,
-        ],
-        cwd=ROOT,
-        env={**os.environ, "TEMA_ARTIFACTS": str(tmp_path / "artifacts")},
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_the_command_refuses_an_unknown_user_before_anything_is_trained(tmp_path):
-    done = command(tmp_path, "nobody")
+def test_the_command_refuses_an_unknown_user_before_anything_is_trained(tmp_path, command):
+    done = command("nobody")
     assert done.returncode == 1
     assert done.stdout == ""
     sentence = (
@@ -46,8 +34,8 @@ def test_the_command_refuses_an_unknown_user_before_anything_is_trained(tmp_path
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
-def test_the_command_explains_the_first_recommendation(tmp_path):
-    done = command(tmp_path, "u0007")
+def test_the_command_explains_the_first_recommendation(tmp_path, command):
+    done = command("u0007")
     assert done.returncode == 0, done.stderr
     # Nothing half-written is beside it.
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["page.html"]
@@ -68,8 +56,8 @@ def test_the_command_explains_the_first_recommendation(tmp_path):
     assert all(modality in done.stdout for modality in ("Tags, log P", "Modalities, log P"))
 
 
-def test_the_command_takes_the_names_of_the_domains(tmp_path):
-    done = command(tmp_path, "u0007", "--domains", "movies,movies")
+def test_the_command_takes_the_names_of_the_domains(command):
+    done = command("u0007", "--domains", "movies,movies")
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1

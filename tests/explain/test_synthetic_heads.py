@@ -19,8 +19,9 @@ from tema_lib.training import train
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, shipped_replies):
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEMA_REPLIES", str(shipped_replies))
         patch.setenv("TEMA_ARTIFACTS", str(tmp_path_factory.mktemp("artifacts")))
         yield Experiment("synthetic")
 
