@@ -51,5 +51,5 @@ def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_
     # A whole name before a beginning.
     assert choose_export("export:tiny-1b", tmp_path, "beef") == tiny
     for word in ("exprot", "", "exports", "lively", "tags.tsv"):
-        with pytest.raises(ValueError, match='choose "live", "export", "export:MODEL"'):
+        with pytest.raises(ValueError, match='choose "live", "shipped", "export", "export:MODEL"'):
             check_choice(word)
