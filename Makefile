@@ -14,6 +14,8 @@ export $(GIVEN)
 THREADS ?= $(or $(OMP_NUM_THREADS),1)
 export OMP_NUM_THREADS := $(THREADS)
 export OMP_WAIT_POLICY ?= PASSIVE
+# Packages are compiled when they are first imported; this would throw that away each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run lint test browser-test lab report data tags \

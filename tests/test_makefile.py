@@ -211,6 +211,12 @@ def test_threads_are_set_by_one_word(project, arguments, environment, threads):
     ]
 
 
+def test_what_python_compiles_is_kept(project):
+    program = "import json, sys\nprint(json.dumps([sys.dont_write_bytecode]))"
+    (project / "tema_lib" / "__main__.py").write_text(program)
+    assert given(project, "run", PYTHONDONTWRITEBYTECODE="1") is False
+
+
 def test_help_names_every_variable(project):
     said = make(project).stdout
     lines = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "").splitlines()

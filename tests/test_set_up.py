@@ -242,10 +242,11 @@ class Checkout:
         for extra in EXTRAS:
             add_package(self.pages / "default", "for-" + extra, "1.0")
             add_package(self.pages / "default", "for-" + extra, "2.0")
+        add_package(self.pages / "extra", "for-test", "3.0")
         pins = [tool.TORCH, *(f"for-{extra}==1.0" for extra in EXTRAS)]
         (self.folder / "constraints.txt").write_text("\n".join(pins) + "\n")
 
-    def set_up(self, address, *arguments, cpu="/cpu", uv=None):
+    def set_up(self, address, *arguments, cpu="/cpu", uv=None, **environment):
         """Run the program; its CPU index is one of ours, and no GPU of this machine shows."""
         code = (
             "import sys; sys.path.insert(0, 'tools'); import environment\n"
@@ -261,8 +262,10 @@ class Checkout:
                 "HOME": str(self.home),
                 "PIP_CONFIG_FILE": os.devnull,
                 "PIP_INDEX_URL": address + "/default",
-                "PIP_EXTRA_INDEX_URL": "file:///nowhere",  # pip warns that it is not there
+                # One has another version, of the other pip warns that it is not there.
+                "PIP_EXTRA_INDEX_URL": f"{address}/extra file:///nowhere",
                 "UV_NO_CONFIG": "1",
+                **environment,
             },
             capture_output=True,
             text=True,
@@ -275,6 +278,10 @@ class Checkout:
         )
         packages = {one["name"]: one["version"] for one in json.loads(done.stdout)}
         return {name: packages[name] for name in packages if name.startswith(("torch", "for-"))}
+
+    def compiled(self):
+        names = {path.name.split(".")[0] for path in (self.folder / ".venv").rglob("*.pyc")}
+        return sorted(name for name in names if name.startswith(("torch", "for_")))
 
     def stamps(self):
         return sorted(path.name for path in (self.folder / ".venv").glob("ready*"))
@@ -324,18 +331,42 @@ def test_each_set_up_adds_what_is_missing_and_shows_errors_only(checkout, tool):
         ]
         assert checkout.installed() == {"torch": cpu, "for-notebooks": "1.0", "for-lab": "1.0"}
         assert checkout.stamps() == ["ready", "ready-lab"]
+        assert checkout.compiled() == []
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """An environment with pip and nothing else."""
+    folder = tmp_path_factory.mktemp("bare") / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder
 
 
 @linux
-@pytest.mark.parametrize("program", ["pip", "uv"])
-def test_without_its_index_torch_comes_from_the_default_one(checkout, tool, program):
+@pytest.mark.parametrize(
+    ("program", "given", "build", "why"),
+    [
+        ("pip", "", "", "from the default index, since {}/not/there does not answer"),
+        ("uv", "/cpu", "+cpu", "from {}/cpu"),
+    ],
+)
+def test_all_at_once_by_pip_and_by_uv(checkout, tool, bare, program, given, build, why):
     if program == "uv" and not UV:
         pytest.skip("uv is not installed")
+    shutil.copytree(bare, checkout.folder / ".venv", symlinks=True)
     with serving(checkout.pages) as (address, _):
-        done = checkout.set_up(address, cpu="/not/there", uv=UV if program == "uv" else None)
+        done = checkout.set_up(
+            address,
+            f"--torch-index={address + given if given else ''}",
+            cpu="/not/there",
+            uv=UV if program == "uv" else None,
+            PYTHONDONTWRITEBYTECODE="1",
+        )
     text = said(done)
-    assert f"from the default index, since {address}/not/there does not answer" in text
+    assert f"{tool.TORCH} {why.format(address)}\n" in text
     assert f"the other packages (notebooks,lab,llm,test), by {program}" in text
-    version = tool.TORCH.split("==")[1]
-    assert checkout.installed() == {"torch": version, **{f"for-{one}": "1.0" for one in EXTRAS}}
+    torch = tool.TORCH.split("==")[1] + build
+    assert checkout.installed() == {"torch": torch, **{f"for-{one}": "1.0" for one in EXTRAS}}
     assert checkout.stamps() == ["ready", "ready-lab", "ready-llm", "ready-test"]
+    # Python may not keep what it compiles here, so that was done at once.
+    assert checkout.compiled() == ["for_lab", "for_llm", "for_notebooks", "for_test", "torch"]

@@ -116,12 +116,15 @@ QUIET = {"pip": ["-qq", "--progress-bar", "off"], "uv": ["-q"]}
 
 def installer():
     """uv or pip, and its command."""
+    # A module is compiled when it is first imported, and most never are; but where Python may not
+    # keep what it compiles, that has to be done now.
+    now = sys.dont_write_bytecode
     uv = shutil.which("uv")
     if uv:
         hand_on_to_uv()
-        return "uv", [uv, "pip", "install", "--python", PYTHON]
-    # A module is compiled when it is first imported; most of them never are.
-    options = ["--disable-pip-version-check", "--no-compile"]
+        options = ["--compile-bytecode"] if now else []
+        return "uv", [uv, "pip", "install", "--python", PYTHON, *options]
+    options = ["--disable-pip-version-check", "--compile" if now else "--no-compile"]
     return "pip", [PYTHON, "-m", "pip", "install", *options]
 
 
