@@ -154,7 +154,7 @@ def execute(path: Path, executed: Path, parameters: dict[str, Any]) -> None:
             progress_bar=False,
             log_output=False,
             start_timeout=120,
-            # no warning about unencrypted loopback sockets, no word about an interrupt that is taught
+            # no warning about unencrypted loopback sockets, nothing about a taught interrupt
             extra_arguments=["--IPKernelApp.log_level=50"],
         )
     except papermill.PapermillExecutionError as error:
