@@ -78,7 +78,7 @@ tags: $(TAGGER)  ## tag every item of DATA with a language model; the export goe
 bench: .venv/ready-test  ## training and ranking against three libraries; results/bench_speed.json
 	@$(BIN)/python benchmarks/speed.py $${ROUNDS:+"--rounds=$$ROUNDS"}
 
-bench-growth: .venv/ready-test  ## time and memory as the data grow; results/bench_growth.json and .png
+bench-growth: .venv/ready-test  ## time and memory as the data grow; results/bench_growth.json
 	@$(BIN)/python benchmarks/growth.py
 
 bench-tagging: .venv/ready-test  ## batched tagging against item by item; results/bench_tagging.json
@@ -95,5 +95,6 @@ report: .venv/ready  ## rewrite the tables of README and docs/ from results/
 .venv/ready-lab:  EXTRAS = notebooks lab
 .venv/ready-llm:  EXTRAS = notebooks llm
 .venv/ready-test: EXTRAS = notebooks lab llm test
-.venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-test: pyproject.toml setup.py constraints.txt
+.venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-test: pyproject.toml setup.py \
+    constraints.txt
 	@"$$PYTHON" tools/environment.py --torch-index="$$TORCH_INDEX" $(EXTRAS)
