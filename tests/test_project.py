@@ -25,10 +25,10 @@ BROUGHT_BY = {
     "nbclient": "nbconvert",
 }
 # What needs an extra; all other modules get along with the core.
-NEED_NOTEBOOKS = ("notebook.py", "commands/run.py", "explain/display/")
+NEED_NOTEBOOKS = ("notebook.py", "commands/steps.py", "explain/display/")
 NEED_LLM = ("llm/server",)
 # Of these the notebooks' packages may be imported in a function only.
-LATE = ("commands/run.py",)
+LATE = ("commands/steps.py",)
 
 
 def plain(name):
