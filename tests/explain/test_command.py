@@ -49,7 +49,7 @@ def test_the_command_explains_the_first_recommendation(tmp_path, command):
     *seen, target = run.split.test[run.split.test.user_id.index("u0007")].tolist()
     assert "AB"[run.items.domain_of_item[target]] == domain
     assert "User u0007:" in page.words
-    assert "short training, seed 0" in page.words
+    assert "TEMA-LLM on synthetic, seed 0, 2 epochs" in page.words
     assert all(run.items.title[item] in page.words for item in (*seen, target))
     assert len(page.every("img")) > len(seen)
     assert f"{len(source.encode()) / 1024:.0f} KiB" in done.stdout
