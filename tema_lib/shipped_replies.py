@@ -23,7 +23,7 @@ from tema_lib.tags.draft import prompt_for
 from tema_lib.tags.profiles import ProfileConfig, analyse_prompt, interests
 
 LIVE_ITEMS = 24  # of each domain: items that the language model reads although replies are shipped
-LIVE_USERS = 24  # users whom it profiles although replies are shipped
+LIVE_USERS = 8  # users whom it profiles although replies are shipped
 
 
 def live_items(items: Items) -> list[int]:

@@ -24,7 +24,7 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
-PYTHON = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin", "python")
+PYTHON = os.path.join(VENV, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
 OLDEST, NEWEST = (3, 11), (3, 13)  # as in pyproject.toml; a test compares
 TORCH = "torch==2.13.0"  # as in constraints.txt; a test compares
 EXTRAS = ("notebooks", "lab", "llm", "test")  # as in pyproject.toml; a test compares

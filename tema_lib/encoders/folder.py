@@ -195,14 +195,15 @@ def quiet_transformers() -> Iterator[None]:
     """Load or save a model without transformers' bars and notes; errors still come through."""
     from transformers.utils import logging
 
-    before = logging.get_verbosity()
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
-        logging.enable_progress_bar()
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 @lru_cache(maxsize=64)

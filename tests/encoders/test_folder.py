@@ -1,13 +1,17 @@
-"""Folders of a sentence encoder that are damaged are refused in one sentence."""
+"""A damaged folder of a sentence encoder is refused in one sentence; a whole one loads quietly."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from tema_lib.encoders.text import encode_text
+from tema_lib.workspace import ROOT
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "milk", "mug", "tea"]
 
@@ -174,3 +178,24 @@ def test_words_are_read_although_only_the_old_vocabulary_file_is_there(sentence_
     (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     without("tokenizer.json", "tokenizer_config.json")(folder)
     assert torch.equal(encode_text(["mug", "tea"], folder, progress=False).matrix, before)
+
+
+def test_loading_quietly_leaves_the_bars_as_they_were():
+    """Where the environment forbids bars, switching them on again would be answered by a warning."""
+    code = """
+import warnings
+warnings.simplefilter("error")
+from transformers.utils import logging
+from tema_lib.encoders.folder import quiet_transformers
+before = logging.is_progress_bar_enabled()
+with quiet_transformers():
+    assert not logging.is_progress_bar_enabled()
+assert logging.is_progress_bar_enabled() == before, before
+print(before)
+"""
+    for forbidden, bars in (("1", "False"), ("0", "True")):
+        environment = {**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": forbidden}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT
+        )
+        assert (done.returncode, done.stdout.strip()) == (0, bars), done.stderr
