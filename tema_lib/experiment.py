@@ -407,23 +407,35 @@ class Experiment:
         system = system_named(system)
         if system not in self._trained:
             with timed(self.seconds, f"train {system}"):
-                model = self.build(system).to(best_device())
-                stem = f"{self.name}-{system}-{self.seed}"
-                checkpoint, remark = checkpoint_for(
-                    artifacts(), stem, identity(model, self.split, self.training)
-                )
-                if remark:
-                    print(remark)
-                history = train(
-                    model,
-                    self.split,
-                    self.domain_of_item,
-                    self.training,
-                    checkpoint=checkpoint,
-                    progress=system,
-                )
-            self._trained[system] = model.cpu(), history
+                model = self.build(system)
+                self._trained[system] = model, self.fit(model, system)
         return self._trained[system]
+
+    def fit(self, model: Recommender, name: str) -> TrainingHistory:
+        """Train any model in place, as the systems are trained (`train`).
+
+        Args:
+            model: a fresh model; a variant of a system, or one of your own.
+            name: what to call it in its progress bar and the name of its checkpoint.
+        """
+        model.to(best_device())
+        checkpoint, remark = checkpoint_for(
+            artifacts(),
+            f"{self.name}-{name}-{self.seed}",
+            identity(model, self.split, self.training),
+        )
+        if remark:
+            print(remark)
+        history = train(
+            model,
+            self.split,
+            self.domain_of_item,
+            self.training,
+            checkpoint=checkpoint,
+            progress=name,
+        )
+        model.cpu()
+        return history
 
     # --- evaluation (notebook 06) ---
 

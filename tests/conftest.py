@@ -1,6 +1,8 @@
 """What several folders of tests share, made once in each process; the longest files come first."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +34,13 @@ def shipped_replies(tmp_path_factory):
     with ReplyStore(path) as store:
         assert store.import_jsonl(SYNTHETIC / "replies.jsonl") > 500
     return path
+
+
+@pytest.fixture(scope="session")
+def trained_systems(tmp_path_factory):
+    """A folder where a fully trained system of the synthetic data is trained once, for all tests.
+
+    In `make test` the notebook chain keeps its systems there too. For `TEMA_ARTIFACTS`.
+    """
+    chain = os.environ.get("TEMA_CHAIN")
+    return Path(chain) / "artifacts/synthetic" if chain else tmp_path_factory.mktemp("systems")

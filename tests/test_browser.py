@@ -62,8 +62,8 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def server(browser, tmp_path_factory):
-    """JupyterLab with our settings only, on copies of the notebook: (address, token, folder)."""
+def server(browser, tmp_path_factory, trained_systems, shipped_replies):
+    """JupyterLab with our settings only, on copies of the notebook: (address, token)."""
     folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
     notebook = nbformat.read(ROOT / "notebooks" / NOTEBOOK, 4)
     notebook.metadata.pop("widgets", None)  # pictures of another run
@@ -86,7 +86,8 @@ def server(browser, tmp_path_factory):
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "TEMA_ARTIFACTS": str(folder / "artifacts"),
+        "TEMA_ARTIFACTS": str(trained_systems),
+        "TEMA_REPLIES": str(shipped_replies),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
     log = open(home / "log", "w", encoding="utf-8")  # noqa: SIM115  (closed with the server)
@@ -117,7 +118,7 @@ def server(browser, tmp_path_factory):
                 break
             assert process.poll() is None, (home / "log").read_text()[-2000:]
             time.sleep(0.5)
-        yield address, token, folder
+        yield address, token
     finally:
         process.terminate()
         process.wait(30)
@@ -146,7 +147,7 @@ def watched(browser, **options):
 @pytest.fixture(scope="module", params=ADDRESSES)
 def opened(request, browser, server):
     """The notebook, run from top to bottom by the menu: (page, complaints, where)."""
-    address, token, _ = server
+    address, token = server
     page, complaints = watched(browser)
     page.goto(
         address + ADDRESSES[request.param].format(f"{request.param}.ipynb", token),
@@ -304,12 +305,14 @@ def test_the_console_stayed_clean(opened):
 
 
 @pytest.mark.parametrize("opened", ["lab"], indirect=True)
-def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(opened, server, browser):
+def test_the_page_of_a_user_works_without_a_kernel_and_without_a_network(
+    opened, trained_systems, browser
+):
     """The file that the notebook left, offline: every control redraws, and it can be printed."""
     page, complaints = watched(browser, offline=True)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto((server[2] / "artifacts" / "explained.html").as_uri())
+    page.goto((trained_systems / "explained.html").as_uri())
 
     def body():
         return page.locator("main").inner_text()

@@ -15,6 +15,7 @@ from tema_lib.evaluation.metrics import METRICS
 from tema_lib.experiment import Experiment
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import Reply, reply_key
+from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.shipped_replies import LIVE_ITEMS
 from tema_lib.tags.config import TagConfig
@@ -25,10 +26,11 @@ from tema_lib.workspace import ROOT
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory):
+def counted(tmp_path_factory, shipped_replies):
     """An experiment on the synthetic data with a system that counts, and needs no encoder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMA_ARTIFACTS", str(tmp_path_factory.mktemp("artifacts")))
+        patch.setenv("TEMA_REPLIES", str(shipped_replies))
         run = Experiment(tema_lib.load_dataset("synthetic"), seed=0)
         yield run, run.train("co-occurrence")
 
@@ -112,6 +114,23 @@ def test_a_system_is_trained_once_and_its_history_kept(counted):
     assert run.with_seed(1).seed == 1
     with pytest.raises(ValueError, match="system 'tame' is unknown: choose from popularity"):
         run.train("tame")
+
+
+def test_a_model_of_ones_own_is_trained_once_and_left_on_the_processor(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path))
+    run = Experiment("synthetic", epochs=1)
+
+    def small():
+        torch.manual_seed(0)
+        return SASRec(run.domain_of_item, SASRecConfig(hidden=8))
+
+    model, again = small(), small()
+    first = run.fit(model, "mine")
+    assert [path.name.startswith("synthetic-mine-0") for path in tmp_path.glob("*")] == [True]
+    assert run.fit(again, "mine") == first  # seconds and all: from the checkpoint
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), again.parameters()))
+    assert run.evaluate(again).ranks.metric("MRR") > 0
+    assert not again.training
 
 
 def test_an_evaluation_is_a_table_of_means_intervals_and_cases(counted):

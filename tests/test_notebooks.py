@@ -1,12 +1,11 @@
 """The notebooks are complete and fresh, and run with papermill.
 
 All run in a chain, by the command that a user types, with a language model that is really asked
-about every item; so whatever they assert holds for live replies as for the shipped ones. Two run
-alone. Which two changes with the commit: TEMA_ALONE=04,05 names them, TEMA_ALONE=all takes every
-one. What the chain leaves is in TEMA_CHAIN, where that is set, for nbval to share.
+about every item; so whatever they assert holds for live replies as for the shipped ones. What the
+chain leaves is in TEMA_CHAIN, where that is set: nbval shares it, but for the two notebooks that it
+runs alone (`conftest.run_alone`).
 """
 
-import hashlib
 import os
 import pathlib
 import re
@@ -14,7 +13,6 @@ import subprocess
 import sys
 
 import nbformat
-import papermill
 import pytest
 
 import conftest
@@ -281,29 +279,33 @@ def test_a_second_run_keeps_what_has_not_changed(chain):
     assert len(before) == len(NOTEBOOKS)
 
 
-def chosen_to_run_alone():
-    wish = os.environ.get("TEMA_ALONE", "")
-    if wish:
-        return [p for p in NOTEBOOKS if wish == "all" or p.stem[:2] in re.split(r"[ ,]+", wish)]
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    turn = head.stdout.strip() if head.returncode == 0 else "no git here"
-    return sorted(NOTEBOOKS, key=lambda p: hashlib.sha256(f"{turn} {p.stem}".encode()).digest())[:2]
+# --- nbval ---
 
 
-@pytest.mark.parametrize("path", chosen_to_run_alone(), ids=lambda path: path.stem)
-def test_alone(path, tmp_path, monkeypatch):
-    """Without anything that an earlier notebook would have left."""
-    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
-    monkeypatch.setenv("TEMA_RESULTS", str(tmp_path / "results"))
-    done = papermill.execute_notebook(
-        path,
-        tmp_path / path.name,
-        {"seed": 0, "data": "synthetic"},
-        kernel_name="python3",
-        cwd=str(path.parent),
-        progress_bar=False,
-        execution_timeout=300,
-        start_timeout=120,
+def test_two_notebooks_find_nothing_trained_unless_others_are_named(monkeypatch):
+    monkeypatch.delenv("TEMA_ALONE", raising=False)
+    assert len(set(conftest.run_alone())) == 2
+    for wish, count in (("04,05", 2), ("06", 1), ("all", len(NOTEBOOKS))):
+        monkeypatch.setenv("TEMA_ALONE", wish)
+        assert len(conftest.run_alone()) == count
+
+
+def test_nbval_gives_each_notebook_the_systems_of_the_chain_or_none(tmp_path):
+    """A notebook of one cell under the name of a lecture, run alone and not."""
+    cell = nbformat.v4.new_code_cell(
+        "import os, pathlib\nprint(pathlib.Path(os.environ['TEMA_ARTIFACTS']).parent.name)",
+        execution_count=1,
     )
-    assert done.metadata.papermill.exception is None
-    assert str(tmp_path / "artifacts") == os.environ["TEMA_ARTIFACTS"]
+    for wish, found in (("01", "alone"), ("02", "artifacts")):
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{found}\n")]
+        notebook = nbformat.v4.new_notebook(cells=[cell])
+        path = tmp_path / NOTEBOOKS[1].name
+        nbformat.write(notebook, path)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "--nbval", str(path), "-p", "conftest"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "TEMA_CHAIN": str(tmp_path / "chain"), "TEMA_ALONE": wish},
+        )
+        assert done.returncode == 0, done.stdout

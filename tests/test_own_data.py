@@ -7,7 +7,6 @@ with the shell and the figures that a kernel has.  One folder goes through the c
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 
@@ -21,8 +20,8 @@ from matplotlib.mathtext import MathTextParser
 from PIL import Image
 from traitlets.config import Config
 
-from tema_lib import cli
-from tema_lib.workspace import ROOT
+from tema_lib.records import read_records
+from tema_lib.workspace import ROOT, weights_folder
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
@@ -233,55 +232,39 @@ def test_every_cell_runs_on_own_data(path, own, shell, formulas, recwarn):
     assert flood == set()
 
 
-def test_the_command_goes_through_all_notebooks(tmp_path):
-    """The same with real kernels, on the folder from which nothing can be learned."""
-    name = f"own-data-{tmp_path.name}"
-    folder = three_events_no_titles(tmp_path / name)
-    try:
+def test_the_command_goes_through_all_notebooks_on_exported_tags(tmp_path):
+    """The same with real kernels; three events of each user, so that nothing can be learned."""
+    items = shelf(24)
+    folder = write(tmp_path / "own-data", items, histories(items, 20, 3, 3))
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "TEMA_ARTIFACTS"},
+        "TEMA_HOME": str(tmp_path / "home"),
+        "TEMA_CACHE": str(weights_folder()),
+    }
+
+    def tema(*words):
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "tema_lib",
-                "run",
-                "--data",
-                str(folder),
-                "--systems",
-                "popularity co-occurrence tema",
-            ],
+            [sys.executable, "-m", "tema_lib", *words, "--data", str(folder)],
             cwd=ROOT,
             capture_output=True,
             text=True,
-            env={**os.environ, "TEMA_REPLIES": str(tmp_path / "replies.sqlite")},
+            env=environment,
         )
-        said = done.stdout + done.stderr
-        assert done.returncode == 0, said[-3000:]
-        assert "07_other_systems" in done.stdout
-        assert "Traceback" not in said
-        assert len(list(ROOT.glob(f"build/html/{name}*/0*.html"))) == len(NOTEBOOKS)
-    finally:
-        for made in ROOT.glob(f"build/*/{name}*"):
-            shutil.rmtree(made)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.stdout
 
-
-def test_exported_tags_are_used_and_notebook_02_still_shows_how_they_are_made(
-    tmp_path, monkeypatch, shell
-):
-    for name in ("artifacts", "results"):
-        monkeypatch.setenv(f"TEMA_{name.upper()}", str(tmp_path / name))
-    monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
-    items = shelf(24)
-    folder = write(tmp_path / "domain", items, histories(items, 20, 4, 8))
-    export = str(tmp_path / "export")
-    assert cli.main(["tags", "--data", str(folder), "--out", export]) == 0
-    (path,) = (tmp_path / "export").glob("*.tsv.gz")
-    parameters = {
-        "data": str(folder),
-        "tags": str(path),
-        "domains": "$food,tools",
-        "systems": "popularity tema llm-emf",
-    }
-    for notebook in NOTEBOOKS[2:]:
-        run_cells(shell, notebook, **parameters)
-        assert shell.user_ns["run"].export == path
-        assert shell.user_ns["run"].domains[0] == "$food"
+    tema("tags", "--out", str(tmp_path / "export"))
+    (export,) = (tmp_path / "export").glob("*.tsv.gz")
+    systems = "popularity co-occurrence tema llm-emf"
+    said = tema("run", "--tags", str(export), "--domains", "$food,tools", "--systems", systems)
+    assert "07_other_systems" in said
+    executed = list(tmp_path.glob("home/run/*/0*.ipynb"))
+    assert len(executed) == len(list(tmp_path.glob("home/html/*/0*.html"))) == len(NOTEBOOKS)
+    for path in executed:
+        given = nbformat.read(path, 4).metadata.papermill.parameters
+        assert given.get("domains", "$food,tools") == "$food,tools"
+        assert given.get("tags", str(export)) == str(export)
+    records = read_records(next(tmp_path.glob("home/results/*")))
+    assert sorted(record["system"] for record in records) == sorted(systems.split())
+    assert {record["config"]["tags_source"]["export"] for record in records} == {export.name}

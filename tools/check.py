@@ -43,6 +43,7 @@ LINT = (
     ("rules", ["-m", "ruff", "check"]),
     ("types", ["-m", "mypy"]),
 )
+WEIGHTS = ("model weights", ["-m", "tema_lib.encoders.weights"])
 UNIT, STORED = "unit tests and notebook chain", "committed notebook outputs"
 
 # --- how long each test file takes ---
@@ -75,7 +76,7 @@ def report_of(name):
 
 
 def parts():
-    """(name, arguments of Python) of everything, in order."""
+    """(name, arguments of Python) of what comes after lint and weights, in order."""
     notebooks = [
         path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")
     ]
@@ -87,8 +88,7 @@ def parts():
             (STORED, ["--nbval", *notebooks]),
         )
     ]
-    tests = [(name, [*command, f"--junit-xml={report_of(name)}"]) for name, command in tests]
-    return [*LINT, ("model weights", ["-m", "tema_lib.encoders.weights"]), *tests]
+    return [(name, [*command, f"--junit-xml={report_of(name)}"]) for name, command in tests]
 
 
 # --- what a change is checked with ---
@@ -223,8 +223,8 @@ def quick():
 # --- the record of the durations ---
 
 
-def write_record(results):
-    """Durations of every part, and of the test files that take a second or more."""
+def write_record(results, whole):
+    """Durations of every part and of all, and of the test files that take a second or more."""
     sys.path.insert(0, str(ROOT))
     from tema_lib.records import commit_and_state, write_json
 
@@ -237,6 +237,7 @@ def write_record(results):
         "name": "tests",
         "processes": PROCESSES,
         "parts": {name: round(taken) for name, _, taken in results},
+        "whole": round(whole),
         "files": {name: taken for name, taken in seconds.items() if taken >= 1},
         "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
         "commit": commit,
@@ -260,7 +261,6 @@ def table(durations):
     """Markdown: seconds of every part of `make test`, and of the longest test files."""
     if not durations["files"]:
         return "*No durations are recorded yet: `python tools/check.py --record` does.*"
-    whole = sum(durations["parts"].values())
     longest = longest_first(durations["files"], durations["files"])[:LISTED]
     return "\n".join(
         [
@@ -268,13 +268,50 @@ def table(durations):
             f"{durations['hardware']['cores']} cores | seconds |",
             "|---|---:|",
             *(f"| {name} | {seconds} |" for name, seconds in durations["parts"].items()),
-            f"| **all** | **{whole}** |",
+            f"| **all** (the first four side by side) | **{durations['whole']}** |",
             "",
             "| file, in one process | seconds |",
             "|---|---:|",
             *(f"| `{name}` | {durations['files'][name]:.0f} |" for name in longest),
         ]
     )
+
+
+# --- running ---
+
+
+def side_by_side(parts):
+    """(name, exit code, seconds) of parts that run at once; each shows its output when it ends."""
+    start = time.time()
+    running = [
+        (
+            name,
+            command,
+            subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=ENVIRONMENT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ),
+        )
+        for name, command in parts
+    ]
+    results = []
+    for name, command, process in running:
+        said, _ = process.communicate()
+        print(f"\n== {name}: python {' '.join(command)}\n{said}", end="", flush=True)
+        results.append((name, process.returncode, time.time() - start))
+    return results
+
+
+def alone(name, command):
+    """(name, exit code, seconds) of a part that shows its output as it comes."""
+    print(f"\n== {name}: python {' '.join(command)}", flush=True)
+    start = time.time()
+    code = subprocess.call([sys.executable, *command], cwd=ROOT, env=ENVIRONMENT)
+    return name, code, time.time() - start
 
 
 def main(arguments=None):
@@ -286,33 +323,28 @@ def main(arguments=None):
     only.add_argument("--quick", action="store_true", help="lint, and the tests for what changed")
     only.add_argument("--record", action="store_true", help="everything, and keep the durations")
     chosen = parser.parse_args(arguments)
-    about = []
-    if chosen.lint:
-        run = list(LINT)
-    elif chosen.quick:
+    start = time.time()
+    first, then, about = list(LINT), [], []
+    if chosen.quick:
         part, about = quick()
-        run = [*LINT, part]
-    else:
-        run = parts()
+        then = [part]
+    elif not chosen.lint:
+        first, then = [*LINT, WEIGHTS], parts()
         shutil.rmtree(CHAIN, ignore_errors=True)
-    results = []
-    for name, command in run:
-        print(f"\n== {name}: python {' '.join(command)}", flush=True)
-        start = time.time()
-        code = subprocess.call([sys.executable, *command], cwd=ROOT, env=ENVIRONMENT)
-        results.append((name, code, time.time() - start))
-        if code and name == "model weights":
-            print(
-                "\nThe model weights could not be fetched, so nothing after this could be tested. "
-                "See the message above.",
-                flush=True,
-            )
-            break
+    results = side_by_side(first)
+    if any(name == WEIGHTS[0] and code for name, code, _ in results):
+        print(
+            "\nThe model weights could not be fetched, so nothing after this could be tested. "
+            "See the message above.",
+            flush=True,
+        )
+    else:
+        results += [alone(*part) for part in then]
 
     print("\n== summary")
     for name, code, seconds in results:
         print(f"{'passed' if code == 0 else 'FAILED':7} {seconds:6.0f} s  {name}")
-    for name, _ in run[len(results) :]:
+    for name, _ in [*first, *then][len(results) :]:
         print(f"{'NOT RUN':7} {'':8}  {name}")
     if about:
         print(*about, sep="\n")
@@ -321,10 +353,10 @@ def main(arguments=None):
             "skipped: every test that needs real data (set TEMA_REAL_DATA to a folder that holds "
             "the data sets)"
         )
-    print(f"total   {sum(seconds for *_, seconds in results):6.0f} s")
+    print(f"total   {time.time() - start:6.0f} s")
     failed = any(code for _, code, _ in results)
     if chosen.record and not failed:
-        write_record(results)
+        write_record(results, time.time() - start)
     return 1 if failed else 0
 
 

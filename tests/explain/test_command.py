@@ -45,7 +45,7 @@ def test_the_command_explains_the_first_recommendation(tmp_path, command):
     domain, first = re.match(sentence, done.stdout).groups()
     shown = re.search(rf"<h3>Recommended in {domain} .*?<tbody>\s*<tr.*?</tr>", source, re.S)[0]
     assert Page(shown[shown.index("<tr class") :]).words.startswith(f"1{first} 0.")
-    run = Experiment("synthetic", True, 0)
+    run = Experiment("synthetic")
     *seen, target = run.split.test[run.split.test.user_id.index("u0007")].tolist()
     assert "AB"[run.items.domain_of_item[target]] == domain
     assert "User u0007:" in page.words

@@ -103,6 +103,27 @@ def test_a_part_that_fails_fails_the_check(monkeypatch, capsys):
     assert "FAILED" in capsys.readouterr().out
 
 
+def test_parts_side_by_side_are_told_apart_and_without_weights_nothing_else_runs(
+    monkeypatch, capfd
+):
+    slow = "import sys, time; print('{0}', flush=True); time.sleep(1); sys.exit('{0} ends')"
+    parts = [(name, ["-c", slow.format(name)]) for name in ("one", "other")]
+    (_, code, first), (_, _, both) = check.side_by_side(parts)
+    assert code == 1
+    assert both < 2 * first
+    said = capfd.readouterr().out
+    assert said.index("one ends") < said.index("== other") < said.index("other ends")
+
+    monkeypatch.setattr(check, "LINT", (("lint", ["-c", "pass"]),))
+    monkeypatch.setattr(check, "WEIGHTS", ("model weights", ["-c", "raise SystemExit(1)"]))
+    monkeypatch.setattr(check, "parts", lambda: [("tests", ["-c", "print('never')"])])
+    assert check.main([]) == 1
+    said = capfd.readouterr().out
+    assert "could not be fetched" in said
+    assert "NOT RUN" in said
+    assert "never\n" not in said
+
+
 def test_the_longest_files_start_first(tmp_path):
     seconds = {"a": 1.5, "b": 20.0}
     assert check.longest_first(["a", "b", "new"], seconds) == ["new", "b", "a"]
@@ -123,10 +144,11 @@ def test_the_table_of_durations_is_the_record():
         "processes": 2,
         "hardware": {"cores": 4},
         "parts": {"format": 1, "types": 20},
+        "whole": 21,
         "files": {f"tests/test_{n}.py": float(n) for n in range(1, 12)},
     }
     shown = check.rendered(text, durations)
-    assert "| **all** | **21** |" in shown
+    assert "| **all** (the first four side by side) | **21** |" in shown
     assert "2 processes on 4 cores" in shown
     assert "| `tests/test_11.py` | 11 |" in shown
     assert "test_3.py" not in shown
