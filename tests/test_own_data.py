@@ -102,11 +102,11 @@ ODD = [
 
 
 def odd_titles(folder):
-    """24 items with strange titles, some twice, one picture, two descriptions, odd domains."""
-    items = shelf(24)
-    items["title"] = ODD[:12] + ODD[6:] + ODD[:2]
-    items.loc[[0, 13], "description"] = ["$$ nothing < something \\ else 🍜", "words about a jug"]
-    items["image"] = ["one.png", *[""] * 23]
+    """18 items with strange titles, two twice, one picture, two descriptions, odd domains."""
+    items = shelf(18)
+    items["title"] = ODD + ODD[:2]
+    items.loc[[0, 10], "description"] = ["$$ nothing < something \\ else 🍜", "words about a jug"]
+    items["image"] = ["one.png", *[""] * 17]
     write(folder, items, histories(items, 40, 3, 8))
     (folder / "items.tsv").unlink()  # line breaks inside a title need another form
     duckdb.from_df(items.astype(object)).write_parquet(str(folder / "items.parquet"))
