@@ -23,7 +23,7 @@ from tema_lib.models.systems import LESSON
 from tema_lib.notebook import expect
 from tema_lib.records import read_records
 from tema_lib.tags.draft import prompt_for
-from tema_lib.workspace import ROOT, weights_folder
+from tema_lib.workspace import ROOT, cache_folder, weights_folder
 
 sys.path.insert(0, str(ROOT / "tools"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -209,7 +209,15 @@ def test_only_durations_are_sanitised(text, hidden):
 
 
 def run_command(home):
-    """`tema run` as `make run` calls it, with a home of its own, in a log and not a terminal."""
+    """`tema run` as `make run` calls it, with a home of its own, in a log and not a terminal.
+
+    Texts and pictures that are encoded already are not encoded again.
+    """
+    encoded = cache_folder()
+    encoded.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "cache").exists():
+        (home / "cache").symlink_to(encoded, target_is_directory=True)
     return subprocess.run(
         [sys.executable, "-m", "tema_lib", "run"],
         cwd=ROOT,
