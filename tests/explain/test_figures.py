@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
@@ -86,6 +87,22 @@ def test_a_time_line_shows_the_record_beside_the_effects(evil):
     assert len(titles.texts) == 10
     assert [box.xy for box in rails.artists] == [(1, 0), (0, 1), (1, 2), (1, 3), (0, 4)]
     plt.close(fig)
+
+
+def test_an_event_without_effect_has_the_colour_of_one_that_helps(evil):
+    found = explain(evil.counterfactual, evil.control, evil.sequences, 0)
+    effects = found.effects[NEXT]
+    nothing = replace(effects, shapley=torch.zeros_like(effects.shapley))
+    fig = figures.time_line(replace(found, effects={NEXT: nothing}), evil.items, NEXT, last=5)
+    colours = {to_hex(patch.get_facecolor()).upper() for patch in fig.axes[-1].patches}
+    assert colours == {figures.FOR}
+    plt.close(fig)
+
+
+def test_a_text_is_cut_to_thirty_characters_unless_told_otherwise():
+    assert figures.written("a" * 30) == "a" * 30
+    assert figures.written("a" * 31) == "a" * 29 + "…"
+    assert figures.written("two words", 5) == "two …"
 
 
 def test_recommendations_and_ingredients_show_their_numbers(evil):
