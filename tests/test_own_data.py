@@ -117,19 +117,19 @@ def odd_titles(folder):
 
 def three_events_no_titles(folder):
     """Ids alone, and three events each: training parts have one event, nothing can be learned."""
-    items = shelf(60).assign(title="")
+    items = shelf(30).assign(title="")
     return write(folder, items, histories(items, 30, 3, 3))
 
 
 def one_sided_targets(folder):
     """No target is in B; some people have no test case, most histories have two events."""
-    items = shelf(60)
+    items = shelf(30)
     return write(folder, items, histories(items, 40, 2, 4, last="A"))
 
 
 def nobody_in_both(folder):
     """Two domains without a common user."""
-    items = shelf(60)
+    items = shelf(30)
     return write(folder, items, histories(items, 60, 4, 7, domains=("A", "B")))
 
 

@@ -143,7 +143,7 @@ def test_the_table_of_durations_is_the_record():
     durations = {
         "processes": 2,
         "hardware": {"cores": 4},
-        "parts": {"format": 1, "types": 20},
+        "parts": [["types", 20], ["format", 1]],
         "whole": 21,
         "files": {f"tests/test_{n}.py": float(n) for n in range(1, 12)},
     }
