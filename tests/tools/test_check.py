@@ -104,7 +104,7 @@ def test_a_part_that_fails_fails_the_check(monkeypatch, capsys):
 
 
 def test_parts_side_by_side_are_told_apart_and_without_weights_nothing_else_runs(
-    monkeypatch, capfd
+    monkeypatch, capfd, tmp_path
 ):
     slow = "import sys, time; print('{0}', flush=True); time.sleep(1); sys.exit('{0} ends')"
     parts = [(name, ["-c", slow.format(name)]) for name in ("one", "other")]
@@ -114,6 +114,7 @@ def test_parts_side_by_side_are_told_apart_and_without_weights_nothing_else_runs
     said = capfd.readouterr().out
     assert said.index("one ends") < said.index("== other") < said.index("other ends")
 
+    monkeypatch.setattr(check, "CHAIN", tmp_path)  # it would delete the chain of this very run
     monkeypatch.setattr(check, "LINT", (("lint", ["-c", "pass"]),))
     monkeypatch.setattr(check, "WEIGHTS", ("model weights", ["-c", "raise SystemExit(1)"]))
     monkeypatch.setattr(check, "parts", lambda: [("tests", ["-c", "print('never')"])])
