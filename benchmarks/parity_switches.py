@@ -70,27 +70,9 @@ class Switched(SASRec):
             )
         if "input" in switches:
             self.dropout = nn.Identity()
-        self.from_end = None
-        if "positions" in switches:
-            self.from_end = nn.Parameter(encoder.position.detach().clone())
-            encoder.position.requires_grad_(False).zero_()
+        encoder.from_the_end = "positions" in switches
         if "start" in switches:
             for weights in self.parameters():
                 if weights.dim() > 1 and weights.requires_grad:
                     nn.init.xavier_normal_(weights)
 
-    def embedded(self, batch, inputs):
-        """Item vectors, with positions from the end where they are switched."""
-        vectors = F.embedding(batch.sequence, inputs)
-        if self.from_end is not None:
-            position = batch.length[:, None] - 1 - torch.arange(batch.sequence.size(1))
-            vectors = vectors + F.embedding(position.clamp(min=0), self.from_end)
-        return self.dropout(vectors)
-
-    def encode(self, batch, inputs):
-        states, _ = self.encoders[0](self.embedded(batch, inputs))
-        return self.head.states(states)
-
-    def last_hidden_states(self, batch, inputs):
-        states, _ = self.encoders[0](self.embedded(batch, inputs), at=batch.last)
-        return self.head.states(states[:, 0])

@@ -37,7 +37,7 @@ def twice(x):
 class Mine(SASRec):
     """Reads ids."""
     def encode(self, batch, inputs):
-        state, _ = self.encoders[0](self.dropout(F.embedding(batch.sequence, inputs)))
+        state, _ = self.encoders[0](F.embedding(batch.sequence, inputs), batch.length)
         return twice(self.head.states(state))   # scaled
 '''
 

@@ -124,6 +124,11 @@ class DomainView:
     read_at: Tensor
     has_any: Tensor
 
+    @property
+    def length(self) -> Tensor:
+        """The number of events of this domain, int64 [B]."""
+        return (self.sequence > 0).sum(1)
+
     def read(self, states: Tensor) -> Tensor:
         """States of this domain [B, Td, D] at every merged time [B, T, D]; 0 before its first."""
         index = self.read_at[..., None].expand(-1, -1, states.size(-1))

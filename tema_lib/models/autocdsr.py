@@ -26,7 +26,7 @@ from tema_lib.data.batches import Batch
 from tema_lib.models.base import SequenceRecommender
 from tema_lib.models.bottleneck import BottleneckEncoder
 from tema_lib.models.heads import EncoderConfig, SimilarityHead
-from tema_lib.models.layers import Dropout, SequenceEncoder
+from tema_lib.models.layers import DomainHeads, Dropout, SequenceEncoder
 
 # Stated (release): rays of (l_rec, l_attn); the second is followed, recommendation first.
 PREFERENCES = ((1.0, 0.0), (0.0, 1.0), (0.5**0.5, 0.5**0.5))
@@ -44,6 +44,7 @@ class AutoCDSRConfig(EncoderConfig):
     weighting: str = "pareto"  # stated: the solver; "fixed": L = l_rec + penalty * l_attn
     penalty: float = 1.0  # ours, for weighting "fixed"; 0: none, the share is only reported
     tokens: int = 4  # release; read by "+" only
+    domain_heads: bool = False  # ours: an output map for each target domain; not read by "+"
     temperature: float = 0.07  # ours; 0.1 in the release
     loss: str = "domain softmax"  # ours; release: masked items against others of the batch
 
@@ -97,7 +98,7 @@ class AutoCDSR(SequenceRecommender):
     """
 
     def __init__(self, domain_of_item: Tensor, config: AutoCDSRConfig = AutoCDSRConfig()):
-        super().__init__(domain_of_item, config.loss)
+        super().__init__(domain_of_item, config.loss, config.negatives)
         if config.weighting not in ("pareto", "fixed"):
             raise ValueError(f"weighting is {config.weighting!r}: choose pareto or fixed.")
         if config.penalty < 0:
@@ -119,9 +120,12 @@ class AutoCDSR(SequenceRecommender):
                 config.max_length,
                 config.dropout,
                 config.tokens,
+                config.positions,
             )
         else:
             self.encoder = SequenceEncoder.of(config)
+        if config.domain_heads and not config.plus:
+            self.domain_heads = DomainHeads(config.hidden)
         self.dropout = Dropout(config.dropout)
 
     def item_embeddings(self) -> tuple[Tensor, Tensor]:
@@ -140,11 +144,13 @@ class AutoCDSR(SequenceRecommender):
         x = self.dropout(F.embedding(batch.sequence, inputs))
         domains = self.domain_of_item[batch.sequence]
         if self.config.plus:
-            states, shares = self.encoder(x, domains, batch.position_domains)
+            states, shares = self.encoder(x, domains, batch.position_domains, batch.length)
         else:
-            states, weights = self.encoder(x, need_weights=True)
+            states, weights = self.encoder(x, batch.length, need_weights=True)
             other = (domains[:, :, None] != domains[:, None])[:, None]  # (B, 1, Tq, Tk)
             shares = [(layer * other).sum(-1) for layer in weights]  # (B, H, T) each
+            if self.config.domain_heads:
+                states = self.domain_heads(states, batch.position_domains)
         real = batch.sequence > 0
         across = torch.stack(shares).float().mean((0, 2))  # (B, T)
         return self.head.states(states), (across * real).sum() / real.sum().clamp(min=1)

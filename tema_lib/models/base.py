@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import Sequences
-from tema_lib.models.losses import LOSSES, domain_item_ranges
+from tema_lib.models.losses import LOSSES, Candidates, seen_in
 
 
 class Recommender(nn.Module):
@@ -82,20 +82,34 @@ class SequenceRecommender(Recommender):
     Args:
         domain_of_item: int64 [N+1], 0 for A, 1 for B, -1 for padding.
         loss: a name in `losses.LOSSES`.
+        negatives: the items that a target competes with in training, "seen" in it, or "all".
 
     Raises:
         ValueError: for an unknown loss.
     """
 
     domain_of_item: Tensor
+    possible: Tensor
 
-    def __init__(self, domain_of_item: Tensor, loss: str = "domain softmax"):
+    def __init__(
+        self, domain_of_item: Tensor, loss: str = "domain softmax", negatives: str = "seen"
+    ):
         super().__init__()
         if loss not in LOSSES:
             raise ValueError(f"the loss {loss!r} is unknown: choose from {', '.join(LOSSES)}.")
         self.register_buffer("domain_of_item", domain_of_item, persistent=False)
-        self.item_ranges = domain_item_ranges(domain_of_item)
+        self.register_buffer("possible", domain_of_item >= 0, persistent=False)
         self.loss_function = LOSSES[loss]
+        self.negatives = negatives
+
+    def fit_statistics(self, train: Sequences) -> None:
+        """Find the items that training can have as targets.
+
+        An item that is in no training sequence is never a target there.  As a negative it would
+        only ever be pushed away, and could not be recommended when it becomes one.
+        """
+        if self.negatives == "seen":
+            self.possible = seen_in(train, self.possible)
 
     def item_embeddings(self) -> tuple[Tensor, Tensor]:
         """Input embeddings [N+1, D], read by `encode`, and output embeddings [N+1, E], for scores.
@@ -128,8 +142,13 @@ class SequenceRecommender(Recommender):
         real = batch.targets > 0  # select first: no logits for padding
         with torch.autocast(outputs.device.type, enabled=False):
             return self.loss_function(
-                states[real].to(outputs.dtype), outputs, batch.targets[real], self.item_ranges
+                states[real].to(outputs.dtype), outputs, batch.targets[real], self.candidates
             )
+
+    @property
+    def candidates(self) -> Candidates:
+        """The items that a target competes with in training."""
+        return Candidates.of(self.domain_of_item, self.possible)
 
     def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         """The state at each history's last event, [B, E]; override it to skip the others."""

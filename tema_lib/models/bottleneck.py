@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tema_lib.models.layers import AttentionBlock, Dropout, causal_mask
+from tema_lib.models.layers import AttentionBlock, Dropout, causal_mask, positions_of
 
 
 def attention_input(block: AttentionBlock, rows: Tensor) -> Tensor:
@@ -118,10 +118,17 @@ class BottleneckLayer(nn.Module):
 
 
 class BottleneckEncoder(nn.Module):
-    """Layers of `BottleneckLayer`, positions in merged time, and `tokens` shared tokens."""
+    """Layers of `BottleneckLayer`, positions as in `SequenceEncoder`, `tokens` shared tokens."""
 
     def __init__(
-        self, hidden: int, heads: int, layers: int, max_length: int, dropout: float, tokens: int
+        self,
+        hidden: int,
+        heads: int,
+        layers: int,
+        max_length: int,
+        dropout: float,
+        tokens: int,
+        positions: str = "from the start",
     ):
         super().__init__()
         self.position = nn.Parameter(0.02 * torch.randn(max_length, hidden))
@@ -129,9 +136,10 @@ class BottleneckEncoder(nn.Module):
         self.layers = nn.ModuleList(BottleneckLayer(hidden, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
         self.dropout = Dropout(dropout)
+        self.from_the_end = positions == "from the end"
 
     def forward(
-        self, x: Tensor, domains: Tensor, target_domains: Tensor
+        self, x: Tensor, domains: Tensor, target_domains: Tensor, length: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         """Encode merged sequences.
 
@@ -139,13 +147,14 @@ class BottleneckEncoder(nn.Module):
             x: item vectors (B, T, D).
             domains: int64 (B, T), of the events, -1 at padding.
             target_domains: int64 (B, T), of the targets.
+            length: int64 [B], the number of events of each sequence.
 
         Returns:
             States (B, T, D); and per layer the attention to the tokens (B, H, T).
         """
-        position = self.position[: x.size(1)]
+        position = self.position[positions_of(x, length, self.from_the_end)]  # (T, D), (B, T, D)
         x = self.dropout(x + position)
-        z = (self.tokens + position[:, None]).expand(len(x), -1, -1, -1)
+        z = (self.tokens + position[..., None, :]).expand(len(x), -1, -1, -1)
         shares = []
         for layer in self.layers:
             x, z, share = layer(x, z, domains)

@@ -61,6 +61,9 @@ class EncoderConfig:
     layers: int = 1  # of each sequence encoder
     max_length: int = 50  # events of a history that are read, the newest ones
     dropout: float = 0.2  # chosen on validation
+    positions: str = "from the start"  # of a sequence; ours: "from the end", where 0 is the newest
+    lag_bias: bool = False  # ours: a learned bias of attention for each number of events in between
+    negatives: str = "all"  # ours, in training: "seen" leaves out items that can be no target there
 
     def __post_init__(self) -> None:
         for name in ("hidden", "heads", "layers", "max_length"):
@@ -75,6 +78,12 @@ class EncoderConfig:
             raise ValueError(
                 f"dropout is {self.dropout}: choose a share of at least 0 and below 1."
             )
+        if self.positions not in ("from the end", "from the start"):
+            raise ValueError(
+                f"positions is {self.positions!r}: choose from the end or from the start."
+            )
+        if self.negatives not in ("seen", "all"):
+            raise ValueError(f"negatives is {self.negatives!r}: choose seen or all.")
         temperature = getattr(self, "temperature", 1.0)  # of the models whose logits are cosines
         if temperature <= 0:
             raise ValueError(f"temperature is {temperature}: give a number above 0.")

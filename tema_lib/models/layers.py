@@ -5,6 +5,8 @@ Built step by step in notebook 04; compared with `torch.nn.functional.scaled_dot
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +15,11 @@ from tema_lib.models.heads import EncoderConfig
 
 
 def scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    bias: Tensor | float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Average the rows of `value` by how well `key` matches `query`.
 
@@ -21,6 +27,7 @@ def scaled_dot_product_attention(
         query: (B, H, Tq, Dh).
         key, value: (B, H, Tk, Dh).
         mask: bool (B or 1, 1 or H, Tq, Tk), True where a query may attend to a key.
+        bias: added to the logits, of the same shape as the mask.
 
     Returns:
         The averages (B, H, Tq, Dh) and the weights (B, H, Tq, Tk).  A row of weights sums to 1, or
@@ -28,7 +35,7 @@ def scaled_dot_product_attention(
 
     Source: Vaswani et al. 2017, equation 1.
     """
-    scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5  # (B, H, Tq, Tk)
+    scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5 + bias  # (B, H, Tq, Tk)
     if mask is None:
         weights = scores.softmax(-1)
     else:
@@ -71,13 +78,20 @@ class Dropout(nn.Module):
 class MultiHeadAttention(nn.Module):
     """Causal self-attention with H heads over right-padded sequences.
 
-    Padding is on the right, so the causal mask alone hides it from every real position.
+    Padding is on the right, so the causal mask alone hides it from every real position.  A learned
+    number per head and lag, the number of events between query and key, is added to the logits: how
+    much events that far back matter, whatever they are.  It starts at 0.
+
+    Args:
+        lags: how many lags have a number of their own, at least the longest sequence; 0: no bias.
 
     Raises:
         ValueError: if the hidden size is not divisible by the number of heads.
+
+    Source: the lag bias is ours; Shaw et al. 2018 and T5 have relatives of it.
     """
 
-    def __init__(self, hidden: int, heads: int, dropout: float):
+    def __init__(self, hidden: int, heads: int, dropout: float, lags: int = 0):
         super().__init__()
         if hidden % heads:
             raise ValueError(
@@ -88,6 +102,14 @@ class MultiHeadAttention(nn.Module):
         self.dropout = dropout
         self.query_key_value = nn.Linear(hidden, 3 * hidden)
         self.output = nn.Linear(hidden, hidden)
+        self.lag = nn.Parameter(torch.zeros(heads, lags)) if lags else None
+
+    def lag_bias(self, query: Tensor, length: int) -> Tensor | float:
+        """The bias (..., H, Tq, Tk) of queries at positions (..., Tq) on keys at 0 to Tk - 1."""
+        if self.lag is None:
+            return 0.0
+        lags = (query[..., None] - torch.arange(length, device=query.device)).abs()
+        return self.lag.T[lags].movedim(-1, -3)
 
     def forward(
         self,
@@ -112,18 +134,23 @@ class MultiHeadAttention(nn.Module):
         query_key_value = self.query_key_value(x).view(batch, length, 3, self.heads, -1)
         query, key, value = query_key_value.permute(2, 0, 3, 1, 4)  # (B, H, T, Dh) each
         mask = None if visible is None else visible[:, None, None]
+        position = torch.arange(length, device=x.device)
         weights = None
         if at is not None:  # one query a sequence, so one row of the causal mask
+            bias = self.lag_bias(at[:, None], length)
             at = at[:, None, None, None]
             query = query.gather(2, at.expand(-1, self.heads, 1, query.size(-1)))
-            if mask is None:
-                mask = torch.arange(length, device=x.device) <= at
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        elif need_weights:  # the readable way; each row of weights sums to 1
-            if mask is None:
+            mask = position <= at if mask is None else mask
+        else:
+            bias = self.lag_bias(position, length)
+            if mask is None and (need_weights or self.lag is not None):
                 mask = causal_mask(length, x.device)
-            mixed, weights = scaled_dot_product_attention(query, key, value, mask)
+        if need_weights and at is None:  # the readable way; each row of weights sums to 1
+            mixed, weights = scaled_dot_product_attention(query, key, value, mask, bias)
         else:  # the same numbers from one fused kernel
+            if isinstance(bias, Tensor):
+                assert mask is not None
+                mask = bias.masked_fill(~mask, -math.inf).to(query.dtype)
             mixed = F.scaled_dot_product_attention(
                 query,
                 key,
@@ -138,10 +165,10 @@ class MultiHeadAttention(nn.Module):
 class AttentionBlock(nn.Module):
     """Pre-norm transformer block: attention, then a feed-forward network, each with a residual."""
 
-    def __init__(self, hidden: int, heads: int, dropout: float):
+    def __init__(self, hidden: int, heads: int, dropout: float, lags: int = 0):
         super().__init__()
         self.attention_norm, self.network_norm = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
-        self.attention = MultiHeadAttention(hidden, heads, dropout)
+        self.attention = MultiHeadAttention(hidden, heads, dropout, lags)
         self.network = nn.Sequential(
             nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden)
         )
@@ -162,26 +189,64 @@ class AttentionBlock(nn.Module):
         return x + self.dropout(self.network(self.network_norm(x))), weights
 
 
+def positions_of(x: Tensor, length: Tensor, from_the_end: bool) -> Tensor:
+    """The positions of right-padded sequences (B, T, D): 0, 1, ... from one end.
+
+    Args:
+        length: int64 [B], the number of events of each sequence.
+
+    Returns:
+        int64 (T,) from the start, or (B, T) from the end, where padding gets 0; no event sees it.
+    """
+    position = torch.arange(x.size(1), device=x.device)
+    return (length[:, None] - 1 - position).clamp_(min=0) if from_the_end else position
+
+
 class SequenceEncoder(nn.Module):
     """Item vectors of one sequence to one state per position, from this and earlier events.
 
-    Positions count from the start of the sequence.  The batch has cut it to `max_length` events.
+    Args:
+        positions: "from the start", or "from the end", where the newest event is 0 in every
+            history; then in training a state knows how many events follow it, never which.
+        lag_bias: whether attention has a bias for each lag (`MultiHeadAttention`).
     """
 
-    def __init__(self, hidden: int, heads: int, layers: int, max_length: int, dropout: float):
+    def __init__(
+        self,
+        hidden: int,
+        heads: int,
+        layers: int,
+        max_length: int,
+        dropout: float,
+        positions: str = "from the start",
+        lag_bias: bool = False,
+    ):
         super().__init__()
         self.position = nn.Parameter(0.02 * torch.randn(max_length, hidden))
-        self.blocks = nn.ModuleList(AttentionBlock(hidden, heads, dropout) for _ in range(layers))
+        lags = max_length if lag_bias else 0
+        self.blocks = nn.ModuleList(
+            AttentionBlock(hidden, heads, dropout, lags) for _ in range(layers)
+        )
         self.norm, self.dropout = nn.LayerNorm(hidden), Dropout(dropout)
+        self.from_the_end = positions == "from the end"
 
     @classmethod
     def of(cls, config: EncoderConfig) -> SequenceEncoder:
         """An encoder of the sizes that a model's configuration names."""
-        return cls(config.hidden, config.heads, config.layers, config.max_length, config.dropout)
+        return cls(
+            config.hidden,
+            config.heads,
+            config.layers,
+            config.max_length,
+            config.dropout,
+            config.positions,
+            config.lag_bias,
+        )
 
     def forward(
         self,
         x: Tensor,
+        length: Tensor,
         need_weights: bool = False,
         at: Tensor | None = None,
         visible: Tensor | None = None,
@@ -190,6 +255,7 @@ class SequenceEncoder(nn.Module):
 
         Args:
             x: item vectors (B, T, D).
+            length: int64 [B], the number of events of each sequence.
             need_weights: also return each layer's attention weights.
             at: int64 [B]; compute the state at position at[b] only, which is all that a ranking
                 needs and makes the last block nearly free.
@@ -198,12 +264,25 @@ class SequenceEncoder(nn.Module):
         Returns:
             States (B, T, D), or (B, 1, D) with `at`; and per layer the weights (B, H, T, T), or [].
         """
-        x = self.dropout(x + self.position[: x.size(1)])
+        x = self.dropout(x + self.position[positions_of(x, length, self.from_the_end)])
         collected = []
         for block in self.blocks:
             x, weights = block(x, need_weights, at if block is self.blocks[-1] else None, visible)
             collected.append(weights)
         return self.norm(x), collected if need_weights else []
+
+
+class DomainHeads(nn.Module):
+    """A linear map of the state for each target domain; the identity at first.  Source: ours."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(hidden).repeat(2, 1, 1))
+
+    def forward(self, states: Tensor, domains: Tensor) -> Tensor:
+        """States (..., D) for targets in domains int64 (...), 0 for A, 1 for B."""
+        for_a, for_b = states @ self.weight[0], states @ self.weight[1]
+        return torch.where(domains[..., None] == 0, for_a, for_b)
 
 
 class BranchAttention(nn.Module):

@@ -44,7 +44,7 @@ from tema_lib.models.base import SequenceRecommender
 from tema_lib.models.heads import EncoderConfig, SimilarityHead
 from tema_lib.models.inputs import ItemInputs
 from tema_lib.models.item_embedding import reduce_features
-from tema_lib.models.layers import Dropout, SequenceEncoder
+from tema_lib.models.layers import DomainHeads, Dropout, SequenceEncoder
 
 if TYPE_CHECKING:
     from tema_lib.tags.profiles import Profiles
@@ -64,6 +64,7 @@ class LLM4CDSRConfig(EncoderConfig):
     similarity: str = "dot"  # ("dot"); ours: "cosine", weaker on validation
     temperature: float = 0.07  # ours, of cosines
     local_tables: str = "trained"  # the paper says "initialise"; ("frozen")
+    domain_heads: bool = False  # ours: an output map of the merged states for each target domain
     causal: bool = True  # ours; (False: every position sees the item it has to predict)
 
 
@@ -115,7 +116,7 @@ class LLM4CDSR(SequenceRecommender):
         profiles: Profiles | None = None,
         config: LLM4CDSRConfig = LLM4CDSRConfig(),
     ):
-        super().__init__(inputs.domain_of_item, config.loss)
+        super().__init__(inputs.domain_of_item, config.loss, config.negatives)
         if inputs.text is None or inputs.text_present is None:
             raise ValueError("LLM4CDSR reads text vectors, and these data have none.")
         if config.profile and profiles is None:
@@ -147,6 +148,8 @@ class LLM4CDSR(SequenceRecommender):
         self.encoders = nn.ModuleDict(
             {branch: SequenceEncoder.of(config) for branch in ("A", "B", "merged")}
         )
+        if config.domain_heads:
+            self.domain_heads = DomainHeads(width)
         self.dropout = Dropout(config.dropout)
         if config.profile and profiles is not None:
             self.register_buffer("profiles", profiles.vectors, persistent=False)
@@ -155,7 +158,8 @@ class LLM4CDSR(SequenceRecommender):
             self.user_adapter = nn.Sequential(nn.Linear(raw, raw // 2), nn.Linear(raw // 2, width))
 
     def fit_statistics(self, train: Sequences) -> None:
-        """Nothing is counted; raises ValueError unless each training sequence has a profile row."""
+        """Raises ValueError unless each training sequence has a profile row."""
+        super().fit_statistics(train)
         if self.config.profile and len(self.profiles) != len(train):
             raise ValueError(
                 f"{len(self.profiles)} profiles for {len(train)} training sequences: "
@@ -185,24 +189,33 @@ class LLM4CDSR(SequenceRecommender):
 
     def encode_branch(self, branch: str, sequence: Tensor, table: Tensor) -> Tensor:
         """The states of one branch, (B, T, D), from its own sequence (B, T)."""
-        visible = None
+        length, visible = (sequence > 0).sum(1), None
         if not self.config.causal:
             visible = sequence > 0
             visible[:, 0] = True  # an empty sequence attends to padding; its state is not used
-        return self.encoders[branch](self.dropout(F.embedding(sequence, table)), visible=visible)[0]
+        embedded = self.dropout(F.embedding(sequence, table))
+        return self.encoders[branch](embedded, length, visible=visible)[0]
 
     def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
-        return self.merged_states(*self.branches(batch, inputs))
+        return self.merged_states(*self.branches(batch, inputs), batch.position_domains)
 
-    def merged_states(self, own: Tensor, merged: Tensor) -> Tensor:
-        """Both branches' states, concatenated like the item embeddings: (B, T, 2 D)."""
+    def merged_states(self, own: Tensor, merged: Tensor, domains: Tensor) -> Tensor:
+        """Both branches' states, concatenated like the item embeddings: (B, T, 2 D).
+
+        Args:
+            own, merged: (B, T, D).
+            domains: int64 (B, T), of the targets.
+        """
+        if self.config.domain_heads:
+            merged = self.domain_heads(merged, domains)
         both = torch.cat([self.head.normalized(own), self.head.normalized(merged)], -1)
         return self.head.scaled(both)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         inputs, outputs = self.item_embeddings()
         own, merged = self.branches(batch, inputs)
-        terms = {"next item": self.next_item(self.merged_states(own, merged), outputs, batch)}
+        states = self.merged_states(own, merged, batch.position_domains)
+        terms = {"next item": self.next_item(states, outputs, batch)}
         if self.config.contrastive:
             terms["adapter contrastive"] = soft_contrastive_loss(*self.item_pairs(batch, inputs))
         if self.config.profile:

@@ -68,7 +68,7 @@ class LLMRec(SequenceRecommender):
     def __init__(
         self, domain_of_item: Tensor, titles: TitleTokens, config: LLMRecConfig = LLMRecConfig()
     ):
-        super().__init__(domain_of_item, config.loss)
+        super().__init__(domain_of_item, config.loss, config.negatives)
         ids = titles.ids
         if len(ids) != len(domain_of_item) or ids[0].any() or not ids[1:, 0].all():
             raise ValueError(
@@ -96,7 +96,7 @@ class LLMRec(SequenceRecommender):
         """Vectors of the word pieces [V+1, D], and f of each item's title alone [N+1, D]."""
         pieces = self.piece_map(self.piece_features) + self.piece
         last = ((self.titles > 0).sum(1) - 1).clamp(min=0)
-        state, _ = self.encoder(F.embedding(self.titles, pieces), at=last)
+        state, _ = self.encoder(F.embedding(self.titles, pieces), last + 1, at=last)
         return pieces, self.head.normalized(state[:, 0])[self.title_of_item]
 
     def stream(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,11 +120,11 @@ class LLMRec(SequenceRecommender):
 
     def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
         text, ends = self.stream(batch.sequence)
-        states, _ = self.encoder(F.embedding(text, inputs))
+        states, _ = self.encoder(F.embedding(text, inputs), ends[:, -1] + 1)
         at_events = states.gather(1, ends[..., None].expand(-1, -1, states.size(-1)))
         return self.head.states(at_events)
 
     def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         text, ends = self.stream(batch.sequence)
-        states, _ = self.encoder(F.embedding(text, inputs), at=ends[:, -1])
+        states, _ = self.encoder(F.embedding(text, inputs), ends[:, -1] + 1, at=ends[:, -1])
         return self.head.states(states[:, 0])

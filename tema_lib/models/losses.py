@@ -5,27 +5,29 @@
     sampled softmax      the domain softmax, its denominator estimated from a few hundred negatives
     binary               binary cross-entropy with one negative per target (Kang and McAuley 2018)
 
-Each takes states h [n, D], output embeddings E [N+1, D], targets [n] and the item id ranges of both
-domains, and returns the mean over the n targets as a scalar.
+Each takes states h [n, D], output embeddings E [N+1, D], targets [n] and the candidates of both
+domains, and returns the mean over the n targets as a scalar.  Candidates are the items that a
+target competes with: an item that cannot be a target is no negative (notebook 04).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tema_lib.data.sequences import Sequences
+
 # Positions whose logits are in memory together; few enough for the caches of a processor.
 CHUNK = {"cpu": 64, "cuda": 2048}
 SHARED_NEGATIVES = 512  # ours: of the sampled softmax, shared by a batch's targets in one domain
 
-ItemRanges = tuple[tuple[int, int], ...]  # (first id, number of items) of A, and of B
 
-
-def domain_item_ranges(domain_of_item: Tensor) -> ItemRanges:
+def domain_item_ranges(domain_of_item: Tensor) -> tuple[tuple[int, int], ...]:
     """The item ids of each domain, as (first id, number of items).
 
     Args:
@@ -42,11 +44,40 @@ def domain_item_ranges(domain_of_item: Tensor) -> ItemRanges:
     return tuple((int(ids[0]) if len(ids) else 1, len(ids)) for ids in ids_of_domain)
 
 
-def by_domain(target: Tensor, item_ranges: ItemRanges) -> list[tuple[Tensor, int, int]]:
-    """For each domain: which targets are in it (bool [n]), its first id, its number of items."""
-    return [
-        ((target >= first) & (target < first + size), first, size) for first, size in item_ranges
-    ]
+def seen_in(train: Sequences, possible: Tensor) -> Tensor:
+    """bool [N+1], the items that occur in the training sequences; `possible` gives the shape."""
+    seen = torch.zeros_like(possible)
+    seen[train.items.unique().to(possible.device)] = True
+    return seen
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The items that targets compete with, by domain.
+
+    Args:
+        ids: int64 [M] for A, and for B, ascending.
+        column: int64 [N+1], where an item stands in the list of its domain; -1: it is not there.
+        domain_of_item: int64 [N+1].
+    """
+
+    ids: tuple[Tensor, Tensor]
+    column: Tensor
+    domain_of_item: Tensor
+
+    @classmethod
+    def of(cls, domain_of_item: Tensor, possible: Tensor) -> Candidates:
+        """The possible targets of each domain; `possible`: bool [N+1]."""
+        column = torch.full_like(domain_of_item, -1)
+        in_a, in_b = (torch.nonzero(possible & (domain_of_item == d)).flatten() for d in (0, 1))
+        for ids in (in_a, in_b):
+            column[ids] = torch.arange(len(ids), device=ids.device)
+        return cls((in_a, in_b), column, domain_of_item)
+
+    def by_domain(self, target: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """For each domain: which targets [n] are in it (bool [n]), and its candidates int64 [M]."""
+        domains = self.domain_of_item[target]
+        return [(domains == domain, ids) for domain, ids in enumerate(self.ids)]
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
@@ -95,38 +126,42 @@ def cross_entropy(states: Tensor, vectors: Tensor, target: Tensor) -> Tensor:
 
 
 def domain_softmax(
-    states: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges
+    states: Tensor, outputs: Tensor, target: Tensor, candidates: Candidates
 ) -> Tensor:
-    """Exact cross-entropy of each target among the items of its own domain."""
+    """Exact cross-entropy of each target among the candidates of its own domain."""
     total = states.new_zeros(())
-    for own, first, size in by_domain(target, item_ranges):
-        vectors = outputs[first : first + size]
-        total = total + cross_entropy(states[own], vectors, target[own] - first)
+    for own, ids in candidates.by_domain(target):
+        column = candidates.column[target[own]]
+        total = total + cross_entropy(states[own], outputs[ids], column)
     return total / len(target)
 
 
 def catalogue_softmax(
-    states: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges
+    states: Tensor, outputs: Tensor, target: Tensor, candidates: Candidates
 ) -> Tensor:
-    """Exact cross-entropy of each target among all items."""
-    return cross_entropy(states, outputs[1:], target - 1) / len(target)
+    """Exact cross-entropy of each target among the candidates of both domains."""
+    in_a, in_b = candidates.ids
+    column = candidates.column[target] + len(in_a) * candidates.domain_of_item[target]
+    return cross_entropy(states, outputs[torch.cat([in_a, in_b])], column) / len(target)
 
 
 def sampled_softmax(
-    states: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges
+    states: Tensor, outputs: Tensor, target: Tensor, candidates: Candidates
 ) -> Tensor:
     """The domain softmax with an estimated denominator.
 
-    With m uniform negatives from a domain of size n, each stands for (n - 1) / m items: adding
-    log((n - 1) / m) to its logit makes the denominator right on average (log-q correction).  A
-    negative that happens to be the target is left out for that target.
+    With m uniform negatives from a domain of M candidates, each stands for (M - 1) / m items:
+    adding log((M - 1) / m) to its logit makes the denominator right on average (log-q correction).
+    A negative that happens to be the target is left out for that target.
     """
     total = states.new_zeros(())
-    for own, first, size in by_domain(target, item_ranges):
-        drawn = first + torch.randint(max(size, 1), (SHARED_NEGATIVES,), device=target.device)
+    for own, ids in candidates.by_domain(target):
+        if not own.any():
+            continue
+        drawn = ids[torch.randint(len(ids), (SHARED_NEGATIVES,), device=target.device)]
         own_states, positive = states[own], target[own]
         hit = positive[:, None] == drawn
-        stands_for = torch.log((size - 1) / (~hit).sum(1, keepdim=True).clamp(min=1))
+        stands_for = torch.log((len(ids) - 1) / (~hit).sum(1, keepdim=True).clamp(min=1))
         negatives = own_states @ F.embedding(drawn, outputs).T + stands_for
         negatives = negatives.masked_fill(hit, -math.inf)
         of_target = (own_states * F.embedding(positive, outputs)).sum(-1, keepdim=True)
@@ -135,15 +170,17 @@ def sampled_softmax(
     return total / len(target)
 
 
-def binary(states: Tensor, outputs: Tensor, target: Tensor, item_ranges: ItemRanges) -> Tensor:
+def binary(states: Tensor, outputs: Tensor, target: Tensor, candidates: Candidates) -> Tensor:
     """Binary cross-entropy of each target and one uniform negative from its domain.
 
     Now and then the negative is the target itself, as in the original.
     """
-    first, size = torch.zeros_like(target), torch.zeros_like(target)
-    for own, start, count in by_domain(target, item_ranges):
-        first, size = first.masked_fill(own, start), size.masked_fill(own, count)
-    negative = first + (torch.rand(len(target), device=target.device) * size).long()
+    in_a, in_b = candidates.ids
+    both = torch.cat([in_a, in_b])
+    in_domain_b = candidates.domain_of_item[target]
+    size = torch.where(in_domain_b == 0, len(in_a), len(in_b))
+    drawn = (torch.rand(len(target), device=target.device) * size).long()
+    negative = both[len(in_a) * in_domain_b + drawn]
     vectors = F.embedding(torch.stack([target, negative]), outputs)  # (2, n, D): one look-up
     of_target, of_negative = torch.einsum("nd,knd->kn", states, vectors)
     return (F.softplus(-of_target) + F.softplus(of_negative)).mean()

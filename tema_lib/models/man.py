@@ -32,11 +32,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
-from tema_lib.data.sequences import domain_view
+from tema_lib.data.sequences import Sequences, domain_view
 from tema_lib.models.base import Recommender
 from tema_lib.models.heads import EncoderConfig
 from tema_lib.models.layers import Dropout, SequenceEncoder
-from tema_lib.models.losses import domain_item_ranges
+from tema_lib.models.losses import Candidates, seen_in
 from tema_lib.models.mixed_attention import (
     Groups,
     ItemSimilarity,
@@ -62,7 +62,9 @@ class MANConfig(EncoderConfig):
     separation: float = 1e-5  # stated; unbounded below, but so small that the softmax outweighs it
     similarity_width: int = 16  # ours: hidden units of the item-similarity network
     head_widths: tuple[int, int] = (128, 32)  # ours; stated: (32, 16)
-    negatives: int = 50  # ours, chosen on validation; stated: 9, in training and in ranking
+    negatives_per_target: int = (
+        50  # ours, chosen on validation; stated: 9, in training and in ranking
+    )
     # Ours, chosen on validation: targets of a sequence in a step; released: 1 in 20, drawn once.
     targets_per_sequence: int = 8
 
@@ -76,13 +78,14 @@ class MAN(Recommender):
     """
 
     domain_of_item: Tensor
+    possible: Tensor
 
     def __init__(self, domain_of_item: Tensor, config: MANConfig = MANConfig()):
         super().__init__()
         hidden, (wide, narrow) = config.hidden, config.head_widths
         self.config = config
         self.register_buffer("domain_of_item", domain_of_item, persistent=False)
-        self.item_ranges = domain_item_ranges(domain_of_item)
+        self.register_buffer("possible", domain_of_item >= 0, persistent=False)
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), hidden))
         self.recency = nn.Parameter(torch.randn(3, config.max_length, hidden))  # in A, B, merged
         self.prototypes = nn.Parameter(0.02 * torch.randn(config.groups, hidden))
@@ -100,6 +103,11 @@ class MAN(Recommender):
             for _ in range(3)
         )
         self.dropout = Dropout(config.dropout)
+
+    def fit_statistics(self, train: Sequences) -> None:
+        """Find the items that training can have as targets; the others are no negatives."""
+        if self.config.negatives == "seen":
+            self.possible = seen_in(train, self.possible)
 
     def vectors(self, ids: Tensor) -> Tensor:
         """Item vectors (..., D), standardised: small ones would hardly reach a network."""
@@ -121,8 +129,8 @@ class MAN(Recommender):
         view = domain_view(sequence, self.domain_of_item, domain)
         items = self.dropout(self.vectors(sequence))
         local_items = self.dropout(self.vectors(view.sequence))
-        local = view.read(self.encoders[domain](local_items)[0])
-        merged = self.encoders[2](items)[0]
+        local = view.read(self.encoders[domain](local_items, view.length)[0])
+        merged = self.encoders[2](items, (sequence > 0).sum(1))[0]
         local_keys = view.read(local_items) + F.embedding(age(own), self.recency[domain])
         keys = items + F.embedding(age(present), self.recency[2]) + local_keys * own[..., None]
         return local, merged, keys, own, present
@@ -192,11 +200,14 @@ class MAN(Recommender):
         lots, positions = lots.topk(min(self.config.targets_per_sequence, real.size(1)))
         row, position = torch.nonzero(lots)[:, 0], positions[lots > 0]
         target, domain = batch.targets[row, position], batch.target_domain[row, position]
-        first, size = torch.tensor(self.item_ranges, device=device)[domain].T[..., None]
-        # A cyclic step of 1 to size - 1 inside the domain's ids never ends at the target.
-        drawn = torch.randint(2**40, (len(row), self.config.negatives), device=device)
-        step = 1 + drawn % (size - 1).clamp(min=1)
-        negatives = first + (target[:, None] - first + step) % size
+        candidates = Candidates.of(self.domain_of_item, self.possible)
+        in_a, in_b = map(len, candidates.ids)
+        first, size = torch.tensor([(0, in_a), (in_a, in_b)], device=device)[domain].T[..., None]
+        # A cyclic step of 1 to size - 1 inside the domain's list never ends at the target.
+        shape = (len(row), self.config.negatives_per_target)
+        step = 1 + torch.randint(2**40, shape, device=device) % (size - 1).clamp(min=1)
+        place = (candidates.column[target][:, None] + step) % size
+        negatives = torch.cat(candidates.ids)[first + place]
         seen = torch.arange(int(position.max()) + 1, device=device) <= position[:, None]
         sequence = batch.sequence[row, : seen.size(1)] * seen
         prefixes = Batch(sequence, None, domain, batch.rows[row])

@@ -18,7 +18,7 @@ from tema_lib.data.batches import Batch
 from tema_lib.data.sequences import domain_view
 from tema_lib.models.base import SequenceRecommender
 from tema_lib.models.heads import EncoderConfig, SimilarityHead
-from tema_lib.models.layers import Dropout, SequenceEncoder
+from tema_lib.models.layers import DomainHeads, Dropout, SequenceEncoder
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class SASRecConfig(EncoderConfig):
     """Sizes and logits as in `TemaConfig`, so that both are trained alike."""
 
     per_domain: bool = False  # True: two models, neither of which sees the other domain
+    domain_heads: bool = False  # of the merged sequence: an output map for each target domain
     temperature: float = 0.07
     similarity: str = "cosine"  # the original: "dot", without temperature
     loss: str = "domain softmax"  # the original: "binary"; see `losses.LOSSES`
@@ -43,13 +44,15 @@ class SASRec(SequenceRecommender):
     """
 
     def __init__(self, domain_of_item: Tensor, config: SASRecConfig = SASRecConfig()):
-        super().__init__(domain_of_item, config.loss)
+        super().__init__(domain_of_item, config.loss, config.negatives)
         self.config = config
         self.head = SimilarityHead(config.similarity, config.temperature)
         self.id = nn.Parameter(0.02 * torch.randn(len(domain_of_item), config.hidden))
         self.encoders = nn.ModuleList(
             SequenceEncoder.of(config) for _ in range(2 if config.per_domain else 1)
         )
+        if config.domain_heads and not config.per_domain:
+            self.domain_heads = DomainHeads(config.hidden)
         self.dropout = Dropout(config.dropout)
 
     def item_embeddings(self) -> tuple[Tensor, Tensor]:
@@ -57,18 +60,26 @@ class SASRec(SequenceRecommender):
 
     def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
         if not self.config.per_domain:
-            states, _ = self.encoders[0](self.dropout(F.embedding(batch.sequence, inputs)))
-            return self.head.states(states)
+            embedded = self.dropout(F.embedding(batch.sequence, inputs))
+            states, _ = self.encoders[0](embedded, batch.length)
+            return self.predicting(states, batch.position_domains)
         by_domain = []
         for domain, encoder in enumerate(self.encoders):
             view = domain_view(batch.sequence, self.domain_of_item, domain)
-            states, _ = encoder(self.dropout(F.embedding(view.sequence, inputs)))
+            states, _ = encoder(self.dropout(F.embedding(view.sequence, inputs)), view.length)
             by_domain.append(view.read(states))
         in_a = batch.position_domains[..., None] == 0
         return self.head.states(torch.where(in_a, by_domain[0], by_domain[1]))
 
+    def predicting(self, states: Tensor, domains: Tensor) -> Tensor:
+        """States (..., D) of the merged sequence, ready for targets in domains (...)."""
+        if self.config.domain_heads:
+            states = self.domain_heads(states, domains)
+        return self.head.states(states)
+
     def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         if self.config.per_domain:
             return super().last_hidden_states(batch, inputs)
-        states, _ = self.encoders[0](F.embedding(batch.sequence, inputs), at=batch.last)
-        return self.head.states(states[:, 0])
+        embedded = F.embedding(batch.sequence, inputs)
+        states, _ = self.encoders[0](embedded, batch.length, at=batch.last)
+        return self.predicting(states[:, 0], batch.target_domain)

@@ -58,7 +58,7 @@ class Tema(SequenceRecommender):
     """
 
     def __init__(self, inputs: ItemInputs, config: TemaConfig = TemaConfig()):
-        super().__init__(inputs.domain_of_item, config.loss)
+        super().__init__(inputs.domain_of_item, config.loss, config.negatives)
         if not config.branches or set(config.branches) - set(BRANCHES):
             raise ValueError(
                 f"branches {config.branches} are unknown: choose from {', '.join(BRANCHES)}."
@@ -107,7 +107,8 @@ class Tema(SequenceRecommender):
                 view = domain_view(batch.sequence, domain_of_item, BRANCHES.index(branch))
                 sequence, here = view.sequence, view.has_any
             embedded = self.dropout(F.embedding(sequence, table))
-            state, weights = self.encoders[branch](embedded, need_weights)
+            length = (sequence > 0).sum(1)
+            state, weights = self.encoders[branch](embedded, length, need_weights)
             if branch == "merged":
                 states.append(state * here[..., None])
             else:
@@ -152,7 +153,7 @@ class Tema(SequenceRecommender):
                 sequence = domain_view(sequence, self.domain_of_item, domain).sequence
             length = (sequence > 0).sum(1)
             last = (length - 1).clamp(min=0)
-            state, _ = self.encoders[branch](F.embedding(sequence, inputs), at=last)
+            state, _ = self.encoders[branch](F.embedding(sequence, inputs), length, at=last)
             collected.append(state)
             lengths.append(length)
         states = torch.stack(collected, 2)  # (B, 1, branches, D)

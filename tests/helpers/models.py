@@ -10,8 +10,11 @@ from tema_lib.data.sequences import Sequences
 from tema_lib.data.splits import Split
 from tema_lib.encoders.text import TitleTokens
 from tema_lib.experiment import Experiment
+from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig
 from tema_lib.models.base import SequenceRecommender
 from tema_lib.models.inputs import MODALITIES, ItemInputs
+from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig
+from tema_lib.models.man import MAN, MANConfig
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.models.tema import Tema, TemaConfig
@@ -74,6 +77,8 @@ class SmallInputs:
         return inputs()
 
 
+# What a sequence model may have besides its own idea.
+DEVICES = {"max_length": 20, "positions": "from the end", "lag_bias": True, "negatives": "seen"}
 COUNTING = ("popularity", "markov", "co-occurrence")
 # The same model with other inputs.
 CONTROLS = tuple(name for name in SYSTEMS if name.startswith("tema-"))
@@ -95,6 +100,25 @@ MODELS = {
     "sasrec, dot products": lambda: SASRec(
         DOMAIN, SASRecConfig(hidden=16, max_length=20, layers=2, similarity="dot")
     ),
+    "sasrec, all devices": lambda: SASRec(
+        DOMAIN, SASRecConfig(hidden=16, layers=2, domain_heads=True, **DEVICES)
+    ),
+    "sasrec-per-domain, all devices": lambda: SASRec(
+        DOMAIN, SASRecConfig(hidden=16, per_domain=True, **DEVICES)
+    ),
+    "tema, all devices": lambda: Tema(inputs(), TemaConfig(hidden=16, **DEVICES)),
+    "llm4cdsr, all devices": lambda: LLM4CDSR(
+        inputs(),
+        SmallInputs.profiles,
+        LLM4CDSRConfig(hidden=16, domain_heads=True, **DEVICES),
+    ),
+    "autocdsr, all devices": lambda: AutoCDSR(
+        DOMAIN, AutoCDSRConfig(hidden=16, domain_heads=True, **DEVICES)
+    ),
+    "autocdsr-plus, all devices": lambda: AutoCDSR(
+        DOMAIN, AutoCDSRConfig(hidden=16, plus=True, **(DEVICES | {"lag_bias": False}))
+    ),
+    "man, all devices": lambda: MAN(DOMAIN, MANConfig(hidden=16, **DEVICES)),
 }
 SEQUENCE_MODELS = [name for name, make in MODELS.items() if isinstance(make(), SequenceRecommender)]
 

@@ -53,7 +53,9 @@ def test_it_has_the_properties_of_every_model(name, holds):
 
 def test_the_share_is_a_loop_over_events_and_their_attention():
     model, batch = awake(model_of(layers=2)), batch_of(*USERS)
-    _, weights = model.encoder(F.embedding(batch.sequence, model.id), need_weights=True)
+    _, weights = model.encoder(
+        F.embedding(batch.sequence, model.id), batch.length, need_weights=True
+    )
     rows = []
     for user, events in enumerate(batch.sequence.tolist()):
         for t, item in enumerate(events):

@@ -8,10 +8,12 @@ from torch import nn
 from tema_lib.models.layers import (
     AttentionBlock,
     BranchAttention,
+    DomainHeads,
     Dropout,
     MultiHeadAttention,
     SequenceEncoder,
     causal_mask,
+    positions_of,
     scaled_dot_product_attention,
 )
 from tests.helpers.models import (
@@ -111,14 +113,66 @@ def test_attention_is_torchs_attention():
 
 def test_showing_the_weights_does_not_change_the_states():
     torch.manual_seed(0)
-    encoder = SequenceEncoder(16, 4, 2, 20, 0.3).eval()
+    encoder = SequenceEncoder(16, 4, 2, 20, 0.3, "from the end", True).eval()
     x = torch.randn(3, 7, 16)
-    fused, nothing = encoder(x)
-    readable, weights = encoder(x, need_weights=True)
+    length = torch.tensor([7, 3, 1])
+    with torch.no_grad():
+        for block in encoder.blocks:
+            block.attention.lag.normal_()
+    fused, nothing = encoder(x, length)
+    readable, weights = encoder(x, length, need_weights=True)
     torch.testing.assert_close(readable, fused, rtol=0, atol=1e-5)
     assert nothing == []
     assert len(weights) == 2
     assert weights[0].shape == (3, 4, 7, 7)
+
+
+def test_a_lag_bias_is_a_number_a_head_for_each_number_of_events_in_between():
+    torch.manual_seed(0)
+    attention, x = MultiHeadAttention(8, 2, 0.0, lags=9).eval(), torch.randn(2, 6, 8)
+    plain = MultiHeadAttention(8, 2, 0.0).eval()
+    plain.load_state_dict({k: v for k, v in attention.state_dict().items() if k != "lag"})
+    torch.testing.assert_close(attention(x)[0], plain(x)[0])  # it starts at 0
+    with torch.no_grad():
+        attention.lag.normal_()
+    expected = plain(x, need_weights=True)[1].log()
+    for query in range(6):
+        for key in range(query + 1):
+            expected[:, :, query, key] += attention.lag[:, query - key]
+    mixed, weights = attention(x, need_weights=True)
+    torch.testing.assert_close(weights, expected.softmax(-1))
+    torch.testing.assert_close(attention(x)[0], mixed)
+    last, _ = attention(x, at=torch.tensor([5, 3]))
+    torch.testing.assert_close(last[:, 0], mixed[[0, 1], [5, 3]])
+
+
+def test_positions_count_from_either_end():
+    x, length = torch.zeros(2, 4, 3), torch.tensor([4, 2])
+    assert positions_of(x, length, from_the_end=False).tolist() == [0, 1, 2, 3]
+    assert positions_of(x, length, from_the_end=True).tolist() == [[3, 2, 1, 0], [1, 0, 0, 0]]
+
+
+def test_from_the_end_a_later_event_changes_nothing_and_one_that_is_appended_may():
+    torch.manual_seed(0)
+    encoder = SequenceEncoder(8, 2, 1, 9, 0.0, "from the end", True).eval()
+    with torch.no_grad():
+        encoder.position.normal_()
+    x = torch.randn(1, 5, 8)
+    states, _ = encoder(x, torch.tensor([5]))
+    other = torch.cat([x[:, :4], torch.randn(1, 1, 8)], 1)
+    torch.testing.assert_close(encoder(other, torch.tensor([5]))[0][:, :4], states[:, :4])
+    shorter, _ = encoder(x[:, :4], torch.tensor([4]))
+    assert (shorter - states[:, :4]).abs().max() > 1e-3
+
+
+def test_the_heads_of_two_domains_map_the_same_state_to_two():
+    heads, states = DomainHeads(4), torch.randn(3, 4)
+    domains = torch.tensor([0, 1, 1])
+    assert torch.equal(heads(states, domains), states)  # the identity at first
+    with torch.no_grad():
+        heads.weight.normal_()
+    expected = torch.stack([states[row] @ heads.weight[domains[row]] for row in range(3)])
+    torch.testing.assert_close(heads(states, domains), expected)
 
 
 def test_multi_head_attention_is_a_loop_over_heads():

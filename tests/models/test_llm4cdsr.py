@@ -100,8 +100,10 @@ def test_a_logit_is_the_sum_of_the_domains_and_the_merged_product():
         scores = model.score(ranking(*USERS, domain=domain), ALL_ITEMS)
         for row, user in enumerate(USERS):
             own = [item for item in user if item in members]
-            state = model.encoders["AB"[domain]](4 * local[torch.tensor([own])])[0][0, -1]
-            merged = model.encoders["merged"](4 * adapted[torch.tensor([user])])[0][0, -1]
+            length = torch.tensor([len(own)])
+            state = model.encoders["AB"[domain]](4 * local[torch.tensor([own])], length)[0][0, -1]
+            length = torch.tensor([len(user)])
+            merged = model.encoders["merged"](4 * adapted[torch.tensor([user])], length)[0][0, -1]
             for item in members:
                 torch.testing.assert_close(
                     scores[row, item - 1],

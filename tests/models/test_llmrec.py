@@ -153,12 +153,9 @@ def test_a_state_is_that_of_the_joined_titles_read_alone(layers):
     vectors = model.piece_map(model.piece_features) + model.piece
 
     def read(items):
-        return F.normalize(
-            model.encoder(vectors[[p for item in items for p in given[item].tolist() if p]][None])[
-                0
-            ][0, -1],
-            dim=-1,
-        )
+        pieces = [p for item in items for p in given[item].tolist() if p]
+        states, _ = model.encoder(vectors[pieces][None], torch.tensor([len(pieces)]))
+        return F.normalize(states[0, -1], dim=-1)
 
     for row, events in enumerate(batch.sequence.tolist()):
         for t, item in enumerate(events):

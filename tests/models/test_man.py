@@ -136,7 +136,7 @@ def test_an_example_is_what_came_before_its_target():
 
 
 def test_negatives_are_uniform_over_the_targets_domain_and_never_the_target():
-    model = make(negatives=4000)
+    model = make(negatives_per_target=4000)
     prefixes, candidates = model.examples(batch_of(*USERS))
     for domain, (target, *negatives) in zip(prefixes.target_domain.tolist(), candidates.tolist()):
         members = set((DOMAIN_A, DOMAIN_B)[domain])
@@ -149,7 +149,7 @@ def test_negatives_are_uniform_over_the_targets_domain_and_never_the_target():
 
 
 def test_the_loss_is_cross_entropy_of_score():
-    model = awake(make(negatives=3))
+    model = awake(make(negatives_per_target=3))
     torch.manual_seed(5)
     prefixes, candidates = model.examples(batch_of(*USERS))
     scores = model.score(prefixes, candidates)
