@@ -75,4 +75,3 @@ class Switched(SASRec):
             for weights in self.parameters():
                 if weights.dim() > 1 and weights.requires_grad:
                     nn.init.xavier_normal_(weights)
-

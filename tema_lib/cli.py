@@ -183,6 +183,24 @@ def _compare(own: argparse.ArgumentParser) -> None:
     own.add_argument("--epochs", type=int, help=EPOCHS_HELP)
 
 
+def _tune(own: argparse.ArgumentParser) -> None:
+    """Search for the settings of systems, on validation targets alone: the same trials for each.
+
+        tema tune --systems "sasrec tema" --trials 12
+
+    Every trial is kept as soon as it ends, in results/tuning/<data>/<system>.json (build/results/
+    outside of a checkout): stop whenever you like, the same command goes on. Test targets are never
+    ranked.
+    """
+    own.add_argument("--data", default="synthetic", help=DATA_HELP)
+    own.add_argument("--systems", default="", help=f"systems to tune, {SYSTEMS_HELP}")
+    own.add_argument("--trials", type=int, default=12, help="of each system (default: 12)")
+    own.add_argument("--seed", type=int, default=0)
+    own.add_argument("--tags", help=TAGS_HELP)
+    own.add_argument("--domains", default="", help=DOMAINS_HELP)
+    own.add_argument("--out", type=Path, help="folder of the records")
+
+
 def _explain(own: argparse.ArgumentParser) -> None:
     """Explain one user's first recommendation: a summary here, the whole story as one HTML file
     that needs no network.
@@ -225,6 +243,7 @@ COMMANDS = {
     "data": ("fetch two official Amazon categories and prepare them", _data),
     "tags": ("tag every item of a data set, and write the compact export", _tags),
     "train": ("train one system and print its table", _train),
+    "tune": ("search for settings on validation targets, the same trials for each system", _tune),
     "compare": ("paired differences between systems, with intervals", _compare),
     "explain": ("explain a recommendation, as one HTML file", _explain),
     "readme": ("rewrite the README's tables from results/", _readme),

@@ -11,10 +11,11 @@ import contextlib
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -42,7 +43,7 @@ from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, open_replies
 from tema_lib.models.base import Recommender
 from tema_lib.models.item_embedding import MODALITIES, ItemInputs
-from tema_lib.models.systems import SYSTEMS, chosen_systems, system_named
+from tema_lib.models.systems import CONFIGS, SYSTEMS, chosen_systems, system_named
 from tema_lib.recommendation import recommend
 from tema_lib.shipped_replies import LIVE_USERS, live_items, profile_replies, tag_replies
 from tema_lib.tags.catalogue import Catalogue
@@ -72,10 +73,12 @@ class Experiment:
             (`choose_export`). None: "shipped", but "export" for the synthetic data of an installed
             package.
         epochs: how long a system is trained at most; None: the length chosen on validation targets.
+        options: fields of the systems' configurations and of `TrainConfig`, in place of their
+            defaults, such as {"dropout": 0.3}; a system takes those that it has.
 
     Raises:
         DataError: `domains` cannot be used; a folder that cannot be read fails when it is needed.
-        ValueError: `tags` is another word.
+        ValueError: `tags` is another word, or no configuration has an option.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Experiment:
         domains: str = "",
         tags: str | None = None,
         epochs: int | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.data, self.seed = data, seed
         self.named = domain_names(domains.split(",")) if domains else None
@@ -100,6 +104,7 @@ class Experiment:
         # Width and epochs were chosen on validation targets.
         self.hidden = 64 if self.synthetic else 128
         self.epochs = epochs or (8 if self.synthetic else 20)
+        self.options = known_options(options)
         self.seconds: dict[str, float] = {}
         self._trained: dict[str, tuple[Recommender, TrainingHistory]] = {}
         self._ranks: dict[str, Ranks] = {}
@@ -108,6 +113,12 @@ class Experiment:
         """The same experiment with another seed; it shares data, features and tags made so far."""
         other = copy.copy(self)
         other.seed, other.seconds, other._trained, other._ranks = seed, {}, {}, {}
+        return other
+
+    def with_options(self, options: Mapping[str, Any]) -> Experiment:
+        """The same experiment with other options; it shares data, features and tags made so far."""
+        other = self.with_seed(self.seed)
+        other.options = known_options(options)
         return other
 
     # --- data (notebook 01) ---
@@ -369,7 +380,9 @@ class Experiment:
     @property
     def training(self) -> TrainConfig:
         """How this experiment trains."""
-        return TrainConfig(epochs=self.epochs, seed=self.seed)
+        names = {known.name for known in fields(TrainConfig)}
+        given = {name: value for name, value in self.options.items() if name in names}
+        return TrainConfig(**{"epochs": self.epochs, "seed": self.seed} | given)
 
     def systems(self, names: str = "") -> list[str]:
         """The systems of a list (`chosen_systems`); "" means those of the lesson.
@@ -509,6 +522,14 @@ class Experiment:
             command=command,
             slices=self.slices(ranks),
         )
+
+
+def known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options, each of which some configuration has; raises ValueError for any other."""
+    known = {field.name for config in (TrainConfig, *CONFIGS) for field in fields(config)}
+    if unknown := set(options) - known:
+        raise ValueError(f"no configuration has an option {min(unknown)!r}.")
+    return options
 
 
 @contextlib.contextmanager

@@ -41,6 +41,8 @@ EVALUATION_KEYS = {
     "dirty",
     "command",
 }
+TRIALS_KEYS = {"kind", "system", "data", "seed", "tags_sha256", "trials", "commit", "dirty"}
+TRIAL_KEYS = {"number", "options", "valid_mrr", "best_epoch", "cpu_seconds", "parameters"}
 DOMAINS = ("A", "B")
 SHOWN = ("NDCG@10", "HR@10", "MRR")  # in tables
 
@@ -165,9 +167,12 @@ def check_record(record: Record) -> None:
     """
     if record.get("kind") == "benchmark":
         return
+    if record.get("kind") == "trials":
+        check_trials(record)
+        return
     if record.get("kind") != "evaluation":
         raise ValueError(
-            f"kind is {record.get('kind')!r}: a record is an evaluation or a benchmark."
+            f"kind is {record.get('kind')!r}: a record is an evaluation, trials or a benchmark."
         )
     if missing := EVALUATION_KEYS - set(record):
         raise ValueError(
@@ -184,6 +189,19 @@ def check_record(record: Record) -> None:
                     raise ValueError(
                         f"{protocol} {domain} {metric} is {value}: a metric is between 0 and 1."
                     )
+
+
+def check_trials(record: Record) -> None:
+    """Accept a record of trials that holds validation metrics only; raises ValueError."""
+    if missing := TRIALS_KEYS - set(record):
+        raise ValueError(
+            f"keys {sorted(missing)} are missing from the trials of {record.get('system')}."
+        )
+    for trial in record["trials"]:
+        if strange := set(trial) ^ TRIAL_KEYS:
+            raise ValueError(
+                f"trial {trial.get('number')} has other keys than a trial: {sorted(strange)}."
+            )
 
 
 def write_json(path: Path, content: Record) -> Path:

@@ -27,6 +27,7 @@ ORDER = (
     ("records",),
     ("explain",),
     ("experiment",),
+    ("tuning",),
     ("notebook",),
     ("cli", "commands", "__main__"),
 )

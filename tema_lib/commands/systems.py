@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -22,6 +25,7 @@ class DefaultSize:
     """What an `Experiment` offers a system, random but of the right shape."""
 
     hidden, modalities = 64, MODALITIES
+    options: Mapping[str, Any] = MappingProxyType({})
     domain_of_item = torch.tensor([-1] + [0] * (ITEMS // 2) + [1] * (ITEMS // 2))
     profiles = Profiles(("",) * USERS, torch.randn(USERS, 384), torch.ones(USERS, dtype=torch.bool))
     titles = TitleTokens(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
@@ -47,6 +48,7 @@ class ModelInputs(Protocol):
     """
 
     hidden: int  # the width D to build with
+    options: Mapping[str, Any]  # fields of a system's configuration, in place of their defaults
 
     @property
     def domain_of_item(self) -> Tensor:

@@ -11,12 +11,13 @@ tests, into notebook 07 and into `make run SYSTEMS="..."`.  Status:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 from tema_lib.models.autocdsr import AutoCDSR, AutoCDSRConfig
 from tema_lib.models.base import Recommender
 from tema_lib.models.baselines import CoOccurrence, Popularity
+from tema_lib.models.heads import EncoderConfig
 from tema_lib.models.inputs import MODALITIES, ModelInputs
 from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig
 from tema_lib.models.llmrec import LLMRec, LLMRecConfig
@@ -44,12 +45,29 @@ class System:
     also: dict[str, str] = field(default_factory=dict)
 
 
+CONFIGS = (SASRecConfig, TemaConfig, LLM4CDSRConfig, AutoCDSRConfig, LLMRecConfig, MANConfig)
+
+
+Config = TypeVar("Config", bound=EncoderConfig)
+
+
+def configured(config: type[Config], run: ModelInputs, **fixed: Any) -> Config:
+    """A configuration with the run's width and those of its options that are fields of it.
+
+    Args:
+        fixed: what makes the system, whatever the options say.
+    """
+    names = {known.name for known in fields(config)}
+    given = {name: value for name, value in run.options.items() if name in names}
+    return config(**{"hidden": run.hidden} | given | fixed)
+
+
 def tema(modalities: tuple[str, ...] = MODALITIES, **inputs: Any) -> Build:
     """TEMA on those modalities that the data provide; `inputs` as in `ModelInputs.inputs`."""
 
     def build(run: ModelInputs) -> Recommender:
         provided = tuple(modality for modality in modalities if modality in run.modalities)
-        return Tema(run.inputs(**inputs), TemaConfig(modalities=provided, hidden=run.hidden))
+        return Tema(run.inputs(**inputs), configured(TemaConfig, run, modalities=provided))
 
     return build
 
@@ -58,7 +76,7 @@ def llm4cdsr(**options: Any) -> Build:
     """LLM4CDSR with `options` of its configuration; without L_user no profile is written."""
 
     def build(run: ModelInputs) -> Recommender:
-        config = LLM4CDSRConfig(hidden=run.hidden, **options)
+        config = configured(LLM4CDSRConfig, run, **options)
         return LLM4CDSR(run.inputs(), run.profiles if config.profile else None, config)
 
     return build
@@ -80,12 +98,12 @@ SYSTEMS = {
         lambda run: CoOccurrence(run.domain_of_item, history=True), "item-to-item counts", "ours"
     ),
     "sasrec-per-domain": System(
-        lambda run: SASRec(run.domain_of_item, SASRecConfig(per_domain=True, hidden=run.hidden)),
+        lambda run: SASRec(run.domain_of_item, configured(SASRecConfig, run, per_domain=True)),
         SASREC_PAPER,
         "reproduced",
     ),
     "sasrec": System(
-        lambda run: SASRec(run.domain_of_item, SASRecConfig(hidden=run.hidden)),
+        lambda run: SASRec(run.domain_of_item, configured(SASRecConfig, run)),
         SASREC_PAPER,
         "reproduced",
     ),
@@ -114,22 +132,22 @@ SYSTEMS = {
     "llm4cdsr-no-contrastive": System(llm4cdsr(contrastive=0), "control: alpha = 0", "ours"),
     "llm4cdsr-no-profiles": System(llm4cdsr(profile=0), "control: beta = 0", "ours"),
     "autocdsr": System(
-        lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(hidden=run.hidden)),
+        lambda run: AutoCDSR(run.domain_of_item, configured(AutoCDSRConfig, run)),
         AUTOCDSR_PAPER,
         "after",
     ),
     "autocdsr-plus": System(
-        lambda run: AutoCDSR(run.domain_of_item, AutoCDSRConfig(plus=True, hidden=run.hidden)),
+        lambda run: AutoCDSR(run.domain_of_item, configured(AutoCDSRConfig, run, plus=True)),
         AUTOCDSR_PAPER,
         "after",
     ),
     "llm-rec": System(
-        lambda run: LLMRec(run.domain_of_item, run.titles, LLMRecConfig(hidden=run.hidden)),
+        lambda run: LLMRec(run.domain_of_item, run.titles, configured(LLMRecConfig, run)),
         "LLM-Rec, arXiv 2310.14304",
         "after",
     ),
     "man": System(
-        lambda run: MAN(run.domain_of_item, MANConfig(hidden=run.hidden)),
+        lambda run: MAN(run.domain_of_item, configured(MANConfig, run)),
         "MAN, arXiv 2311.08272",
         "reproduced",
     ),

@@ -1,0 +1,127 @@
+"""The search for settings: equal for all, on validation targets alone, kept trial by trial."""
+
+import json
+
+import pytest
+import torch
+
+from tema_lib import tuning
+from tema_lib.evaluation.ranking import evaluate
+from tema_lib.experiment import Experiment
+from tema_lib.records import check_record
+from tests.helpers.commands import tema
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, shipped_replies):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEMA_REPLIES", str(shipped_replies))
+        patch.setenv("TEMA_ARTIFACTS", str(tmp_path_factory.mktemp("artifacts")))
+        made = Experiment("synthetic", tags="export")
+        assert len(made.split.train) == 1200
+        yield made
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Trials of one epoch and little width."""
+    small = {"hidden": 8, "epochs": 1}
+    monkeypatch.setattr(tuning, "ALWAYS", tuning.ALWAYS | small)
+
+
+def test_settings_are_drawn_once_and_the_first_is_the_default():
+    assert tuning.setting(0) == {"negatives": "seen"}
+    drawn = [tuning.setting(number) for number in range(1, 60)]
+    assert drawn == [tuning.setting(number) for number in range(1, 60)]
+    for name, values in tuning.SPACE.items():
+        assert {options[name] for options in drawn} == set(values)
+
+
+def test_options_reach_the_model_and_its_training_and_an_unknown_one_is_refused(run):
+    own = run.with_options({"dropout": 0.4, "lag_bias": True, "learning_rate": 1e-4, "epochs": 3})
+    for system in ("sasrec", "tema", "llm4cdsr-no-profiles", "autocdsr", "man"):
+        assert own.build(system).config.dropout == 0.4
+    assert own.build("sasrec").encoders[0].blocks[0].attention.lag.shape == (2, 50)
+    assert (own.training.learning_rate, own.training.epochs) == (1e-4, 3)
+    assert run.build("sasrec").config.dropout == 0.2
+    assert own.raw is run.raw  # data are shared
+    assert own.build("sasrec-per-domain").config.per_domain
+    with pytest.raises(ValueError, match="no configuration has an option 'droput'"):
+        run.with_options({"droput": 0.4})
+
+
+def test_a_search_that_was_stopped_goes_on_and_never_ranks_a_test_target(
+    run, quick, tmp_path, monkeypatch
+):
+    path = tmp_path / "sasrec.json"
+
+    def stop(own, system, number):
+        if number == 1:
+            raise KeyboardInterrupt
+        return trial(own, system, number)
+
+    trial = tuning.trial
+    monkeypatch.setattr(tuning, "trial", stop)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.tune(run, "sasrec", 3, path)
+    kept = json.loads(path.read_text())
+    assert [done["number"] for done in kept["trials"]] == [0]
+
+    ranked = []
+
+    def watched(model, sequences, *rest, **named):
+        ranked.append(sequences)
+        return evaluate(model, sequences, *rest, **named)
+
+    monkeypatch.setattr(tuning, "trial", trial)
+    monkeypatch.setattr("tema_lib.training.evaluate", watched)
+    whole = tuning.tune(run, "sasrec", 3, path)
+    assert whole["trials"][0] == kept["trials"][0]
+    assert [done["number"] for done in whole["trials"]] == [0, 1, 2]
+    assert ranked
+    assert all(sequences is run.split.valid for sequences in ranked)
+    check_record(whole)
+    assert json.loads(path.read_text()) == whole
+    with pytest.raises(ValueError, match="other data, tags or another seed"):
+        tuning.tune(run, "tema", 3, path)
+
+
+def test_a_record_of_trials_holds_validation_metrics_only():
+    done = dict.fromkeys(("options", "valid_mrr", "best_epoch", "cpu_seconds", "parameters"), 0)
+    record = dict.fromkeys(("system", "data", "seed", "tags_sha256", "commit", "dirty"), "")
+    record |= {"kind": "trials", "trials": [done | {"number": 0}]}
+    check_record(record)
+    record["trials"][0]["NDCG@10"] = 0.3
+    with pytest.raises(ValueError, match=r"other keys than a trial: \['NDCG@10'\]"):
+        check_record(record)
+
+
+def test_the_best_trial_is_that_of_the_best_epoch_and_the_hours_are_those_that_lack():
+    trials = [
+        {"number": 0, "valid_mrr": [0.1, 0.3, 0.2], "cpu_seconds": 10.0},
+        {"number": 1, "valid_mrr": [0.1, 0.25, 0.26], "cpu_seconds": 30.0},
+        {"number": 2, "valid_mrr": [], "cpu_seconds": 20.0},
+    ]
+    record = {"trials": trials}
+    assert tuning.best(record)["number"] == 0
+    assert tuning.missing_hours([record, None], 4) == pytest.approx(5 * 20 / 3600)
+    assert tuning.missing_hours([None], 4) is None
+    assert tuning.missing_hours([record], 3) == 0
+
+
+def test_trials_have_the_same_seed_and_the_same_start(run, quick):
+    one, same = (tuning.trial(run, "sasrec", 1) for _ in range(2))
+    assert one["valid_mrr"] == same["valid_mrr"]
+    torch.manual_seed(5)
+    assert tuning.trial(run, "sasrec", 1)["valid_mrr"] == one["valid_mrr"]
+
+
+def test_the_command_says_what_it_costs_and_what_is_best(tmp_path, monkeypatch, shipped_replies):
+    monkeypatch.setenv("TEMA_REPLIES", str(shipped_replies))
+    given = ("tune", "--systems", "popularity", "--trials", "2", "--tags", "export")
+    done = tema(*given, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 systems, 2 trials each; CPU hours to go: not known" in done.stdout
+    assert "popularity" in done.stdout.splitlines()[1]
+    again = tema(*given, "--out", tmp_path)
+    assert "CPU hours to go: about 0.0" in again.stdout
