@@ -6,6 +6,7 @@ import pytest
 
 from tema_lib.commands.compare import differences
 from tema_lib.experiment import Experiment
+from tests.helpers.commands import tema
 
 
 def test_a_comparison_pairs_the_cases_and_averages_the_seeds():
@@ -29,3 +30,22 @@ def test_a_comparison_pairs_the_cases_and_averages_the_seeds():
     assert lucky["A"][1] == pytest.approx(mean / 2)
     assert set(lucky) == {"A", "B"}
     assert differences([seed(popular)], "one", "other", "NDCG@10")["B"][1:] == (0, (0, 0))
+
+
+def test_the_command_prints_a_line_a_part_and_refuses_an_unknown_metric(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path))
+    given = ("compare", "--of", "co-occurrence", "--systems", "popularity", "--seeds", "0")
+    done = tema(*given, "--metric", "HR@10")
+    assert done.returncode == 0, done.stderr
+    title, _, *lines = done.stdout.splitlines()
+    assert title.startswith("synthetic: HR@10 of co-occurrence minus another system, 1 seeds")
+    assert lines[0] == "co-occurrence minus popularity"
+    assert [line.split(" cases")[1].split()[0][0] for line in lines[1:3]] == ["+", "+"]
+    for wrong, sentence in (
+        (("--metric", "Recall@7"), "--metric Recall@7 is unknown: choose from"),
+        (("--of", "tame"), "system 'tame' is unknown"),
+    ):
+        done = tema(*given, *wrong)
+        assert done.returncode == 1
+        assert sentence in done.stderr
+        assert done.stdout == ""
