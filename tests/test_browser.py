@@ -188,7 +188,6 @@ def opened(request, browser, server, executed):
         page.keyboard.press("Control+Enter")
         idle(page)
     page.wait_for_selector(SHOWN, timeout=120_000)
-    complaints.clear()  # of views that are shown before their models have come from the kernel
     yield page, complaints, request.param
     page.context.close()
 
@@ -326,6 +325,8 @@ def test_what_if_answers_every_edit(opened):
 def test_the_console_stayed_clean(opened):
     """After everything above; another test order would check less, not more."""
     _, complaints, where = opened
+    if where == "notebook":  # some views are shown before their models have come from the kernel
+        complaints = [text for text in complaints if "widget model not found" not in text]
     assert not complaints, f"{where}: {complaints}"
 
 

@@ -17,8 +17,8 @@ from tests.helpers.tagging import FOOD, KITCHEN, Features, few_items
 
 def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp_path):
     """The real model tags titles; each run is a process of its own, killed after a random time."""
-    titles = [(title, text) for title, text in FOOD[:4] + KITCHEN[:4] if title]
-    items = few_items(tuple(titles), len(titles) // 2)
+    titles = [(title, text) for title, text in FOOD + KITCHEN if title]
+    items = few_items(tuple(titles), len(FOOD))
     llm = LocalModel(batch=2)
     assert llm.generator  # loaded once; every child has it from the start
     features = Features(

@@ -106,15 +106,19 @@ def test_a_part_that_fails_fails_the_check(monkeypatch, capsys):
 def test_parts_side_by_side_are_told_apart_and_without_weights_nothing_else_runs(
     monkeypatch, capfd, tmp_path
 ):
-    slow = "import sys, time; print('{0}', flush=True); time.sleep(1); sys.exit('{0} ends')"
-    parts = [(name, ["-c", slow.format(name)]) for name in ("one", "other")]
-    (_, code, first), (_, _, both) = check.side_by_side(parts)
-    assert code == 1
-    assert both < 2 * first
+    waits = (  # the first ends once the second has begun: one after the other would hang
+        f"import pathlib, sys, time; begun = pathlib.Path({str(tmp_path / 'begun')!r})\n"
+        "while not begun.exists(): time.sleep(0.01)\nsys.exit('one ends')"
+    )
+    begins = f"import pathlib, sys; pathlib.Path({str(tmp_path / 'begun')!r}).touch()"
+    parts = [("one", ["-c", waits]), ("other", ["-c", begins + "; sys.exit('other ends')"])]
+    assert [code for _, code, _ in check.side_by_side(parts)] == [1, 1]
     said = capfd.readouterr().out
     assert said.index("one ends") < said.index("== other") < said.index("other ends")
 
-    monkeypatch.setattr(check, "CHAIN", tmp_path)  # it would delete the chain of this very run
+    monkeypatch.setattr(
+        check, "CHAIN", tmp_path / "chain"
+    )  # it would delete the chain of this very run
     monkeypatch.setattr(check, "LINT", (("lint", ["-c", "pass"]),))
     monkeypatch.setattr(check, "WEIGHTS", ("model weights", ["-c", "raise SystemExit(1)"]))
     monkeypatch.setattr(check, "parts", lambda: [("tests", ["-c", "print('never')"])])
