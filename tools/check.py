@@ -37,7 +37,7 @@ ENVIRONMENT = {
 # Two processes, each given whole test files or notebooks; with more, memory would be the limit.
 # Files start in our order, the longest first: a long one that starts late ends alone.
 PROCESSES = min(2, os.cpu_count() or 1)
-PARALLEL = ["-n", str(PROCESSES), "--no-loadscope-reorder", "-q", "-rs"]
+PARALLEL = ["-n", str(PROCESSES), "--no-loadscope-reorder", "-q", "-rfEs"]
 LINT = (
     ("format", ["-m", "ruff", "format", "--check", "--quiet"]),
     ("rules", ["-m", "ruff", "check"]),
@@ -217,7 +217,7 @@ def quick():
         f"left out: {len(tests) - len(chosen)} of {len(tests)} test files, the notebooks in a "
         "chain, and their stored outputs; `make test` runs everything",
     ]
-    return ("tests for this change", ["-m", "pytest", *chosen, "-q", "-rs"]), lines
+    return ("tests for this change", ["-m", "pytest", *chosen, "-q", "-rfEs"]), lines
 
 
 # --- the record of the durations ---
