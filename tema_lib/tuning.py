@@ -1,7 +1,8 @@
 """The search for settings: every system is given the same ones, and validation alone decides.
 
-Trial 0 is the defaults. The others are drawn at random from `SPACE`, once for all systems and data
-sets, so that no system is tuned more than another. A record of trials holds no test metric.
+Trial 0 is the defaults, but for `ALWAYS`. The others are drawn at random from `SPACE`, once for all
+systems and data sets, so that no system is tuned more than another. A record of trials holds no
+test metric.
 
 Status: ours.
 """
@@ -35,7 +36,7 @@ ALWAYS = {"negatives": "seen"}
 
 
 def setting(number: int) -> dict[str, Any]:
-    """The options of a trial, the same for every system; of trial 0 the defaults."""
+    """The options of a trial, the same for every system; of trial 0 `ALWAYS` alone."""
     draw = random.Random(number)
     drawn = {name: draw.choice(values) for name, values in SPACE.items()} if number else {}
     return drawn | ALWAYS

@@ -32,7 +32,6 @@ EXAMPLES = ROOT / "build" / "screenshots"
 ERROR = "[data-mime-type='application/vnd.jupyter.error']"
 LAPTOP = {"width": 1366, "height": 860}
 ADDRESSES = {"lab": "/lab/tree/{}?reset&token={}", "notebook": "/notebooks/{}?token={}"}
-SHOWN = ".tema-attention .tema table"  # the last of the three explorers
 SETTINGS = {
     # Every cell stays in the page, so it can be found.
     "notebook-extension/tracker": {"windowingMode": "none"},
@@ -64,14 +63,15 @@ def browser():
 
 @pytest.fixture(scope="module")
 def server(browser, tmp_path_factory, trained_systems, shipped_replies):
-    """JupyterLab with our settings only, on a copy of the notebook: (address, token)."""
+    """JupyterLab with our settings only, on copies of the notebook: (address, token)."""
     folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
     notebook = nbformat.read(ROOT / "notebooks" / NOTEBOOK, 4)
     notebook.metadata.pop("widgets", None)  # pictures of another run
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    nbformat.write(notebook, folder / NOTEBOOK)
+    for name in ADDRESSES:
+        nbformat.write(notebook, folder / f"{name}.ipynb")
     for name, value in SETTINGS.items():
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -144,50 +144,26 @@ def watched(browser, **options):
     return page, complaints
 
 
-def open_in(where, browser, server):
-    """(page, its complaints) of the notebook in JupyterLab or Notebook 7."""
+@pytest.fixture(scope="module", params=ADDRESSES)
+def opened(request, browser, server):
+    """The notebook, run from top to bottom by the menu: (page, complaints, where)."""
     address, token = server
     page, complaints = watched(browser)
-    page.goto(address + ADDRESSES[where].format(NOTEBOOK, token), wait_until="domcontentloaded")
+    page.goto(
+        address + ADDRESSES[request.param].format(f"{request.param}.ipynb", token),
+        wait_until="domcontentloaded",
+    )
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=120_000)
     idle(page)
     complaints.clear()  # what the application says while it starts (Notebook 7: two lines)
-    return page, complaints
-
-
-@pytest.fixture(scope="module")
-def executed(browser, server):
-    """The notebook in JupyterLab, run from top to bottom by the menu, and saved."""
-    page, complaints = open_in("lab", browser, server)
-    page.keyboard.press("Control+b")  # the file browser away, as on a small screen
+    if request.param == "lab":
+        page.keyboard.press("Control+b")  # the file browser away, as on a small screen
     page.locator(".lm-MenuBar-item:has-text('Run')").first.click()
     page.locator("li.lm-Menu-item[data-command='runmenu:run-all']").click()
-    page.wait_for_selector(f"{SHOWN}, {ERROR}", timeout=300_000)
+    # The last of the three explorers.
+    page.wait_for_selector(f".tema-attention .tema table, {ERROR}", timeout=300_000)
     idle(page, 300_000)
     assert not page.locator(ERROR).count(), page.locator(ERROR).first.inner_text()[-1500:]
-    page.keyboard.press("Control+s")
-    page.wait_for_selector(".jp-mod-dirty", state="detached")
-    yield page, complaints
-    page.context.close()
-
-
-@pytest.fixture(scope="module", params=ADDRESSES)
-def opened(request, browser, server, executed):
-    """(page, complaints, where): as it was run, or opened anew on the same kernel in Notebook 7.
-
-    There the cells of the explorers are run once more: those of the first page have been used.
-    """
-    if request.param == "lab":
-        yield *executed, "lab"
-        return
-    page, complaints = open_in(request.param, browser, server)
-    page.wait_for_selector(SHOWN, timeout=120_000)
-    for explorer in ("tema-item", "tema-what-if", "tema-attention"):
-        cell = page.locator(".jp-CodeCell", has=page.locator(f".{explorer}"))
-        cell.locator(".cm-content").first.click()
-        page.keyboard.press("Control+Enter")
-        idle(page)
-    page.wait_for_selector(SHOWN, timeout=120_000)
     yield page, complaints, request.param
     page.context.close()
 
@@ -325,8 +301,6 @@ def test_what_if_answers_every_edit(opened):
 def test_the_console_stayed_clean(opened):
     """After everything above; another test order would check less, not more."""
     _, complaints, where = opened
-    if where == "notebook":  # some views are shown before their models have come from the kernel
-        complaints = [text for text in complaints if "widget model not found" not in text]
     assert not complaints, f"{where}: {complaints}"
 
 

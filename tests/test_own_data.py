@@ -7,6 +7,7 @@ with the shell and the figures that a kernel has.  One folder goes through the c
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 
@@ -20,8 +21,8 @@ from matplotlib.mathtext import MathTextParser
 from PIL import Image
 from traitlets.config import Config
 
-from tema_lib.records import read_records
-from tema_lib.workspace import ROOT, weights_folder
+from tema_lib import cli
+from tema_lib.workspace import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
@@ -102,11 +103,11 @@ ODD = [
 
 
 def odd_titles(folder):
-    """18 items with strange titles, two twice, one picture, two descriptions, odd domains."""
-    items = shelf(18)
-    items["title"] = ODD + ODD[:2]
-    items.loc[[0, 10], "description"] = ["$$ nothing < something \\ else 🍜", "words about a jug"]
-    items["image"] = ["one.png", *[""] * 17]
+    """24 items with strange titles, some twice, one picture, two descriptions, odd domains."""
+    items = shelf(24)
+    items["title"] = ODD[:12] + ODD[6:] + ODD[:2]
+    items.loc[[0, 13], "description"] = ["$$ nothing < something \\ else 🍜", "words about a jug"]
+    items["image"] = ["one.png", *[""] * 23]
     write(folder, items, histories(items, 40, 3, 8))
     (folder / "items.tsv").unlink()  # line breaks inside a title need another form
     duckdb.from_df(items.astype(object)).write_parquet(str(folder / "items.parquet"))
@@ -117,19 +118,19 @@ def odd_titles(folder):
 
 def three_events_no_titles(folder):
     """Ids alone, and three events each: training parts have one event, nothing can be learned."""
-    items = shelf(30).assign(title="")
+    items = shelf(60).assign(title="")
     return write(folder, items, histories(items, 30, 3, 3))
 
 
 def one_sided_targets(folder):
     """No target is in B; some people have no test case, most histories have two events."""
-    items = shelf(30)
+    items = shelf(60)
     return write(folder, items, histories(items, 40, 2, 4, last="A"))
 
 
 def nobody_in_both(folder):
     """Two domains without a common user."""
-    items = shelf(30)
+    items = shelf(60)
     return write(folder, items, histories(items, 60, 4, 7, domains=("A", "B")))
 
 
@@ -232,49 +233,55 @@ def test_every_cell_runs_on_own_data(path, own, shell, formulas, recwarn):
     assert flood == set()
 
 
-def test_the_command_runs_notebooks_on_exported_tags(tmp_path):
-    """With real kernels; three events of each user, so that nothing can be learned.
-
-    Two notebooks are enough: above, all of them run on own data, and `make run` gives all of them
-    to kernels in tests/test_notebooks.py.
-    """
-    items = shelf(24)
-    folder = write(tmp_path / "own-data", items, histories(items, 20, 3, 3))
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "TEMA_ARTIFACTS"},
-        "TEMA_HOME": str(tmp_path / "home"),
-        "TEMA_CACHE": str(weights_folder()),
-    }
-    two = [path for path in NOTEBOOKS if path.stem[:2] in ("03", "07")]
-    code = (
-        "import pathlib, sys; from tema_lib import cli; from tema_lib.commands import run\n"
-        f"run.NOTEBOOKS = [pathlib.Path(path) for path in {[str(path) for path in two]}]\n"
-        "if __name__ == '__main__': sys.exit(cli.main(sys.argv[1:]))"
-    )
-    (tmp_path / "two.py").write_text(code)
-
-    def tema(*words):
+def test_the_command_goes_through_all_notebooks(tmp_path):
+    """The same with real kernels, on the folder from which nothing can be learned."""
+    name = f"own-data-{tmp_path.name}"
+    folder = three_events_no_titles(tmp_path / name)
+    try:
         done = subprocess.run(
-            [sys.executable, str(tmp_path / "two.py"), *words, "--data", str(folder)],
+            [
+                sys.executable,
+                "-m",
+                "tema_lib",
+                "run",
+                "--data",
+                str(folder),
+                "--systems",
+                "popularity co-occurrence tema",
+            ],
             cwd=ROOT,
             capture_output=True,
             text=True,
-            env=environment,
+            env={**os.environ, "TEMA_REPLIES": str(tmp_path / "replies.sqlite")},
         )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-        assert "Traceback" not in done.stdout + done.stderr
-        return done.stdout
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said[-3000:]
+        assert "07_other_systems" in done.stdout
+        assert "Traceback" not in said
+        assert len(list(ROOT.glob(f"build/html/{name}*/0*.html"))) == len(NOTEBOOKS)
+    finally:
+        for made in ROOT.glob(f"build/*/{name}*"):
+            shutil.rmtree(made)
 
-    tema("tags", "--out", str(tmp_path / "export"))
-    (export,) = (tmp_path / "export").glob("*.tsv.gz")
-    systems = "popularity co-occurrence tema llm-emf"
-    said = tema("run", "--tags", str(export), "--domains", "$food,tools", "--systems", systems)
-    assert "07_other_systems" in said
-    executed = list(tmp_path.glob("home/run/*/0*.ipynb"))
-    assert len(executed) == len(list(tmp_path.glob("home/html/*/0*.html"))) == len(two)
-    for path in executed:
-        given = nbformat.read(path, 4).metadata.papermill.parameters
-        assert (given["domains"], given["tags"]) == ("$food,tools", str(export))
-    records = read_records(next(tmp_path.glob("home/results/*")))
-    assert sorted(record["system"] for record in records) == sorted(systems.split())
-    assert {record["config"]["tags_source"]["export"] for record in records} == {export.name}
+
+def test_exported_tags_are_used_and_notebook_02_still_shows_how_they_are_made(
+    tmp_path, monkeypatch, shell
+):
+    for name in ("artifacts", "results"):
+        monkeypatch.setenv(f"TEMA_{name.upper()}", str(tmp_path / name))
+    monkeypatch.setenv("TEMA_REPLIES", str(tmp_path / "replies.sqlite"))
+    items = shelf(24)
+    folder = write(tmp_path / "domain", items, histories(items, 20, 4, 8))
+    export = str(tmp_path / "export")
+    assert cli.main(["tags", "--data", str(folder), "--out", export]) == 0
+    (path,) = (tmp_path / "export").glob("*.tsv.gz")
+    parameters = {
+        "data": str(folder),
+        "tags": str(path),
+        "domains": "$food,tools",
+        "systems": "popularity tema llm-emf",
+    }
+    for notebook in NOTEBOOKS[2:]:
+        run_cells(shell, notebook, **parameters)
+        assert shell.user_ns["run"].export == path
+        assert shell.user_ns["run"].domains[0] == "$food"

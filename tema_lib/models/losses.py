@@ -7,7 +7,7 @@
 
 Each takes states h [n, D], output embeddings E [N+1, D], targets [n] and the candidates of both
 domains, and returns the mean over the n targets as a scalar.  Candidates are the items that a
-target competes with: an item that cannot be a target is no negative (notebook 04).
+target competes with: all of them, or those that can be a target in training (`negatives="seen"`).
 """
 
 from __future__ import annotations
