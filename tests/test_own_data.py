@@ -164,6 +164,7 @@ def shell():
     from tema_lib.models.systems import SYSTEMS
 
     Shell.clear_instance()
+    main = sys.modules["__main__"]
     made = Shell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     known = dict(SYSTEMS)
     made.run_line_magic("matplotlib", "inline")
@@ -171,6 +172,7 @@ def shell():
     plt.close("all")
     plt.switch_backend("agg")
     Shell.clear_instance()
+    sys.modules["__main__"] = main  # the shell's own has no `__spec__`: no process could be spawned
     SYSTEMS.clear()  # notebook 07 adds one of its own
     SYSTEMS.update(known)
 
