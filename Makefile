@@ -7,8 +7,8 @@ YEAR   ?= 2014
 # What the user gives reaches the programs through the environment, letter by letter: written into
 # a recipe, a dollar would be make's and a quote the shell's. An override also keeps the $ of
 # a value from the command line.
-GIVEN  := PYTHON DATA SYSTEMS SEED PAIR YEAR OUT FROM CORE LLM DOMAINS TAGS REQUEST DTYPE ROUNDS \
-          LARGE TORCH_INDEX
+GIVEN  := PYTHON DATA SYSTEMS SEED PAIR YEAR OUT FROM CORE LLM DOMAINS TAGS REPLIES REQUEST DTYPE \
+          ROUNDS LARGE TORCH_INDEX
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 THREADS ?= $(or $(OMP_NUM_THREADS),1)
@@ -35,9 +35,11 @@ help:  ## this list
 	@echo '                 FROM=ratings, reviews or reviews_5; CORE=n fewest events of items and'
 	@echo '                 users (default 5); PICTURES=0 leaves the pictures out'
 	@echo '  DOMAINS="a,b"  names of the domains, DOMAINS="movies,books" (default: dataset.json)'
-	@echo '  TAGS=source    tags of make run: live (default: the language model is asked about every'
-	@echo '                 item), shipped (synthetic data only: stored replies for most items),'
-	@echo '                 export:<model> (made by make tags, in data/tags/), or a file'
+	@echo '  TAGS=source    whose tags TEMA-LLM is trained on: small (the model that runs here),'
+	@echo '                 export:<model> (made by make tags, in data/tags/), or a file (default:'
+	@echo '                 those of a large model where data/tags/ has some, else small)'
+	@echo '  REPLIES=source what the small model says: live (default: it is asked about every item),'
+	@echo '                 shipped (synthetic data only: stored replies for most items), or export'
 	@echo '  LLM=name       for make tags: a known name, a folder, a hub id, or the URL of an'
 	@echo '                 OpenAI-compatible server (#model behind it); DTYPE=bfloat16: faster with'
 	@echo '                 matrix units; OUT=folder; AGAIN=1 asks refused items again;'
@@ -48,7 +50,8 @@ help:  ## this list
 
 run: .venv/ready  ## all notebooks, with real models; ends with the metric table and an HTML copy
 	@$(BIN)/python -m tema_lib run --data="$$DATA" --systems="$$SYSTEMS" --seed="$$SEED" \
-	    $${DOMAINS:+"--domains=$$DOMAINS"} $${TAGS:+"--tags=$$TAGS"}
+	    $${DOMAINS:+"--domains=$$DOMAINS"} $${TAGS:+"--tags=$$TAGS"} \
+	    $${REPLIES:+"--replies=$$REPLIES"}
 
 lint: .venv/ready-test  ## format, rules (ruff) and types (mypy)
 	@$(BIN)/python tools/check.py --lint

@@ -16,12 +16,17 @@ from typing import Any
 
 from tema_lib import __version__
 from tema_lib.llm.address import is_url
+from tema_lib.tags.export_choice import REPLIES
 
 DATA_HELP = "'synthetic', or a folder with interactions.tsv and items.tsv (default: synthetic)"
 TAGS_HELP = (
-    "live (the language model is asked about every item), shipped (synthetic data: about a few, "
-    "for the others its replies are shipped), export, export:MODEL (a file in data/tags/ for these "
-    "tables), or the path of such a file"
+    "whose tags TEMA-LLM is trained on: small (the model that runs here), export:MODEL (a file in "
+    "data/tags/ for these tables), or the path of such a file (default: the export of a large "
+    "model if there is one, else small)"
+)
+REPLIES_HELP = (
+    "the small model's words: live (it is asked about every item), shipped (synthetic data: about "
+    "a few, the others are shipped), or export (its tags are read)"
 )
 SYSTEMS_HELP = "by name, separated by spaces; all for all (default: those of the lesson)"
 EPOCHS_HELP = "train so many epochs at most (default: 8 on the synthetic data, 20 elsewhere)"
@@ -48,11 +53,12 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _add_experiment(own: argparse.ArgumentParser, tags: str = "") -> None:
+def _add_experiment(own: argparse.ArgumentParser) -> None:
     """The options that make an experiment."""
     own.add_argument("--data", default="synthetic", help=DATA_HELP)
     own.add_argument("--seed", type=int, default=0)
-    own.add_argument("--tags", help=f"{TAGS_HELP} {tags}".strip())
+    own.add_argument("--tags", default="", help=TAGS_HELP)
+    own.add_argument("--replies", choices=REPLIES, help=REPLIES_HELP)
     own.add_argument("--domains", default="", help=DOMAINS_HELP)
     own.add_argument("--epochs", type=int, help=EPOCHS_HELP)
 
@@ -70,7 +76,7 @@ def _run(own: argparse.ArgumentParser) -> None:
     Two steps run side by side, each in a process with one thread. Stop a run whenever you like: the
     same command goes on with what is already made.
     """
-    _add_experiment(own, tags="(default: live)")
+    _add_experiment(own)
     own.add_argument("--systems", default="", help=f"systems to train, {SYSTEMS_HELP}")
     own.add_argument(
         "--replay",
@@ -196,7 +202,8 @@ def _tune(own: argparse.ArgumentParser) -> None:
     own.add_argument("--systems", default="", help=f"systems to tune, {SYSTEMS_HELP}")
     own.add_argument("--trials", type=int, default=12, help="of each system (default: 12)")
     own.add_argument("--seed", type=int, default=0)
-    own.add_argument("--tags", help=TAGS_HELP)
+    own.add_argument("--tags", default="", help=TAGS_HELP)
+    own.add_argument("--replies", choices=REPLIES, help=REPLIES_HELP)
     own.add_argument("--domains", default="", help=DOMAINS_HELP)
     own.add_argument("--out", type=Path, help="folder of the records")
 

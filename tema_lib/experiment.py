@@ -43,14 +43,20 @@ from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, open_replies
 from tema_lib.models.base import Recommender
 from tema_lib.models.item_embedding import MODALITIES, ItemInputs
-from tema_lib.models.systems import CONFIGS, SYSTEMS, chosen_systems, system_named
+from tema_lib.models.systems import (
+    CONFIGS,
+    SMALL_TAGS,
+    SYSTEMS,
+    chosen_systems,
+    system_named,
+)
 from tema_lib.recommendation import recommend
 from tema_lib.shipped_replies import LIVE_USERS, live_items, profile_replies, tag_replies
 from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.controls import control_tags
 from tema_lib.tags.export import read_card, read_export
-from tema_lib.tags.export_choice import check_choice, choose_export
+from tema_lib.tags.export_choice import SMALL, check_choice, check_replies, choose_export
 from tema_lib.tags.item_tags import ItemTags
 from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, cluster_items, write_profiles
 from tema_lib.tags.write import write_tags
@@ -67,18 +73,21 @@ class Experiment:
         data: "synthetic", a folder, or what `load_dataset` gave.
         seed: of initial weights, batch order and controls.
         domains: what A and B are called ("movies,books"); "" leaves it to the data set.
-        tags: "live" asks the language model about every item. "shipped" asks it about 24 items of
-            each domain of the synthetic data, and takes the shipped replies for the others; on
-            other data it is "live". "export", "export:MODEL" or a path reads exported tags
-            (`choose_export`). None: "shipped", but "export" for the synthetic data of an installed
-            package.
+        tags: whose tags TEMA-LLM is trained on (`choose_export`). "": an export by a large language
+            model where there is one for these tables, else those of the small model that runs here.
+            "small": the latter. "export:MODEL" or a path: an exported file.
+        replies: where the small model's words come from. "live": it is asked about every item.
+            "shipped": about 24 items of each domain of the synthetic data, for the others its
+            replies are shipped; on other data the same as "live". "export": nobody is asked, its
+            exported tags are read. None: "shipped", but "export" for the synthetic data of an
+            installed package.
         epochs: how long a system is trained at most; None: the length chosen on validation targets.
         options: fields of the systems' configurations and of `TrainConfig`, in place of their
             defaults, such as {"dropout": 0.3}; a system takes those that it has.
 
     Raises:
         DataError: `domains` cannot be used; a folder that cannot be read fails when it is needed.
-        ValueError: `tags` is another word, or no configuration has an option.
+        ValueError: `tags` or `replies` is another word, or no configuration has an option.
     """
 
     def __init__(
@@ -86,7 +95,8 @@ class Experiment:
         data: str | Path | RawData = "synthetic",
         seed: int = 0,
         domains: str = "",
-        tags: str | None = None,
+        tags: str = "",
+        replies: str | None = None,
         epochs: int | None = None,
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -97,10 +107,12 @@ class Experiment:
         else:
             self.synthetic = data == "synthetic"
             self.folder = SYNTHETIC if self.synthetic else Path(data)
-        if tags is None:
-            tags = "export" if self.synthetic and not in_checkout() else "shipped"
+        if replies is None:
+            replies = "export" if self.synthetic and not in_checkout() else "shipped"
         check_choice(tags)
-        self.tags_from = "live" if tags == "shipped" and not self.synthetic else tags
+        check_replies(replies)
+        self.whose_tags = tags
+        self.replies_from = "live" if replies == "shipped" and not self.synthetic else replies
         # Width and epochs were chosen on validation targets.
         self.hidden = 64 if self.synthetic else 128
         self.epochs = epochs or (8 if self.synthetic else 20)
@@ -139,8 +151,9 @@ class Experiment:
         """
         check_runnable(self.raw)
         check_pictures(self.items.image, progress=True)
-        if self.export:
-            read_card(self.export)
+        for export in (self.export, self.small_export):
+            if export:
+                read_card(export)
 
     @property
     def name(self) -> str:
@@ -225,35 +238,59 @@ class Experiment:
 
     @cached_property
     def export(self) -> Path | None:
-        """The exported file whose tags are read; None where the language model is asked."""
-        return choose_export(self.tags_from, EXPORTS, self.raw.sha256)
+        """The exported file whose tags TEMA-LLM is trained on; None for the small model's tags."""
+        small = self.whose_tags == "small"  # the data need not be read to know
+        return None if small else choose_export(self.whose_tags, EXPORTS, self.raw.sha256)
 
     @cached_property
     def tags(self) -> ItemTags:
-        """An export's tags, or those of the language model."""
+        """The tags that TEMA-LLM is trained on: an export's, or those of the small model."""
+        if self.export:
+            return read_export(self.export, self.items, self._tag_vectors)
+        return self.small_tags
+
+    @cached_property
+    def small_export(self) -> Path | None:
+        """The exported file of the small model's tags; None where it is asked."""
+        if self.export and read_card(self.export)["model"] == SMALL:
+            return self.export
+        if self.replies_from != "export":
+            return None
+        return choose_export(f"export:{SMALL}", EXPORTS, self.raw.sha256)
+
+    @cached_property
+    def small_tags(self) -> ItemTags:
+        """The tags of the small language model, which runs here."""
+        if self.export and self.export == self.small_export:
+            return self.tags
         with timed(self.seconds, "tags"):
-            if self.export:
-                return read_export(self.export, self.items, self._tag_vectors)
+            if self.small_export:
+                return read_export(self.small_export, self.items, self._tag_vectors)
             with self.replies() as store:
                 return write_tags(self.catalogue, LocalModel(), store, self.tag_config)
 
-    @property
-    def tags_source(self) -> dict[str, str | None]:
-        """Whose tags these are, for the run record: model, tables, and the file, if any."""
-        card = read_card(self.export) if self.export else None
+    def tags_source(self, small: bool = False) -> dict[str, str | None]:
+        """Whose tags these are, for the run record: model, tables, and the file, if any.
+
+        Args:
+            small: of the small model's tags, whatever TEMA-LLM is trained on.
+        """
+        small = small or not self.export
+        tags, export = (self.small_tags, self.small_export) if small else (self.tags, self.export)
+        card = read_card(export) if export else None
         return {
-            "source": "export" if card else self.tags_from,
-            "model": self.tags.model,
-            "weights_sha256": self.tags.fingerprint,
+            "source": "export" if card else self.replies_from,
+            "model": tags.model,
+            "weights_sha256": tags.fingerprint,
             "tables_sha256": card["tables_sha256"] if card else self.raw.sha256,
-            "export": self.export.name if self.export else None,
+            "export": export.name if export else None,
             "export_sha256": card["file_sha256"] if card else None,
         }
 
     def replies(self) -> ReplyStore:
-        """The store of all replies, with the shipped ones behind it where `tags` is "shipped"."""
+        """The store of all replies, with the shipped ones behind it where they are asked for."""
         store = open_replies()
-        if self.tags_from == "shipped":
+        if self.replies_from == "shipped":
             store.shipped = tag_replies(self.items, self.tag_config)
         return store
 
@@ -276,11 +313,11 @@ class Experiment:
         """Vectors of an item's texts and what the language model said about it (for LLM-EMF).
 
         The replies are those the tags come from. An export holds none: there the item's tags stand
-        in their place.
+        in their place, as words of the language model that wrote them.
         """
         texts = [""]
         for item in range(1, self.items.count + 1):
-            if self.export:
+            if self.export or self.small_export:
                 said: Sequence[str] = [", ".join(tag for tag, _, _ in self.tags.tags_of(item))]
             else:
                 said = self.tags.raw_replies[item]
@@ -303,7 +340,7 @@ class Experiment:
     def profiles_of(self, sequences: Sequences, config: ProfileConfig | None = None) -> Profiles:
         """The language model's profile of each sequence.
 
-        On the synthetic data set most replies are the shipped ones; all, where tags are exported.
+        On the synthetic data set most replies are the shipped ones; all, where nobody is asked.
         """
         config = config or ProfileConfig()
         with timed(self.seconds, "profiles"), torch.random.fork_rng(devices=[]):
@@ -312,7 +349,7 @@ class Experiment:
             titles = self.items.title
             with open_replies() as store:
                 if self.synthetic:
-                    live_users = 0 if self.export else LIVE_USERS
+                    live_users = 0 if self.small_export else LIVE_USERS
                     store.shipped = profile_replies(sequences, titles, cluster, config, live_users)
                 return write_profiles(
                     sequences, titles, cluster, self._profile_vectors, llm, store, config
@@ -336,7 +373,8 @@ class Experiment:
         """The frozen inputs of the fusion.
 
         Args:
-            tags: a control in place of the tags (`tags.controls`); "" for the tags themselves.
+            tags: a control in place of the tags (`tags.controls`), or "small" for those of the
+                small model; "" for the tags themselves.
             shuffle: which of "text" and "image" are exchanged among the items of a domain.
             text: "plain", or "enriched" by what the language model said.
 
@@ -353,8 +391,8 @@ class Experiment:
             )
         # Loading an encoder draws random numbers; whether one was needed must not change a model.
         with torch.random.fork_rng(devices=[]):
-            given = self.tags
-            if tags:
+            given = self.small_tags if tags == "small" else self.tags
+            if tags not in ("", "small"):
                 given = control_tags(given, tags, self.catalogue, self.tag_config, self.seed)
             features, image = self.enriched if text == "enriched" else self.text, self.image
         position = torch.arange(self.items.count + 1)
@@ -387,11 +425,16 @@ class Experiment:
     def systems(self, names: str = "") -> list[str]:
         """The systems of a list (`chosen_systems`); "" means those of the lesson.
 
-        Of your own data the lesson's LLM4CDSR has no written profiles, unless it is named: they
-        cost thousands of answers, and of the synthetic data most of these are shipped.
+        Where TEMA-LLM is trained on the small model's tags anyway, no second system is. Of your own
+        data the lesson's LLM4CDSR has no written profiles, unless it is named: they cost thousands
+        of answers, and of the synthetic data most of these are shipped.
         """
         chosen = chosen_systems(names)
-        if names.strip() or self.synthetic:
+        if names.strip():
+            return chosen
+        if self.export in (None, self.small_export):
+            chosen.remove(SMALL_TAGS)
+        if self.synthetic:
             return chosen
         return ["llm4cdsr-no-profiles" if name == "llm4cdsr" else name for name in chosen]
 
@@ -499,15 +542,18 @@ class Experiment:
         system = system_named(system)
         model, history, ranks = self.train(system), self.history(system), self.ranks(system)
         options: Any = getattr(model, "config", None)  # a counting system has none
+        small = system == SMALL_TAGS
+        source = self.tags_source(small)
+        export = self.small_export if small or not self.export else self.export
         config = {
             "model": asdict(options) if options else {},
             "training": asdict(self.training),
             "epochs_run": history.epochs,
             "best_epoch": history.best,
             "trained_on": history.trained_on,
-            "language_model": self.tags.model,
-            "tags": read_card(self.export)["config"] if self.export else asdict(self.tag_config),
-            "tags_source": self.tags_source,
+            "language_model": source["model"],
+            "tags": read_card(export)["config"] if export else asdict(self.tag_config),
+            "tags_source": source,
             "repeats": self.raw.repeats,
         }
         spent = {"train": sum(history.seconds), "rank": self.seconds[f"rank {system}"]}

@@ -1,8 +1,7 @@
 """The search for settings: every system is given the same ones, and validation alone decides.
 
-Trial 0 is the defaults, but for `ALWAYS`. The others are drawn at random from `SPACE`, once for all
-systems and data sets, so that no system is tuned more than another. A record of trials holds no
-test metric.
+Trial 0 is the defaults. The others are drawn at random from `SPACE`, once for all systems and data
+sets, so that no system is tuned more than another. A record of trials holds no test metric.
 
 Status: ours.
 """
@@ -17,29 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from tema_lib.experiment import Experiment
+from tema_lib.models.systems import SMALL_TAGS
 from tema_lib.records import Record, commit_and_state, write_json
 from tema_lib.training import train
 
 SPACE: dict[str, tuple[Any, ...]] = {
     "learning_rate": (5e-4, 1e-3, 2e-3, 3e-3),
+    "weight_decay": (0.01, 0.1),
     "dropout": (0.1, 0.2, 0.3, 0.5),
     "layers": (1, 2),
     "hidden": (64, 128),
     "temperature": (0.05, 0.07, 0.1),
-    "positions": ("from the end", "from the start"),
-    "lag_bias": (True, False),
-    "domain_heads": (True, False),
     "epochs": (10, 20, 40),
 }
-# Never-seen items are no negatives by argument: validation holds too few of them to decide.
-ALWAYS = {"negatives": "seen"}
 
 
 def setting(number: int) -> dict[str, Any]:
-    """The options of a trial, the same for every system; of trial 0 `ALWAYS` alone."""
+    """The options of a trial, the same for every system; none for trial 0."""
     draw = random.Random(number)
-    drawn = {name: draw.choice(values) for name, values in SPACE.items()} if number else {}
-    return drawn | ALWAYS
+    return {name: draw.choice(values) for name, values in SPACE.items()} if number else {}
 
 
 def trial(run: Experiment, system: str, number: int) -> dict[str, Any]:
@@ -94,12 +89,13 @@ def tune(run: Experiment, system: str, trials: int, path: Path) -> Record:
 def new_record(run: Experiment, system: str) -> Record:
     """A record without trials."""
     commit, dirty = commit_and_state()
+    source = run.tags_source(system == SMALL_TAGS)
     return {
         "kind": "trials",
         "system": system,
         "data": {"name": run.raw.name, "sha256": run.raw.sha256},
         "seed": run.seed,
-        "tags_sha256": run.tags_source["export_sha256"] or run.tags_source["weights_sha256"],
+        "tags_sha256": source["export_sha256"] or source["weights_sha256"],
         "trials": [],
         "commit": commit,
         "dirty": dirty,

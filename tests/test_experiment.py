@@ -16,7 +16,7 @@ from tema_lib.experiment import Experiment
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import Reply, reply_key
 from tema_lib.models.sasrec import SASRec, SASRecConfig
-from tema_lib.models.systems import SYSTEMS
+from tema_lib.models.systems import SMALL_TAGS, SYSTEMS
 from tema_lib.shipped_replies import LIVE_ITEMS
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import prompt_for
@@ -59,19 +59,44 @@ def test_a_loaded_data_set_is_not_read_again_and_takes_other_names_of_its_domain
     assert data.domains == ("food", "kitchen")
 
 
-def test_tags_are_live_in_the_checkout_and_exported_for_an_installed_package(monkeypatch):
-    assert Experiment("synthetic").export is None
-    assert Experiment("synthetic").tags_from == "shipped"
-    assert Experiment("synthetic", tags="export").export.name.startswith("synthetic.")
+def test_the_large_model_has_the_first_word_and_the_small_one_is_asked(monkeypatch):
+    run = Experiment("synthetic")
+    assert run.export.name == "synthetic.claude-2026-11.tsv.gz"
+    assert (run.replies_from, run.small_export) == ("shipped", None)
+    assert Experiment("synthetic", tags="small").export is None
+    read = Experiment("synthetic", replies="export")
+    assert read.small_export.name == "synthetic.smollm2-135m-instruct.tsv.gz"
+    assert read.tags.model.startswith("claude")
+    assert read.small_tags.model == "smollm2-135m-instruct"
+    assert Experiment(ROOT / "anywhere").replies_from == "live"
     monkeypatch.setattr(module, "in_checkout", lambda: False)
-    assert Experiment("synthetic").export.name.startswith("synthetic.")
-    assert Experiment("synthetic", tags="live").export is None
-    assert Experiment(ROOT / "anywhere").tags_from == "live"
+    assert Experiment("synthetic").small_export.name == read.small_export.name
+    assert Experiment("synthetic", replies="live").small_export is None
+
+
+def test_the_lesson_trains_on_small_tags_only_where_there_are_large_ones():
+    assert SMALL_TAGS in Experiment("synthetic").systems()
+    small = Experiment("synthetic", tags="small", replies="export")
+    assert SMALL_TAGS not in small.systems()
+    assert small.systems(SMALL_TAGS) == [SMALL_TAGS]
+    assert small.tags is small.small_tags
+
+
+def test_a_system_is_built_from_and_recorded_with_the_tags_it_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path))
+    run = Experiment("synthetic", replies="export", epochs=1, options={"hidden": 8})
+    large, small = run.build("tema"), run.build(SMALL_TAGS)
+    assert torch.equal(large.items.tag_ids, run.tags.tag_ids)
+    assert torch.equal(small.items.tag_ids, run.small_tags.tag_ids)
+    source = {name: run.record(name, "")["config"]["tags_source"] for name in ("tema", SMALL_TAGS)}
+    assert source["tema"] == run.tags_source()
+    assert source[SMALL_TAGS] == run.tags_source(small=True)
+    assert source[SMALL_TAGS]["model"] == "smollm2-135m-instruct"
 
 
 def test_on_own_data_the_lesson_asks_for_no_written_profiles():
     assert "llm4cdsr" in Experiment("synthetic").systems()
-    own = Experiment(ROOT / "anywhere")
+    own = Experiment(ROOT / "anywhere", tags="small")
     assert "llm4cdsr-no-profiles" in own.systems()
     assert "llm4cdsr" not in own.systems()
     assert own.systems("llm4cdsr tema tema") == ["llm4cdsr", "tema"]
@@ -98,7 +123,7 @@ def test_shipped_replies_stay_out_of_the_store(tmp_path, monkeypatch):
         mine = Reply(llm.name, llm.fingerprint, prompt_for(run.items, other, config), "", "mine")
         store.put([replace(mine, settings=llm.settings)])
         assert store.get(key(other)) == "mine"  # the machine's own reply comes first
-    with Experiment("synthetic", tags="live").replies() as store:
+    with Experiment("synthetic", replies="live").replies() as store:
         assert store.get(key(other)) == "mine"
         another = next(item for item in range(other + 1, run.items.count) if item not in live)
         assert store.get(key(another)) is None
@@ -267,7 +292,7 @@ def exported(tmp_path):
     return folder, items, made, path
 
 
-@pytest.mark.parametrize("choice", ["export", "export:model", "export:mod", "path"])
+@pytest.mark.parametrize("choice", ["", "export:model", "export:mod", "path"])
 def test_a_run_on_exported_tags_says_whose_they_are(exported, choice, monkeypatch):
     folder, _items, made, path = exported
     monkeypatch.setattr(module, "EXPORTS", path.parent)
@@ -287,7 +312,7 @@ def test_a_run_on_exported_tags_says_whose_they_are(exported, choice, monkeypatc
         "export": path.name,
         "export_sha256": card["file_sha256"],
     }
-    assert run.tags_source == source
+    assert run.tags_source() == source
     assert run.with_seed(1).tags is run.tags
 
 
@@ -309,7 +334,7 @@ def test_a_record_keeps_whose_tags_were_used(exported, monkeypatch, tmp_path):
     monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
     run = Experiment(str(folder), tags=str(path))
     config = run.record("popularity", "make run")["config"]
-    assert config["tags_source"] == run.tags_source
+    assert config["tags_source"] == run.tags_source()
     assert config["tags"]["tags_per_item"] == 3
 
 
@@ -318,5 +343,7 @@ def test_a_choice_of_tags_that_cannot_be_is_refused(exported, monkeypatch):
     monkeypatch.setattr(module, "EXPORTS", path.parent)
     with pytest.raises(ValueError, match='tags "exprot" are unknown'):
         Experiment(str(folder), tags="exprot")
+    with pytest.raises(ValueError, match='replies "alive" are unknown: choose live, shipped'):
+        Experiment(str(folder), replies="alive")
     with pytest.raises(ValueError, match="there are export:model"):
         _ = Experiment(str(folder), tags="export:other").tags

@@ -93,14 +93,14 @@ def given(project, *arguments, **environment):
 @pytest.mark.parametrize("value", AWKWARD)
 def test_an_awkward_value_arrives_as_it_was_typed(project, value):
     assert given(
-        project, "run", f"DATA={value}", f"SYSTEMS={value}", f"TAGS={value}", f"DOMAINS={value}"
+        project, "run", f"DATA={value}", f"SYSTEMS={value}", f"TAGS={value}", f"REPLIES={value}"
     ) == [
         "run",
         f"--data={value}",
         f"--systems={value}",
         "--seed=0",
-        f"--domains={value}",
         f"--tags={value}",
+        f"--replies={value}",
     ]
     assert given(project, "tags", f"DATA={value}", f"LLM={value}", f"OUT={value}") == [
         "tags",
@@ -165,12 +165,13 @@ def test_some_command_installs_every_extra():
 def test_what_is_not_given_is_not_passed_on(project):
     plain = ["run", "--data=synthetic", "--systems=", "--seed=0"]
     assert given(project, "run") == plain
-    assert given(project, "run", "SEED=3", "SYSTEMS=all", "TAGS=shipped") == [
+    assert given(project, "run", "SEED=3", "SYSTEMS=all", "REPLIES=shipped", "DOMAINS=a,b") == [
         "run",
         "--data=synthetic",
         "--systems=all",
         "--seed=3",
-        "--tags=shipped",
+        "--domains=a,b",
+        "--replies=shipped",
     ]
     assert given(project, "tags") == ["tags", "--data=synthetic"]
     assert given(project, "report") == ["readme"]

@@ -19,7 +19,7 @@ import conftest
 from tema_lib.experiment import Experiment
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, reply_key
-from tema_lib.models.systems import LESSON
+from tema_lib.models.systems import LESSON, SMALL_TAGS
 from tema_lib.notebook import expect
 from tema_lib.records import read_records
 from tema_lib.tags.draft import prompt_for
@@ -73,7 +73,8 @@ def test_parameters_are_those_of_the_design(path):
     assert cells[0].cell_type == "code"
     values = {}
     exec(compile(cells[0].source, path.name, "exec"), values)  # our own, committed assignments
-    assert (values["seed"], values["data"], values["tags"]) == (0, "synthetic", "shipped")
+    assert (values["seed"], values["data"]) == (0, "synthetic")
+    assert (values["tags"], values["replies"]) == ("", "shipped")
 
 
 @each_notebook
@@ -244,16 +245,18 @@ def test_the_chain_ends_with_a_table_and_what_it_says(chain):
     for system in LESSON:
         assert f"| {system}" in done.stdout
     words = done.stdout.partition("In words")[2]
-    for sentence in ("has the highest mean NDCG@10 of 8 systems", "TEMA-LLM is ", "its tags add"):
+    for sentence in ("has the highest mean NDCG@10 of 9 systems", "TEMA-LLM is ", "its tags add"):
         assert sentence in words
     records = read_records(home / "results" / "synthetic")
     assert sorted(record["system"] for record in records) == sorted(LESSON)
-    assert {record["config"]["tags_source"]["source"] for record in records} == {"live"}
+    source = {record["system"]: record["config"]["tags_source"] for record in records}
+    assert source[SMALL_TAGS]["source"] == "live"
+    assert {source[name]["source"] for name in set(LESSON) - {SMALL_TAGS}} == {"export"}
 
 
 def test_the_language_model_was_asked_about_every_item(chain):
     home, _ = chain
-    run, llm = Experiment("synthetic", tags="live"), LocalModel()
+    run, llm = Experiment("synthetic", replies="live"), LocalModel()
     with ReplyStore(home / "replies.sqlite") as store:
         for item in range(1, run.items.count + 1):
             prompt = prompt_for(run.items, item, run.tag_config)

@@ -17,7 +17,7 @@ def run(tmp_path_factory, shipped_replies):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMA_REPLIES", str(shipped_replies))
         patch.setenv("TEMA_ARTIFACTS", str(tmp_path_factory.mktemp("artifacts")))
-        made = Experiment("synthetic", tags="export")
+        made = Experiment("synthetic", replies="export")
         assert len(made.split.train) == 1200
         yield made
 
@@ -26,11 +26,12 @@ def run(tmp_path_factory, shipped_replies):
 def quick(monkeypatch):
     """Trials of one epoch and little width."""
     small = {"hidden": 8, "epochs": 1}
-    monkeypatch.setattr(tuning, "ALWAYS", tuning.ALWAYS | small)
+    drawn = tuning.setting
+    monkeypatch.setattr(tuning, "setting", lambda number: drawn(number) | small)
 
 
 def test_settings_are_drawn_once_and_the_first_is_the_default():
-    assert tuning.setting(0) == {"negatives": "seen"}
+    assert tuning.setting(0) == {}
     drawn = [tuning.setting(number) for number in range(1, 60)]
     assert drawn == [tuning.setting(number) for number in range(1, 60)]
     for name, values in tuning.SPACE.items():
@@ -38,10 +39,11 @@ def test_settings_are_drawn_once_and_the_first_is_the_default():
 
 
 def test_options_reach_the_model_and_its_training_and_an_unknown_one_is_refused(run):
-    own = run.with_options({"dropout": 0.4, "lag_bias": True, "learning_rate": 1e-4, "epochs": 3})
+    own = run.with_options({"dropout": 0.4, "lag_bias": False, "learning_rate": 1e-4, "epochs": 3})
     for system in ("sasrec", "tema", "llm4cdsr-no-profiles", "autocdsr", "man"):
         assert own.build(system).config.dropout == 0.4
-    assert own.build("sasrec").encoders[0].blocks[0].attention.lag.shape == (2, 50)
+    assert own.build("sasrec").encoders[0].blocks[0].attention.lag is None
+    assert run.build("sasrec").encoders[0].blocks[0].attention.lag.shape == (2, 50)
     assert (own.training.learning_rate, own.training.epochs) == (1e-4, 3)
     assert run.build("sasrec").config.dropout == 0.2
     assert own.raw is run.raw  # data are shared
@@ -118,7 +120,7 @@ def test_trials_have_the_same_seed_and_the_same_start(run, quick):
 
 def test_the_command_says_what_it_costs_and_what_is_best(tmp_path, monkeypatch, shipped_replies):
     monkeypatch.setenv("TEMA_REPLIES", str(shipped_replies))
-    given = ("tune", "--systems", "popularity", "--trials", "2", "--tags", "export")
+    given = ("tune", "--systems", "popularity", "--trials", "2")
     done = tema(*given, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "1 systems, 2 trials each; CPU hours to go: not known" in done.stdout

@@ -22,7 +22,9 @@ def main(chosen: argparse.Namespace) -> None:
     data = data_set(chosen.data)
     try:
         seed_everything(chosen.seed)
-        run = Experiment(data, chosen.seed, chosen.domains, chosen.tags, chosen.epochs)
+        run = Experiment(
+            data, chosen.seed, chosen.domains, chosen.tags, chosen.replies, chosen.epochs
+        )
         run.check()
         users = run.split.test.user_id
     except (ValueError, OSError) as error:

@@ -10,6 +10,8 @@ from tema_lib.commands.common import check, data_set
 from tema_lib.commands.output import say, shown
 from tema_lib.experiment import Experiment
 from tema_lib.records import print_table, write_json
+from tema_lib.tags.export import read_card
+from tema_lib.tags.export_choice import SMALL
 from tema_lib.workspace import home
 
 FEW = "popularity co-occurrence sasrec tema"  # from the simplest to the one of the paper
@@ -23,7 +25,8 @@ def main(chosen: argparse.Namespace) -> None:
         named,
         chosen.seed,
         domains=chosen.domains,
-        tags=chosen.tags or "export",
+        tags=chosen.tags,
+        replies=chosen.replies or "export",
         epochs=chosen.epochs,
     )
     name = experiment.name
@@ -42,5 +45,7 @@ def main(chosen: argparse.Namespace) -> None:
 
 
 def tags_named(experiment: Experiment) -> str:
-    """Where an experiment's tags come from, in a word."""
-    return experiment.export.name if experiment.export else experiment.tags_from
+    """Whose tags TEMA-LLM is trained on, in a word."""
+    if experiment.export:
+        return str(read_card(experiment.export)["model"])
+    return f"{SMALL}, {experiment.replies_from}"

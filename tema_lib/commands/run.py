@@ -59,7 +59,8 @@ def main(chosen: argparse.Namespace) -> None:
         chosen.systems,
         chosen.seed,
         domains=chosen.domains,
-        tags=chosen.tags or "live",
+        tags=chosen.tags,
+        replies=chosen.replies or "live",
         epochs=chosen.epochs,
     )
     setting, systems = setting_of(chosen, data, experiment), experiment.systems(chosen.systems)
@@ -107,7 +108,9 @@ def main(chosen: argparse.Namespace) -> None:
 
 def setting_of(chosen: argparse.Namespace, data: str, experiment: Experiment) -> Setting:
     """What every step has to know; paths are absolute, since kernels run in another folder."""
-    name = experiment.name
+    name, tags = experiment.name, chosen.tags
+    if tags.endswith(".tsv.gz"):
+        tags = str(Path(tags).resolve())
     words = [
         "make run",
         "" if experiment.synthetic else f"DATA={experiment.raw.name}",
@@ -118,7 +121,8 @@ def setting_of(chosen: argparse.Namespace, data: str, experiment: Experiment) ->
         data=data,
         seed=chosen.seed,
         domains=chosen.domains,
-        tags=str(experiment.export.resolve()) if experiment.export else experiment.tags_from,
+        tags=tags,
+        replies=experiment.replies_from,
         systems=chosen.systems,
         epochs=chosen.epochs,
         command=" ".join(filter(None, words)),
@@ -136,7 +140,7 @@ ENCODE, TAGS, IN_WORDS = "texts and pictures", "tags", "interpretation"
 def plan(setting: Setting, experiment: Experiment, systems: Sequence[str]) -> dict[str, Step]:
     """All steps by name, the long ones first."""
     todo = {}
-    if not experiment.export:
+    if not experiment.small_export:
         parts = processes()
         for part in range(parts):
             name = f"{ASK}, part {part + 1} of {parts}"
@@ -219,9 +223,9 @@ def passed_over(run: Experiment, trained: Sequence[str]) -> list[str]:
         trained: names of the systems that were trained.
     """
     lines = []
-    if run.tags_from == "shipped":
+    if run.replies_from == "shipped" and not run.small_export:
         lines.append(f"live replies for all but {LIVE_ITEMS} items a domain (the others: shipped)")
-    if run.synthetic and "llm4cdsr" in trained and not run.export:
+    if run.synthetic and "llm4cdsr" in trained and not run.small_export:
         lines.append(f"live profiles for all but {LIVE_USERS} users (the others are shipped)")
     if not run.synthetic and "llm4cdsr-no-profiles" in trained and "llm4cdsr" not in trained:
         lines.append('written profiles for LLM4CDSR, which cost many answers (SYSTEMS="llm4cdsr")')

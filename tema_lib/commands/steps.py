@@ -38,6 +38,7 @@ class Setting:
     seed: int
     domains: str
     tags: str
+    replies: str
     systems: str
     epochs: int | None
     command: str  # for the records
@@ -79,7 +80,14 @@ def experiment_of(setting: Setting) -> Experiment:
     from tema_lib.reproducibility import seed_everything
 
     seed_everything(setting.seed)
-    return Experiment(setting.data, setting.seed, setting.domains, setting.tags, setting.epochs)
+    return Experiment(
+        setting.data,
+        setting.seed,
+        setting.domains,
+        setting.tags,
+        setting.replies,
+        setting.epochs,
+    )
 
 
 def ask_about_items(setting: Setting, part: int, parts: int) -> None:
@@ -100,8 +108,8 @@ def encode_items(setting: Setting) -> None:
 
 
 def write_tags(setting: Setting) -> None:
-    """The refined list, and the tags of every item."""
-    experiment_of(setting).tags  # noqa: B018  (made when they are first read)
+    """The small model's refined list, and its tags of every item."""
+    experiment_of(setting).small_tags  # noqa: B018  (made when they are first read)
 
 
 def train_and_rank(setting: Setting, system: str) -> None:

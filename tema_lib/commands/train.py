@@ -18,6 +18,7 @@ def main(chosen: argparse.Namespace) -> None:
         chosen.seed,
         domains=chosen.domains,
         tags=chosen.tags,
+        replies=chosen.replies,
         epochs=chosen.epochs,
     )
     say("Look at", remarks)

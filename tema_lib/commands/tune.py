@@ -18,7 +18,12 @@ from tema_lib.workspace import ROOT, home, in_checkout
 def main(chosen: argparse.Namespace) -> None:
     """Print what it will cost; then train, two systems at a time; then the best of each system."""
     experiment, _ = check(
-        data_set(chosen.data), chosen.systems, chosen.seed, tags=chosen.tags, domains=chosen.domains
+        data_set(chosen.data),
+        chosen.systems,
+        chosen.seed,
+        domains=chosen.domains,
+        tags=chosen.tags,
+        replies=chosen.replies or "export",
     )
     out = chosen.out or (ROOT / "results" if in_checkout() else home() / "results") / "tuning"
     folder = out / experiment.raw.name
@@ -28,7 +33,13 @@ def main(chosen: argparse.Namespace) -> None:
     about = "not known before the first trials" if hours is None else f"about {hours:.1f}"
     print(f"{len(systems)} systems, {chosen.trials} trials each; CPU hours to go: {about}")
     experiment.text, experiment.image, experiment.tags  # noqa: B018  (cached before the processes)
-    given = (experiment.data, chosen.seed, chosen.domains, chosen.tags)
+    given = (
+        experiment.data,
+        chosen.seed,
+        chosen.domains,
+        chosen.tags,
+        chosen.replies or "export",
+    )
     with pool() as workers:
         running = {
             workers.submit(tune_quietly, given, system, chosen.trials, paths[system]): system

@@ -1,4 +1,4 @@
-"""Slices of the test cases: long-tail targets and cross-domain transitions."""
+"""Slices of the test cases: never-seen and long-tail targets, and cross-domain transitions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def slices(
     """
     seen = np.bincount(split.train.items.numpy(), minlength=items.count + 1)
     parts = {
-        f"target seen at most {LONG_TAIL} times": ranks.select(seen[ranks.target] <= LONG_TAIL)
+        "target never seen": ranks.select(seen[ranks.target] == 0),
+        f"target seen at most {LONG_TAIL} times": ranks.select(seen[ranks.target] <= LONG_TAIL),
     }
     if item_truth is not None:
         parts["cross-domain transition"] = ranks.select(crosses(ranks, split, items, item_truth))

@@ -192,7 +192,7 @@ def uniform_attention(
 ) -> Tema:
     """A copy of the network whose chosen heads attend to all events equally; nothing is retrained.
 
-    Queries and keys of the chosen heads become 0.
+    Queries, keys and lag biases of the chosen heads become 0.
 
     Args:
         branch, layer, head: which heads, layers and heads counted from 1; None chooses all. If all
@@ -201,9 +201,12 @@ def uniform_attention(
     uniform = copy.deepcopy(model)
     hidden = model.config.hidden
     width = hidden // model.config.heads
-    chosen = slice(None) if head is None else slice((head - 1) * width, head * width)
+    heads = range(model.config.heads) if head is None else range(head - 1, head)
+    chosen = slice(heads.start * width, heads.stop * width)
     with torch.no_grad():
-        for name, encoder in uniform.encoders.items():
+        for name in uniform.config.branches:
+            # A copy for each branch: they may share one encoder.
+            encoder = uniform.encoders[name] = copy.deepcopy(uniform.encoders[name])
             assert isinstance(encoder, SequenceEncoder)
             for number, block in enumerate(encoder.blocks, start=1):
                 assert isinstance(block, AttentionBlock)
@@ -213,6 +216,8 @@ def uniform_attention(
                 for parameter in (projection.weight, projection.bias):
                     # Rows: queries, keys, values.
                     parameter.view(3, hidden, *parameter.shape[1:])[:2, chosen] = 0
+                if block.attention.lag is not None:
+                    block.attention.lag[heads.start : heads.stop] = 0
         if (branch, layer, head) == (None, None, None):
             uniform.across.query.zero_()
     return uniform

@@ -128,7 +128,7 @@ class BottleneckEncoder(nn.Module):
         max_length: int,
         dropout: float,
         tokens: int,
-        positions: str = "from the start",
+        positions: str = "from the end",
     ):
         super().__init__()
         self.position = nn.Parameter(0.02 * torch.randn(max_length, hidden))

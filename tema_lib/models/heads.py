@@ -61,9 +61,9 @@ class EncoderConfig:
     layers: int = 1  # of each sequence encoder
     max_length: int = 50  # events of a history that are read, the newest ones
     dropout: float = 0.2  # chosen on validation
-    positions: str = "from the start"  # of a sequence; ours: "from the end", where 0 is the newest
-    lag_bias: bool = False  # ours: a learned bias of attention for each number of events in between
-    negatives: str = "all"  # ours, in training: "seen" leaves out items that can be no target there
+    positions: str = "from the end"  # of a sequence, where 0 is the newest; or "from the start"
+    lag_bias: bool = True  # ours: a learned bias of attention for each number of events in between
+    negatives: str = "seen"  # ours, in training: items that can be a target there; or "all"
 
     def __post_init__(self) -> None:
         for name in ("hidden", "heads", "layers", "max_length"):

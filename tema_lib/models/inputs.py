@@ -72,7 +72,8 @@ class ModelInputs(Protocol):
         """Features of all items.
 
         Args:
-            tags: a control that replaces the tags (`tags.controls`), or "" for the tags themselves.
+            tags: "small", or a control (`tags.controls`), that replaces the tags; "" for the tags
+                themselves.
             shuffle: modalities, "text" or "image", that are permuted inside each domain.
             text: "plain", or "enriched" with what the language model said.
         """

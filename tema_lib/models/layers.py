@@ -218,8 +218,8 @@ class SequenceEncoder(nn.Module):
         layers: int,
         max_length: int,
         dropout: float,
-        positions: str = "from the start",
-        lag_bias: bool = False,
+        positions: str = "from the end",
+        lag_bias: bool = True,
     ):
         super().__init__()
         self.position = nn.Parameter(0.02 * torch.randn(max_length, hidden))
@@ -288,18 +288,22 @@ class DomainHeads(nn.Module):
 class BranchAttention(nn.Module):
     """Attention *across* branches: how much A, B and merged count in a prediction for one domain.
 
-    Source: intra- and then inter-sequence attention is stated ("hierarchical"); this form, with one
-    query per target domain and a linear map per domain and branch, is ours.
+    Each state is mapped for its branch and the target's domain, and normalized, so that no branch
+    speaks louder than another; the mixture is their average by softmax weights.  In training a
+    branch is left out with probability `dropout` wherever another remains, so that each learns to
+    predict alone.
+
+    Source: intra- and then inter-sequence attention is stated ("hierarchical"); this form, with a
+    query and a linear map per target domain and branch, is ours.
     """
 
-    def __init__(self, hidden: int, branches: int = 3, domains: int = 2):
+    def __init__(self, hidden: int, branches: int = 3, dropout: float = 0.0, domains: int = 2):
         super().__init__()
-        self.query = nn.Parameter(torch.zeros(domains, hidden))
-        self.key = nn.Linear(hidden, hidden, bias=False)
+        self.query = nn.Parameter(torch.zeros(domains, branches, hidden))
         self.value = nn.Parameter(
-            torch.stack([torch.eye(hidden).repeat(branches, 1, 1)] * domains)
-            + 0.02 * torch.randn(domains, branches, hidden, hidden)
+            torch.eye(hidden) + 0.02 * torch.randn(domains, branches, hidden, hidden)
         )
+        self.dropout = dropout
 
     def forward(self, states: Tensor, present: Tensor, domain: int) -> tuple[Tensor, Tensor]:
         """Mix the branches for one target domain.
@@ -312,8 +316,10 @@ class BranchAttention(nn.Module):
         Returns:
             The mixture (..., D) and its weights (..., branches).
         """
-        query = self.query[domain] @ self.key.weight  # q (W h) = (q W) h: map one vector, not all h
-        scores = states @ query / states.size(-1) ** 0.5  # (..., branches)
+        if self.training and self.dropout:
+            kept = present & (torch.rand(present.shape, device=present.device) >= self.dropout)
+            present = torch.where(kept.any(-1, keepdim=True), kept, present)
+        mapped = torch.einsum("...kd,kde->...ke", states, self.value[domain])
+        scores = (states * self.query[domain]).sum(-1) / states.size(-1) ** 0.5  # (..., branches)
         weights = scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(-1) * present
-        weighted = (weights[..., None] * states).flatten(-2)  # sum_k w_k h_k V_k as one product
-        return weighted @ self.value[domain].flatten(0, 1), weights
+        return (weights[..., None] * F.normalize(mapped, dim=-1)).sum(-2), weights

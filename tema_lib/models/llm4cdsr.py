@@ -64,7 +64,7 @@ class LLM4CDSRConfig(EncoderConfig):
     similarity: str = "dot"  # ("dot"); ours: "cosine", weaker on validation
     temperature: float = 0.07  # ours, of cosines
     local_tables: str = "trained"  # the paper says "initialise"; ("frozen")
-    domain_heads: bool = False  # ours: an output map of the merged states for each target domain
+    domain_heads: bool = True  # ours: an output map of the merged states for each target domain
     causal: bool = True  # ours; (False: every position sees the item it has to predict)
 
 

@@ -43,6 +43,14 @@ class LLMRecConfig(EncoderConfig):
     temperature: float = 0.07  # ours; released: dot products, divided by sqrt(d) when ranking
     loss: str = "domain softmax"  # ours: exact; released: against 10 negatives of the domain
     feature_width: int = 128  # ours: components that frozen word-piece vectors are reduced to
+    # Of word pieces: counted from the end, they would tell how long the titles are that follow.
+    positions: str = "from the start"
+    lag_bias: bool = False  # ours: with hundreds of lags it would cost more than all the rest
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.positions != "from the start":
+            raise ValueError("LLM-Rec's positions are those of word pieces: from the start.")
 
 
 class LLMRec(SequenceRecommender):

@@ -108,6 +108,7 @@ SYSTEMS = {
         "reproduced",
     ),
     "tema": System(tema(), TEMA_PAPER, "after"),
+    "tema-small-tags": System(tema(tags="small"), "control: tags of the small model", "ours"),
     "tema-no-tags": System(
         tema(("id", "text", "image")),
         "control: no tags",
@@ -153,6 +154,7 @@ SYSTEMS = {
     ),
 }
 
+SMALL_TAGS = "tema-small-tags"
 # What a run trains unless it is told otherwise: the story of the notebooks.
 LESSON = (
     "popularity",
@@ -160,6 +162,7 @@ LESSON = (
     "sasrec-per-domain",
     "sasrec",
     "tema",
+    "tema-small-tags",
     "tema-no-tags",
     "tema-shuffled-tags",
     "llm4cdsr",

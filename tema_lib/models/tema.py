@@ -39,6 +39,8 @@ class TemaConfig(EncoderConfig):
 
     modalities: tuple[str, ...] = MODALITIES  # stated: id, text, image, tags; ours: any subset
     branches: tuple[str, ...] = BRANCHES  # inferred from the siblings: S^X, S^Y, S^{X+Y}
+    shared_encoder: bool = True  # ours: one encoder reads all branches; siblings have one each
+    branch_dropout: float = 0.3  # ours: see `BranchAttention`
     temperature: float = 0.07  # ours; learned elsewhere
     loss: str = "domain softmax"  # ours: exact, in the target's domain; others in `losses.LOSSES`
     feature_width: int = 128  # ours: components that frozen vectors are reduced to before training
@@ -73,10 +75,11 @@ class Tema(SequenceRecommender):
             config.tag_weighting,
             config.feature_width,
         )
+        shared = SequenceEncoder.of(config) if config.shared_encoder else None
         self.encoders = nn.ModuleDict(
-            {branch: SequenceEncoder.of(config) for branch in config.branches}
+            {branch: shared or SequenceEncoder.of(config) for branch in config.branches}
         )
-        self.across = BranchAttention(config.hidden, len(config.branches))
+        self.across = BranchAttention(config.hidden, len(config.branches), config.branch_dropout)
         self.dropout = Dropout(config.dropout)
 
     def branches(

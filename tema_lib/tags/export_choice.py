@@ -1,4 +1,4 @@
-"""Which tags a run takes: asked for now, or read from an exported file, found by its tables' hash.
+"""Which tags a run takes: an exported file, found by its tables' hash, or those of the small model.
 
 Status: ours.
 """
@@ -8,7 +8,8 @@ from typing import Any
 
 from tema_lib.tags.export import read_card
 
-ASKED = ("live", "shipped")  # tags are made from a language model's replies, not read
+SMALL = "smollm2-135m-instruct"  # the language model that runs here; all others count as large
+REPLIES = ("live", "shipped", "export")  # where its words come from
 
 
 def check_choice(tags: str) -> None:
@@ -17,12 +18,21 @@ def check_choice(tags: str) -> None:
     Raises:
         ValueError: `tags` is neither a word of `choose_export` nor the path of an exported file.
     """
-    known = tags in (*ASKED, "export") or tags.startswith("export:") or tags.endswith(".tsv.gz")
-    if not known:
+    if not (tags in ("", "small") or tags.startswith("export:") or tags.endswith(".tsv.gz")):
         raise ValueError(
-            f'tags "{tags}" are unknown: choose "live", "shipped", "export", "export:MODEL", or '
-            "the path of a .tsv.gz file."
+            f'tags "{tags}" are unknown: choose "small", "export:MODEL", or the path of a .tsv.gz '
+            "file; leave it out for those of a large model, where there are any."
         )
+
+
+def check_replies(replies: str) -> None:
+    """Check where the small model's words shall come from.
+
+    Raises:
+        ValueError: `replies` is none of `REPLIES`.
+    """
+    if replies not in REPLIES:
+        raise ValueError(f'replies "{replies}" are unknown: choose {", ".join(REPLIES)}.')
 
 
 def find_exports(folder: str | Path, sha256: str) -> dict[Path, dict[str, Any]]:
@@ -42,11 +52,11 @@ def find_exports(folder: str | Path, sha256: str) -> dict[Path, dict[str, Any]]:
 
 
 def choose_export(tags: str, folder: str | Path, sha256: str) -> Path | None:
-    """The exported file that `tags` means for these tables; None where a model is asked.
+    """The exported file that `tags` means for these tables; None for the small model's own tags.
 
     Args:
-        tags: "live", "shipped"; "export": the only one for these tables; "export:MODEL": that of
-            the model whose name is MODEL, or begins so, by its card or by its file; else a path.
+        tags: "": that of a large model, None if there is none; "small": None; "export:MODEL": that
+            of the model whose name is MODEL, or begins so, by its card or by its file; else a path.
         folder: where exports lie.
         sha256: the hash of the tables.
 
@@ -54,25 +64,32 @@ def choose_export(tags: str, folder: str | Path, sha256: str) -> Path | None:
         ValueError, FileNotFoundError: there is none, or several fit.
     """
     check_choice(tags)
-    if tags in ASKED:
+    if tags == "small":
         return None
-    if tags != "export" and not tags.startswith("export:"):
+    if tags and not tags.startswith("export:"):
         read_card(Path(tags))
         return Path(tags)
     asked = tags.partition(":")[2]
     model = asked.strip().casefold()
     exports = find_exports(folder, sha256)
     names_of = {path: _names(path, card) for path, card in exports.items()}
-    fitting = [path for path, names in names_of.items() if model in names] or [
-        path for path, names in names_of.items() if any(name.startswith(model) for name in names)
-    ]
+    if not tags:
+        fitting = [path for path, names in names_of.items() if SMALL not in names]
+    else:
+        fitting = [path for path, names in names_of.items() if model in names] or [
+            path
+            for path, names in names_of.items()
+            if any(name.startswith(model) for name in names)
+        ]
     if len(fitting) == 1:
         return fitting[0]
+    if not tags and not fitting:
+        return None
     listed = "; ".join(f"export:{card['model']} ({path.name})" for path, card in exports.items())
     if fitting:
         raise ValueError(
-            f"Several exports in {folder} fit tags {tags}: say which one, by its model or its "
-            f"path: {listed}."
+            f"Several exports in {folder} fit {tags or 'a large model'}: say which one, by its "
+            f"model or its path: {listed}."
         )
     if exports:
         raise ValueError(
@@ -81,7 +98,7 @@ def choose_export(tags: str, folder: str | Path, sha256: str) -> Path | None:
         )
     raise ValueError(
         f"No export in {folder} was made from these tables (hash {sha256[:8]}): write one with "
-        "`make tags`, or take live tags."
+        "`make tags`, or take the small model's tags."
     )
 
 

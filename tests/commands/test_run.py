@@ -29,12 +29,12 @@ def append(folder, name, text):
 
 
 def test_a_run_says_what_it_skipped(folder):
-    live = Experiment("synthetic", tags="live")
+    live = Experiment("synthetic", replies="live")
     assert run.passed_over(live, list(SYSTEMS)) == [
         "live profiles for all but 8 users (the others are shipped)"
     ]
     trained = sorted(set(SYSTEMS) - {"sasrec", "tema-no-tags"})
-    text = "\n".join(run.passed_over(Experiment("synthetic", tags="shipped"), trained))
+    text = "\n".join(run.passed_over(Experiment("synthetic", replies="shipped"), trained))
     assert "24 items a domain" in text
     assert "(SYSTEMS=all trains them): sasrec, tema-no-tags" in text
     assert "pictures" not in text
@@ -53,8 +53,8 @@ def test_a_run_on_own_data_says_what_these_lack(folder):
     assert 'written profiles for LLM4CDSR, which cost many answers (SYSTEMS="llm4cdsr")' in lesson
 
 
-def test_with_exported_tags_no_reply_is_called_live():
-    replayed = Experiment("synthetic", tags="export")
+def test_where_nobody_is_asked_no_reply_is_called_live():
+    replayed = Experiment("synthetic", replies="export")
     assert not [line for line in run.passed_over(replayed, list(SYSTEMS)) if "live" in line]
 
 
@@ -121,8 +121,8 @@ def test_without_notebooks_a_run_names_the_way_that_needs_none(monkeypatch):
 
 
 def test_every_step_waits_for_what_it_reads(tmp_path):
-    experiment = Experiment("synthetic", tags="live")
-    chosen = SimpleNamespace(seed=0, domains="", systems="", epochs=None)
+    experiment = Experiment("synthetic", replies="live")
+    chosen = SimpleNamespace(seed=0, domains="", tags="", systems="", epochs=None)
     setting = run.setting_of(chosen, "synthetic", experiment)
     todo = run.plan(setting, experiment, experiment.systems())
     asked = [name for name in todo if name.startswith("language model")]
@@ -135,7 +135,7 @@ def test_every_step_waits_for_what_it_reads(tmp_path):
     assert waits["00"] == waits["01"] == set()
     assert waits["02"] == waits["03"] == {"tags"}
     assert all(waits[number] == trained for number in ("04", "05", "06", "07"))
-    read = Experiment("synthetic", tags="export")
+    read = Experiment("synthetic", replies="export")
     assert not [name for name in run.plan(setting, read, ["tema"]) if "language model" in name]
 
 

@@ -139,7 +139,7 @@ def test_a_folder_is_tagged_once_and_a_stopped_run_goes_on(folder, tmp_path, mon
         assert len(store) == len(replies)
     # ... or its export.
     monkeypatch.setattr(experiment, "EXPORTS", tmp_path / "out")
-    read = Experiment(str(folder), tags="export")
+    read = Experiment(str(folder), replies="export")
     for item in range(len(TITLES) + 1):
         assert read.tags.tags_of(item) == tags.tags_of(item)
 

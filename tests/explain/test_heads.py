@@ -122,7 +122,7 @@ def one_head_model(world, content):
             torch.where(torch.arange(COUNT + 1)[:, None] % 2 == 0, kind, -kind)
             * (1.0 if content else 1e-6)
         )
-        for encoder in model.encoders.values():
+        for encoder in set(model.encoders.values()):
             encoder.position.mul_(0 if content else 50)
             linear = encoder.blocks[0].attention.query_key_value
             linear.bias.zero_()

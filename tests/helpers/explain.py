@@ -48,6 +48,9 @@ def awake(inputs, seed=1, **config):
     )
     # Zero at the start: all branches alike, which would hide mistakes.
     torch.nn.init.normal_(model.across.query)
+    for name, parameter in model.named_parameters():
+        if name.endswith("lag"):
+            torch.nn.init.normal_(parameter)
     return model.eval()
 
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 
-from tema_lib.data.batches import Batch
+from tema_lib.data.batches import Batch, training_batches
 from tema_lib.data.sequences import Sequences
 from tema_lib.data.splits import Split
 from tema_lib.encoders.text import TitleTokens
@@ -19,7 +19,7 @@ from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.systems import SYSTEMS
 from tema_lib.models.tema import Tema, TemaConfig
 from tema_lib.tags.profiles import Profiles
-from tema_lib.training import TrainConfig, train
+from tema_lib.training import TrainConfig, train, training_step
 
 DOMAIN_A, DOMAIN_B = range(1, 13), range(13, 23)  # 12 items in A, 10 in B
 DOMAIN = torch.tensor([-1] + [0] * 12 + [1] * 10)
@@ -77,8 +77,8 @@ class SmallInputs:
         return inputs()
 
 
-# What a sequence model may have besides its own idea.
-DEVICES = {"max_length": 20, "positions": "from the end", "lag_bias": True, "negatives": "seen"}
+# Without what every sequence model has besides its own idea.
+PLAIN = {"max_length": 20, "positions": "from the start", "lag_bias": False, "negatives": "all"}
 COUNTING = ("popularity", "markov", "co-occurrence")
 # The same model with other inputs.
 CONTROLS = tuple(name for name in SYSTEMS if name.startswith("tema-"))
@@ -100,25 +100,25 @@ MODELS = {
     "sasrec, dot products": lambda: SASRec(
         DOMAIN, SASRecConfig(hidden=16, max_length=20, layers=2, similarity="dot")
     ),
-    "sasrec, all devices": lambda: SASRec(
-        DOMAIN, SASRecConfig(hidden=16, layers=2, domain_heads=True, **DEVICES)
+    "sasrec, plain": lambda: SASRec(
+        DOMAIN, SASRecConfig(hidden=16, layers=2, domain_heads=False, **PLAIN)
     ),
-    "sasrec-per-domain, all devices": lambda: SASRec(
-        DOMAIN, SASRecConfig(hidden=16, per_domain=True, **DEVICES)
+    "sasrec-per-domain, plain": lambda: SASRec(
+        DOMAIN, SASRecConfig(hidden=16, per_domain=True, **PLAIN)
     ),
-    "tema, all devices": lambda: Tema(inputs(), TemaConfig(hidden=16, **DEVICES)),
-    "llm4cdsr, all devices": lambda: LLM4CDSR(
+    "tema, plain": lambda: Tema(
+        inputs(), TemaConfig(hidden=16, shared_encoder=False, branch_dropout=0.0, **PLAIN)
+    ),
+    "llm4cdsr, plain": lambda: LLM4CDSR(
         inputs(),
         SmallInputs.profiles,
-        LLM4CDSRConfig(hidden=16, domain_heads=True, **DEVICES),
+        LLM4CDSRConfig(hidden=16, domain_heads=False, **PLAIN),
     ),
-    "autocdsr, all devices": lambda: AutoCDSR(
-        DOMAIN, AutoCDSRConfig(hidden=16, domain_heads=True, **DEVICES)
+    "autocdsr, plain": lambda: AutoCDSR(
+        DOMAIN, AutoCDSRConfig(hidden=16, domain_heads=False, **PLAIN)
     ),
-    "autocdsr-plus, all devices": lambda: AutoCDSR(
-        DOMAIN, AutoCDSRConfig(hidden=16, plus=True, **(DEVICES | {"lag_bias": False}))
-    ),
-    "man, all devices": lambda: MAN(DOMAIN, MANConfig(hidden=16, **DEVICES)),
+    "autocdsr-plus, plain": lambda: AutoCDSR(DOMAIN, AutoCDSRConfig(hidden=16, plus=True, **PLAIN)),
+    "man, plain": lambda: MAN(DOMAIN, MANConfig(hidden=16, **PLAIN)),
 }
 SEQUENCE_MODELS = [name for name, make in MODELS.items() if isinstance(make(), SequenceRecommender)]
 
@@ -166,6 +166,20 @@ def trained(seed=0, config=LITTLE, name="tema", split=None, **options):
     torch.manual_seed(seed)
     model = MODELS[name]()
     return model, train(model, split or small_split(), DOMAIN, config, **options)
+
+
+def fitted(model, sequences, epochs=8):
+    """The model after so many epochs on these sequences; validation chooses none of them."""
+    model.fit_statistics(sequences)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    order = torch.Generator().manual_seed(0)
+    model.train()
+    for _ in range(epochs):
+        for batch in training_batches(
+            sequences, DOMAIN, max_length=20, batch_size=8, generator=order, window=1
+        ):
+            training_step(model, batch, optimizer)
+    return model.eval()
 
 
 def same_weights(one, other):

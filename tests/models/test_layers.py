@@ -200,10 +200,26 @@ def test_attention_across_branches_is_a_weighted_sum():
     for domain in (0, 1):
         mixed, weights = across(states, present, domain)
         scores = torch.stack(
-            [across.key(states[0, 0, k]) @ across.query[domain] / 8**0.5 for k in (0, 2)]
+            [states[0, 0, k] @ across.query[domain, k] / 8**0.5 for k in (0, 2)]
         ).softmax(0)
         torch.testing.assert_close(
             weights[0, 0], torch.stack([scores[0], torch.tensor(0.0), scores[1]])
         )
-        by_hand = sum(w * states[0, 0, k] @ across.value[domain, k] for w, k in zip(scores, (0, 2)))
+        by_hand = sum(
+            w * F.normalize(states[0, 0, k] @ across.value[domain, k], dim=0)
+            for w, k in zip(scores, (0, 2))
+        )
         torch.testing.assert_close(mixed[0, 0], by_hand)
+
+
+def test_in_training_a_branch_is_left_out_but_never_the_last_one():
+    torch.manual_seed(0)
+    across = awake(BranchAttention(8, dropout=0.6)).train()
+    states = torch.randn(4000, 3, 8)
+    present = torch.tensor([True, False, True]).expand(4000, 3)
+    _, weights = across(states, present, 0)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(4000))
+    assert (weights[:, 1] == 0).all()
+    alone = (weights[:, [0, 2]] == 0).float().mean(0)  # left out, and the other one kept: .6 x .4
+    assert alone.tolist() == pytest.approx([0.24, 0.24], abs=0.03)
+    assert (across.eval()(states, present, 0)[1][:, [0, 2]] > 0).all()

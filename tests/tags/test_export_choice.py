@@ -2,8 +2,17 @@
 
 import pytest
 
-from tema_lib.tags.export_choice import check_choice, choose_export, find_exports
+from tema_lib.tags.export_choice import SMALL, check_choice, choose_export, find_exports
 from tests.helpers.hand_tags import exported
+
+
+def test_the_export_of_the_small_model_is_taken_where_it_is_named(tmp_path):
+    own = exported(tmp_path, SMALL)
+    assert choose_export("", tmp_path, "beef") is None
+    assert choose_export(f"export:{SMALL}", tmp_path, "beef") == own
+    large = exported(tmp_path, "large")
+    assert choose_export("", tmp_path, "beef") == large
+    assert choose_export("small", tmp_path, "beef") is None
 
 
 def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_path, monkeypatch):
@@ -15,7 +24,8 @@ def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_
     (tmp_path / "broken.json").write_text("[")
     (tmp_path / "alone.tsv.gz").write_bytes(b"")
     assert set(find_exports(tmp_path, "beef")) == {tiny, large}
-    assert choose_export("live", tmp_path, "beef") is None
+    assert choose_export("small", tmp_path, "beef") is None
+    assert choose_export("", tmp_path, "0123") is None
     assert (
         choose_export("export:tiny-1b", tmp_path, "beef")
         == choose_export("export:tiny", tmp_path, "beef")
@@ -23,7 +33,7 @@ def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_
         == tiny
     )
     assert choose_export("export:large", tmp_path, "beef") == large
-    assert choose_export("export", tmp_path, "f00d") == other
+    assert choose_export("", tmp_path, "f00d") == other
     assert choose_export(str(tiny), tmp_path / "nowhere", "0") == tiny
     aside = exported(tmp_path / "exports", "mine")  # a path may begin with the word
     monkeypatch.chdir(tmp_path)
@@ -32,17 +42,17 @@ def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_
     )
     with pytest.raises(
         ValueError,
-        match="Several exports .* fit tags export: .*"
+        match="Several exports .* fit a large model: .*"
         "export:large .hosted., 2026 .*; export:tiny-1b .*",
     ):
-        choose_export("export", tmp_path, "beef")
+        choose_export("", tmp_path, "beef")
     with pytest.raises(
         ValueError, match="is by a model called huge; there are export:large.*export:tiny-1b"
     ):
         choose_export("export:huge", tmp_path, "beef")
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(
-            ValueError, match="was made from these tables .hash 0123.*make tags.*live tags"
+            ValueError, match="was made from these tables .hash 0123.*make tags.*small model's tags"
         ):
             choose_export("export:tiny", folder, "0123")
     with pytest.raises(FileNotFoundError, match="no.tsv.gz is missing"):
@@ -50,6 +60,6 @@ def test_an_export_is_found_by_the_hash_of_its_tables_whatever_it_is_called(tmp_
     exported(tmp_path, "tiny-1b-long")
     # A whole name before a beginning.
     assert choose_export("export:tiny-1b", tmp_path, "beef") == tiny
-    for word in ("exprot", "", "exports", "lively", "tags.tsv"):
-        with pytest.raises(ValueError, match='choose "live", "shipped", "export", "export:MODEL"'):
+    for word in ("exprot", "live", "exports", "smaller", "tags.tsv"):
+        with pytest.raises(ValueError, match='choose "small", "export:MODEL", or the path'):
             check_choice(word)
