@@ -115,7 +115,7 @@ class Experiment:
         self.replies_from = "live" if replies == "shipped" and not self.synthetic else replies
         # Width and epochs were chosen on validation targets.
         self.hidden = 64 if self.synthetic else 128
-        self.epochs = epochs or (8 if self.synthetic else 20)
+        self.epochs = epochs or (10 if self.synthetic else 20)
         self.options = known_options(options)
         self.seconds: dict[str, float] = {}
         self._trained: dict[str, tuple[Recommender, TrainingHistory]] = {}

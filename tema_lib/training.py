@@ -38,7 +38,7 @@ class TrainConfig:
 
     epochs: int = 30
     learning_rate: float = 3e-3  # ours; 1e-3 (C2DSR), 1e-4 (ABXI)
-    weight_decay: float = 0.01
+    weight_decay: float = 0.1
     batch_size: int = 64  # users, on average
     warm_up: float = 0.1  # share of all steps
     patience: int = 5  # epochs without a better validation MRR

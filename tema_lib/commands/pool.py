@@ -24,6 +24,16 @@ from tema_lib.commands.steps import ASK, Done, timed
 from tema_lib.llm.store import ReplyStore
 from tema_lib.workspace import replies_path
 
+# What the processes and kernels of a run find: no bars in a log, no chatter, one thread each.
+QUIET = {
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",  # of stopped steps
+}
+
 
 @dataclass(frozen=True)
 class Step:
@@ -84,6 +94,7 @@ def run_all(todo: dict[str, Step], expected: dict[str, float]) -> dict[str, Done
 @contextmanager
 def pool() -> Iterator[ProcessPoolExecutor]:
     """Processes with an interpreter of their own; whatever ends the run ends them too."""
+    os.environ.update(QUIET)  # their bars would cross
     workers = ProcessPoolExecutor(processes(), mp_context=get_context("spawn"))
     try:
         # All start at once: Python 3.11 may not notice the death of one that comes later.

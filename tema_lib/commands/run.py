@@ -21,7 +21,7 @@ import torch
 from tema_lib.commands import replay, steps
 from tema_lib.commands.common import check, data_set
 from tema_lib.commands.output import say, shown
-from tema_lib.commands.pool import Step, processes, run_all
+from tema_lib.commands.pool import QUIET, Step, processes, run_all
 from tema_lib.commands.steps import ASK, Setting
 from tema_lib.encoders import weights
 from tema_lib.experiment import Experiment
@@ -31,15 +31,6 @@ from tema_lib.shipped_replies import LIVE_ITEMS, LIVE_USERS
 from tema_lib.workspace import ROOT, home, in_checkout, write_atomically
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if in_checkout() else []
-# What the processes and kernels of a run find: no bars in a log, no chatter, one thread each.
-QUIET = {
-    "TQDM_DISABLE": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "TOKENIZERS_PARALLELISM": "false",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    "PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker",  # of stopped steps
-}
 
 
 def main(chosen: argparse.Namespace) -> None:

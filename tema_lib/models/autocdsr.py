@@ -45,7 +45,7 @@ class AutoCDSRConfig(EncoderConfig):
     penalty: float = 1.0  # ours, for weighting "fixed"; 0: none, the share is only reported
     tokens: int = 4  # release; read by "+" only
     domain_heads: bool = True  # ours: an output map for each target domain; not read by "+"
-    temperature: float = 0.07  # ours; 0.1 in the release
+    temperature: float = 0.1  # released
     loss: str = "domain softmax"  # ours; release: masked items against others of the batch
 
 

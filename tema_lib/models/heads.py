@@ -27,7 +27,7 @@ class SimilarityHead:
     """
 
     similarity: str = "cosine"
-    temperature: float = 0.07
+    temperature: float = 0.1
 
     def __post_init__(self) -> None:
         if self.similarity not in SIMILARITIES:
@@ -60,7 +60,7 @@ class EncoderConfig:
     heads: int = 2  # of attention
     layers: int = 1  # of each sequence encoder
     max_length: int = 50  # events of a history that are read, the newest ones
-    dropout: float = 0.2  # chosen on validation
+    dropout: float = 0.3  # chosen on validation
     positions: str = "from the end"  # of a sequence, where 0 is the newest; or "from the start"
     lag_bias: bool = True  # ours: a learned bias of attention for each number of events in between
     negatives: str = "seen"  # ours, in training: items that can be a target there; or "all"

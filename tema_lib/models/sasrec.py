@@ -27,7 +27,7 @@ class SASRecConfig(EncoderConfig):
 
     per_domain: bool = False  # True: two models, neither of which sees the other domain
     domain_heads: bool = True  # of the merged sequence: an output map for each target domain
-    temperature: float = 0.07
+    temperature: float = 0.1
     similarity: str = "cosine"  # the original: "dot", without temperature
     loss: str = "domain softmax"  # the original: "binary"; see `losses.LOSSES`
 

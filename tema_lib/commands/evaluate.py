@@ -1,0 +1,63 @@
+"""`tema evaluate`: train and rank systems with several seeds; a record each, kept as it ends."""
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import as_completed
+from pathlib import Path
+
+from tema_lib.commands.common import check, data_set, use_own_artifacts
+from tema_lib.commands.output import say, shown
+from tema_lib.commands.pool import pool
+from tema_lib.experiment import Experiment
+from tema_lib.records import print_table, write_json
+from tema_lib.reproducibility import seed_everything
+from tema_lib.workspace import home
+
+# (data, domains, tags, replies)
+Given = tuple[str, str, str, str]
+
+
+def main(chosen: argparse.Namespace) -> None:
+    """Make the records that are missing, two at a time; then print the table of all."""
+    data, replies = data_set(chosen.data), chosen.replies or "export"
+    experiment, remarks = check(
+        data, chosen.systems, domains=chosen.domains, tags=chosen.tags, replies=replies
+    )
+    folder = chosen.out or home() / "results" / f"{experiment.raw.name}-seeds"
+    systems = experiment.systems(chosen.systems)
+    paths = {
+        (system, seed): folder / f"{system}-{seed}.json"
+        for seed in chosen.seeds
+        for system in systems
+    }
+    missing = {case: path for case, path in paths.items() if not path.is_file()}
+    print(f"{len(systems)} systems, seeds {chosen.seeds}: {len(missing)} records to make", flush=True)
+    say("Look at", remarks)
+    use_own_artifacts(experiment)
+    experiment.text, experiment.image, experiment.tags  # noqa: B018  (cached before the processes)
+    given = (data, chosen.domains, chosen.tags, replies)
+    with pool() as workers:
+        running = {
+            workers.submit(make_record, given, *case, path): case for case, path in missing.items()
+        }
+        for done in as_completed(running):
+            system, seed = running[done]
+            print(f"{system:24} seed {seed}: {done.result():.0f} seconds", flush=True)
+    print()
+    print_table(folder)
+    print(f"\nRun records         {shown(folder)}/")
+
+
+def make_record(given: Given, system: str, seed: int, path: Path) -> float:
+    """Train and rank one system in this process, and write its record; seconds that it took."""
+    data, domains, tags, replies = given
+    seed_everything(seed)
+    run = Experiment(data, seed, domains, tags, replies)
+    words = ["tema evaluate", f"--systems {system}", f"--seeds {seed}"]
+    words += [] if run.synthetic else [f"--data {run.raw.name}"]
+    words += [f"--tags {tags}"] if tags and not tags.endswith(".tsv.gz") else []
+    words += [f"--replies {replies}"] if replies != "export" else []
+    record = run.record(system, " ".join(words))
+    write_json(path, record)
+    return float(sum(record["seconds"].values()))
