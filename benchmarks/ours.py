@@ -296,6 +296,10 @@ def prepare(path):
                 dropout=data.dropout,
                 similarity="dot",
                 loss=loss,
+                positions="from the start",  # the network that the peers have
+                lag_bias=False,
+                domain_heads=False,
+                negatives="all",
             ),
         )
 

@@ -76,7 +76,7 @@ def main():
     for name in chosen.llm:
         llm = LocalModel(name, dtype="bfloat16")
         for data in chosen.data:
-            run = Experiment(data, True, 0)
+            run = Experiment(data)
             catalogue = run.catalogue
             for style in chosen.styles or STYLES:
                 config = replace(run.tag_config, style=style)

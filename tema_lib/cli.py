@@ -16,7 +16,6 @@ from typing import Any
 
 from tema_lib import __version__
 from tema_lib.llm.address import is_url
-from tema_lib.tags.export_choice import REPLIES
 
 DATA_HELP = "'synthetic', or a folder with interactions.tsv and items.tsv (default: synthetic)"
 TAGS_HELP = (
@@ -58,7 +57,7 @@ def _add_experiment(own: argparse.ArgumentParser) -> None:
     own.add_argument("--data", default="synthetic", help=DATA_HELP)
     own.add_argument("--seed", type=int, default=0)
     own.add_argument("--tags", default="", help=TAGS_HELP)
-    own.add_argument("--replies", choices=REPLIES, help=REPLIES_HELP)
+    own.add_argument("--replies", help=REPLIES_HELP)
     own.add_argument("--domains", default="", help=DOMAINS_HELP)
     own.add_argument("--epochs", type=int, help=EPOCHS_HELP)
 
@@ -201,7 +200,7 @@ def _evaluate(own: argparse.ArgumentParser) -> None:
     own.add_argument("--systems", default="", help=f"systems to evaluate, {SYSTEMS_HELP}")
     own.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     own.add_argument("--tags", default="", help=TAGS_HELP)
-    own.add_argument("--replies", choices=REPLIES, help=REPLIES_HELP)
+    own.add_argument("--replies", help=REPLIES_HELP)
     own.add_argument("--domains", default="", help=DOMAINS_HELP)
     own.add_argument("--out", type=Path, help="folder of the records (default: in the workspace)")
 
@@ -220,7 +219,7 @@ def _tune(own: argparse.ArgumentParser) -> None:
     own.add_argument("--trials", type=int, default=12, help="of each system (default: 12)")
     own.add_argument("--seed", type=int, default=0)
     own.add_argument("--tags", default="", help=TAGS_HELP)
-    own.add_argument("--replies", choices=REPLIES, help=REPLIES_HELP)
+    own.add_argument("--replies", help=REPLIES_HELP)
     own.add_argument("--domains", default="", help=DOMAINS_HELP)
     own.add_argument("--out", type=Path, help="folder of the records")
 

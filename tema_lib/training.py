@@ -149,6 +149,7 @@ def train(
         FloatingPointError: when the loss is no longer finite.
     """
     torch.manual_seed(config.seed)
+    mine = identity(model, split, config)  # of the fresh model, as its caller knows it
     model.fit_statistics(split.train)
     history = TrainingHistory()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -179,7 +180,6 @@ def train(
     order = torch.Generator().manual_seed(config.seed)
     best_state: dict[str, Tensor] = {}
     best_mrr, start = -1.0, 0
-    mine = identity(model, split, config)
 
     if checkpoint is not None and checkpoint.exists():
         saved = read_checkpoint(checkpoint, mine)

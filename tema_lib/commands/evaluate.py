@@ -32,7 +32,9 @@ def main(chosen: argparse.Namespace) -> None:
         for system in systems
     }
     missing = {case: path for case, path in paths.items() if not path.is_file()}
-    print(f"{len(systems)} systems, seeds {chosen.seeds}: {len(missing)} records to make", flush=True)
+    print(
+        f"{len(systems)} systems, seeds {chosen.seeds}: {len(missing)} records to make", flush=True
+    )
     say("Look at", remarks)
     use_own_artifacts(experiment)
     experiment.text, experiment.image, experiment.tags  # noqa: B018  (cached before the processes)

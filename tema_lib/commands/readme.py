@@ -1,7 +1,8 @@
 """`tema readme`: render the tables of README and docs/ from the records in results/.
 
-README.md holds a few systems of each data set, docs/results.md all of them, docs/performance.md the
-comparison of speed. Each table is between two marker comments.
+README.md holds a few systems of each data set, docs/results.md all of them, docs/recipe.md the
+search for settings, docs/performance.md the comparison of speed. Each table is between two marker
+comments.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from statistics import mean
 from typing import Any
 
 from tema_lib.models.systems import ALIASES
+from tema_lib.tuning import SPACE
 from tema_lib.workspace import ROOT, in_checkout, write_atomically
 
 Record = dict[str, Any]
@@ -24,13 +26,25 @@ Named = tuple[str, Record]  # a record with its path relative to the project
 
 RESULTS = ROOT / "results"
 SPEED = RESULTS / "bench_speed.json"
-HEADLINE = ("popularity", "co-occurrence", "sasrec", "tema-no-tags", "tema-shuffled-tags", "tema")
+HEADLINE = (
+    "popularity",
+    "co-occurrence",
+    "sasrec",
+    "tema-no-tags",
+    "tema-shuffled-tags",
+    "tema-small-tags",
+    "tema-title-words",
+    "tema",
+)
+NEW = "target never seen"  # the slice of new items
+ENOUGH = 100  # cases that a slice needs for a comparison
 TASKS = {
     "full_ce": "learn: exact softmax over 25,000 items, targets",
     "bce": "learn: one drawn candidate, targets",
     "ranking": "rank among 25,000 items, exactly, users",
 }
 SHOWN = ("NDCG@10", "HR@10", "MRR")
+SETTINGS = tuple(SPACE)
 NONE_YET = "*No run record is committed yet: `make run` prints this table for your own machine.*"
 
 
@@ -43,6 +57,7 @@ def main(chosen: argparse.Namespace) -> None:
     tables = {
         "README.md": marked("results", table(shown), "results/"),
         "docs/results.md": marked("all-results", table(records), named(records)),
+        "docs/recipe.md": marked("trials", trials(), "results/tuning/"),
         "docs/performance.md": marked("speed", speed(), "results/bench_speed.json"),
     }
     for file, block in tables.items():
@@ -115,15 +130,59 @@ def table(records: Iterable[Named]) -> str:
         lines = [
             f"**{data}**, split: {split}; full ranking among all items of the target's domain",
             "",
-            f"| system | {head} | seeds |",
-            "|---|" + "---:|" * (len(columns) + 1),
+            f"| system | {head} | new items HR@10 | seeds |",
+            "|---|" + "---:|" * (len(columns) + 2),
         ]
         for label, runs in rows_of(group):
             cells = " | ".join(cell(runs, domain, metric) for domain, metric in columns)
             seeds = len({run["seed"] for run in runs})
-            lines.append(f"| {label} | {cells} | {seeds} |")
+            lines.append(f"| {label} | {cells} | {new_items(runs)} | {seeds} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) or NONE_YET
+
+
+def new_items(runs: list[Record]) -> str:
+    """HR@10 of never-seen targets, the mean of both domains; a dash where they are too few."""
+    parts = [run.get("slices", {}).get(NEW, {"cases": 0}) for run in runs]
+    if min(part["cases"] for part in parts) < ENOUGH:
+        return "-"
+    return f"{mean(part['full'][domain]['HR@10'] for part in parts for domain in 'AB'):.2f}"
+
+
+def trials(folder: Path = RESULTS / "tuning") -> str:
+    """Markdown: for each data set the validation MRR of every trial, a column a system."""
+    found = defaultdict(list)
+    for path in sorted(folder.glob("*/*.json")):
+        found[path.parent.name].append(json.loads(path.read_text(encoding="utf-8")))
+    parts = []
+    for data, records in sorted(found.items()):
+        reached = {
+            record["system"]: {t["number"]: max(t["valid_mrr"]) for t in record["trials"]}
+            for record in records
+        }
+        names = list(reached)
+        options = {t["number"]: t["options"] for record in records for t in record["trials"]}
+        lines = [
+            f"**{data}**, best validation MRR of a trial; bold: the best trial of a system",
+            "",
+            f"| trial | {' | '.join(SETTINGS)} | {' | '.join(names)} | mean |",
+            "|---|" + "---:|" * (len(SETTINGS) + len(names) + 1),
+        ]
+        for number, given in sorted(options.items()):
+            values = [reached[name].get(number) for name in names]
+            cells = [
+                ""
+                if value is None
+                else f"**{value:.4f}**"
+                if value == max(reached[name].values())
+                else f"{value:.4f}"
+                for name, value in zip(names, values)
+            ]
+            known = [value for value in values if value is not None]
+            settings = " | ".join(f"{given.get(name, ''):g}" for name in SETTINGS)
+            lines.append(f"| {number} | {settings} | {' | '.join(cells)} | {mean(known):.4f} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) or "*No trial is committed yet.*"
 
 
 def rows_of(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:

@@ -62,8 +62,6 @@ class ItemRepresentation(nn.Module):
         tag_table: "frozen" (the text encoder's vector of a tag), "learned", or "both", added.
         tag_weighting: "given", or "learned" on top of the given weights.
         feature_width: the number of components that frozen features are reduced to.
-        id_dropout: in training, the share of items whose id is left out of a step: their content
-            must do, as it must for an item that nobody has interacted with.
 
     Raises:
         ValueError: for an unknown option, or a modality that the inputs lack.
@@ -89,7 +87,6 @@ class ItemRepresentation(nn.Module):
         tag_table: str = "both",
         tag_weighting: str = "given",
         feature_width: int = 128,
-        id_dropout: float = 0.0,
     ):
         super().__init__()
         unknown = set(modalities) - set(MODALITIES)
@@ -110,7 +107,6 @@ class ItemRepresentation(nn.Module):
         self.modalities = tuple(modalities)
         self.tag_table = tag_table
         self.tag_weighting = tag_weighting
-        self.id_dropout = id_dropout
         scale = 0.02  # id embeddings start small: at first the content decides
         if "id" in modalities:
             self.id = nn.Parameter(torch.randn(inputs.count + 1, hidden) * scale)
@@ -190,9 +186,6 @@ class ItemRepresentation(nn.Module):
         parts = {}
         if "id" in self.modalities:
             parts["id"] = chosen(self.id)
-            if self.training and self.id_dropout and len(self.modalities) > 1:
-                kept = torch.rand(len(parts["id"]), 1, device=self.id.device) >= self.id_dropout
-                parts["id"] = parts["id"] * kept
         for modality in ("text", "image"):
             if modality in self.modalities:
                 features = chosen(getattr(self, f"{modality}_features"))

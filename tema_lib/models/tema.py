@@ -45,7 +45,6 @@ class TemaConfig(EncoderConfig):
     loss: str = "domain softmax"  # ours: exact, in the target's domain; others in `losses.LOSSES`
     feature_width: int = 128  # ours: components that frozen vectors are reduced to before training
     tag_table: str = "both"  # inferred: "frozen"; ours: "learned", "both"
-    id_dropout: float = 0.0  # ours: items without their id in a training step
     tag_weighting: str = "given"  # inferred: by relevance (`tags.weigh`); alternative: "learned"
 
 
@@ -75,7 +74,6 @@ class Tema(SequenceRecommender):
             config.tag_table,
             config.tag_weighting,
             config.feature_width,
-            config.id_dropout,
         )
         shared = SequenceEncoder.of(config) if config.shared_encoder else None
         self.encoders = nn.ModuleDict(

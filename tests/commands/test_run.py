@@ -148,5 +148,5 @@ def test_an_estimate_grows_with_the_data_and_with_a_slower_machine(monkeypatch):
     todo = dict.fromkeys(["language model, part 1 of 2", "train tema", "01_data_preparation"])
     same = run.expected_seconds(todo, Experiment("synthetic"))
     assert list(same.values()) == [100.0, 10.0, 18.0]
-    longer = run.expected_seconds(todo, Experiment("synthetic", epochs=16))
+    longer = run.expected_seconds(todo, Experiment("synthetic", epochs=20))
     assert list(longer.values()) == [100.0, 20.0, 18.0]

@@ -177,7 +177,7 @@ def test_two_data_sets_of_one_name_keep_their_exports_apart(tmp_path):
     assert second.name == "toy-f00d4567.tiny-1b.tsv.gz"
     assert kept.items() < {path.name: path.read_bytes() for path in tmp_path.iterdir()}.items()
     assert exported(tmp_path, "tiny-1b", sha256="beef0123") == first
-    assert choose_export("export", tmp_path, "f00d4567") == second
+    assert choose_export("", tmp_path, "f00d4567") == second
 
 
 @pytest.mark.parametrize(
