@@ -1,5 +1,6 @@
 """`tema readme`: the tables say what the records say."""
 
+import json
 import re
 from argparse import Namespace
 
@@ -37,6 +38,35 @@ def test_a_table_averages_seeds_and_names_what_differs_between_variants():
     assert rows[0].endswith("| 2 |")
     assert rows[1].startswith("| tema (tags=none) | 0.0500 |")
     assert rows[2].startswith("| popularity | 0.0100 |")
+
+
+def test_new_items_have_a_column_where_there_are_enough_of_them():
+    enough, few = record("tema", 0, 0.1), record("sasrec", 0, 0.1)
+    full = {"A": {"HR@10": 0.2}, "B": {"HR@10": 0.4}}
+    enough["slices"] = {readme.NEW: {"cases": 100, "full": full}}
+    few["slices"] = {readme.NEW: {"cases": 99, "full": full}}
+    rows = readme.table([("a", enough), ("b", few)]).splitlines()
+    assert [row.split(" | ")[-2] for row in rows if row.startswith("| ")] == [
+        "new items HR@10",
+        "-",
+        "0.30",
+    ]
+
+
+def test_trials_are_a_row_each_and_the_best_of_a_system_is_bold(tmp_path):
+    options = [dict.fromkeys(readme.SETTINGS, number) for number in (1, 2)]
+    for system, reached in (("sasrec", [0.1, 0.3]), ("tema", [0.25])):
+        trials = [
+            {"number": number, "options": options[number], "valid_mrr": [0.0, mrr]}
+            for number, mrr in enumerate(reached)
+        ]
+        path = tmp_path / "toy" / f"{system}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"system": system, "trials": trials}))
+    rows = readme.trials(tmp_path).splitlines()
+    assert rows[-2].startswith("| 0 | 1 |")
+    assert rows[-2].endswith("| 0.1000 | **0.2500** | 0.1750 |")
+    assert rows[-1].endswith("| **0.3000** |  | 0.3000 |")
 
 
 def test_the_headline_table_names_systems_that_exist():

@@ -1,0 +1,31 @@
+"""`tema evaluate`: a record for each system and seed, made once."""
+
+from tema_lib.records import read_records
+from tests.helpers.commands import tema
+
+
+def test_records_that_are_there_are_not_made_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
+    given = ("evaluate", "--systems", "popularity markov", "--out", tmp_path / "out")
+    done = tema(*given, "--seeds", "0")
+    assert done.returncode == 0, done.stderr
+    assert "2 systems, seeds [0]: 2 records to make" in done.stdout
+    first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert set(first) == {"popularity-0.json", "markov-0.json"}
+    done = tema(*given, "--seeds", "0", "1")
+    assert "seeds [0, 1]: 2 records to make" in done.stdout
+    assert "| markov |" in done.stdout
+    assert all((tmp_path / "out" / name).read_bytes() == kept for name, kept in first.items())
+    records = read_records(tmp_path / "out")
+    assert {(record["system"], record["seed"]) for record in records} == {
+        (system, seed) for system in ("popularity", "markov") for seed in (0, 1)
+    }
+    assert records[0]["command"] == "tema evaluate --systems markov --seeds 0"
+    assert set(records[0]["slices"]) >= {"target never seen"}
+
+
+def test_an_unknown_system_is_refused_at_once(tmp_path):
+    done = tema("evaluate", "--systems", "tame", "--out", tmp_path)
+    assert done.returncode == 1
+    assert "system 'tame' is unknown" in done.stderr
+    assert not list(tmp_path.iterdir())
