@@ -352,6 +352,6 @@ def test_the_cost_of_every_system_is_on_record():
         profiled = {"llm4cdsr", "llm4cdsr-no-contrastive"} if name == "fk_mini" else set()
         assert set(costs) == set(SYSTEMS) - profiled  # profiles cost thousands of answers
         assert all(
-            (cost["train"] > 0) == (cost["parameters"] > 0) or cost["train"] < 0.1
+            (cost["train"] > 0) == (cost["parameters"] > 0) or cost["train"] < 0.2
             for cost in costs.values()
         )
