@@ -37,10 +37,18 @@ def small(tmp_path_factory):
     torch.manual_seed(0)
     sasrec = SASRec(
         domain,
-        SASRecConfig(hidden=16, layers=2, dropout=0.0, similarity="dot", loss="catalogue softmax"),
+        SASRecConfig(
+            hidden=16,
+            layers=2,
+            dropout=0.0,
+            lag_bias=False,  # as in the benchmark: a mask alone, no bias
+            similarity="dot",
+            loss="catalogue softmax",
+        ),
     )
     tema = Tema(
-        ours.item_inputs(domain, 0, tags=20, widths=(24, 30)), TemaConfig(hidden=16, dropout=0.0)
+        ours.item_inputs(domain, 0, tags=20, widths=(24, 30)),
+        TemaConfig(hidden=16, dropout=0.0, branch_dropout=0.0),
     )
     batch = next(
         training_batches(

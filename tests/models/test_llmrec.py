@@ -379,3 +379,8 @@ def test_titles_become_word_pieces_with_the_encoders_own_vectors():
 def test_a_model_without_word_pieces_is_refused():
     with pytest.raises(ValueError, match="efficientnet-lite0 has no word pieces"):
         title_tokens(["", "cup"], model="efficientnet-lite0")
+
+
+def test_positions_from_the_end_would_tell_how_long_the_next_titles_are():
+    with pytest.raises(ValueError, match="positions are those of word pieces: from the start"):
+        LLMRecConfig(positions="from the end")
