@@ -285,7 +285,11 @@ def test_what_if_answers_every_edit(opened):
             lambda: explorer.type_in("swap for", "Powdered milk"),
             "Powdered milk in place of",
         ),
-        ("add tag", lambda: explorer.type_in("add tag", "home canning"), "also tagged home canning"),
+        (
+            "add tag",
+            lambda: explorer.type_in("add tag", "home canning"),
+            "also tagged home canning",
+        ),
         ("delete tag", lambda: explorer.by_keyboard("delete tag"), "not tagged"),
         ("later", lambda: explorer.press("later"), "later"),
     )
