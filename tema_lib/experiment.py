@@ -39,7 +39,7 @@ from tema_lib.evaluation.protocols import Protocol
 from tema_lib.evaluation.ranking import Ranks, evaluate
 from tema_lib.evaluation.report import Evaluation
 from tema_lib.evaluation.slices import slices
-from tema_lib.llm.local import LocalModel
+from tema_lib.llm.local import SMALL, LocalModel
 from tema_lib.llm.store import ReplyStore, open_replies
 from tema_lib.models.base import Recommender
 from tema_lib.models.item_embedding import MODALITIES, ItemInputs
@@ -56,7 +56,7 @@ from tema_lib.tags.catalogue import Catalogue
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.controls import control_tags
 from tema_lib.tags.export import read_card, read_export
-from tema_lib.tags.export_choice import SMALL, check_choice, check_replies, choose_export
+from tema_lib.tags.export_choice import check_choice, check_replies, choose_export
 from tema_lib.tags.item_tags import ItemTags
 from tema_lib.tags.profiles import PHRASES, ProfileConfig, Profiles, cluster_items, write_profiles
 from tema_lib.tags.write import write_tags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from concurrent.futures import as_completed
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tema_lib.commands.common import check, data_set, use_own_artifacts
 from tema_lib.commands.output import say, shown
 from tema_lib.commands.pool import pool
 from tema_lib.experiment import Experiment
-from tema_lib.records import print_table, write_json
+from tema_lib.records import print_table, read_records, write_json
 from tema_lib.reproducibility import seed_everything
 from tema_lib.workspace import home
 
@@ -32,6 +33,11 @@ def main(chosen: argparse.Namespace) -> None:
         for system in systems
     }
     missing = {case: path for case, path in paths.items() if not path.is_file()}
+    for record in read_records(folder) if folder.is_dir() else ():
+        if record["data"]["sha256"] != experiment.raw.sha256:
+            sys.exit(
+                f"{shown(folder)} holds records of other data: name another folder with --out."
+            )
     print(
         f"{len(systems)} systems, seeds {chosen.seeds}: {len(missing)} records to make", flush=True
     )

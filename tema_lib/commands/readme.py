@@ -178,9 +178,10 @@ def trials(folder: Path = RESULTS / "tuning") -> str:
                 else f"{value:.4f}"
                 for name, value in zip(names, values)
             ]
-            known = [value for value in values if value is not None]
-            settings = " | ".join(f"{given.get(name, ''):g}" for name in SETTINGS)
-            lines.append(f"| {number} | {settings} | {' | '.join(cells)} | {mean(known):.4f} |")
+            settings = " | ".join(f"{given[name]:g}" if name in given else "" for name in SETTINGS)
+            # A mean over other systems than in the next row would compare nothing.
+            average = "" if None in values else f"{mean(map(float, filter(None, values))):.4f}"
+            lines.append(f"| {number} | {settings} | {' | '.join(cells)} | {average} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) or "*No trial is committed yet.*"
 

@@ -9,9 +9,9 @@ import time
 from tema_lib.commands.common import check, data_set
 from tema_lib.commands.output import say, shown
 from tema_lib.experiment import Experiment
+from tema_lib.llm.local import SMALL
 from tema_lib.records import print_table, write_json
 from tema_lib.tags.export import read_card
-from tema_lib.tags.export_choice import SMALL
 from tema_lib.workspace import home
 
 FEW = "popularity co-occurrence sasrec tema"  # from the simplest to the one of the paper

@@ -106,6 +106,8 @@ def setting_of(chosen: argparse.Namespace, data: str, experiment: Experiment) ->
         "make run",
         "" if experiment.synthetic else f"DATA={experiment.raw.name}",
         f"SEED={chosen.seed}",
+        f"TAGS={Path(tags).name}" if tags else "",
+        "" if experiment.replies_from == "live" else f"REPLIES={experiment.replies_from}",
         f'SYSTEMS="{chosen.systems}"' if chosen.systems else "",
     ]
     return Setting(

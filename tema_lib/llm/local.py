@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tema_lib.llm.generation import TextGenerator
 
 DEFAULT_DECODING = Decoding()
+SMALL = "smollm2-135m-instruct"  # the model that the course runs
 
 
 class LocalModel:
@@ -45,7 +46,7 @@ class LocalModel:
 
     def __init__(
         self,
-        name: str = "smollm2-135m-instruct",
+        name: str = SMALL,
         decoding: Decoding = DEFAULT_DECODING,
         batch: int = 64,
         dtype: str = "float32",

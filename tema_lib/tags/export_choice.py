@@ -6,9 +6,9 @@ Status: ours.
 from pathlib import Path
 from typing import Any
 
+from tema_lib.llm.local import SMALL
 from tema_lib.tags.export import read_card
 
-SMALL = "smollm2-135m-instruct"  # the language model that runs here; all others count as large
 REPLIES = ("live", "shipped", "export")  # where its words come from
 
 

@@ -1,5 +1,7 @@
 """`tema evaluate`: a record for each system and seed, made once."""
 
+import json
+
 from tema_lib.records import read_records
 from tests.helpers.commands import tema
 
@@ -22,6 +24,19 @@ def test_records_that_are_there_are_not_made_again(tmp_path, monkeypatch):
     }
     assert records[0]["command"] == "tema evaluate --systems markov --seeds 0"
     assert set(records[0]["slices"]) >= {"target never seen"}
+
+
+def test_records_of_other_data_are_not_taken_for_those_of_these(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
+    given = ("evaluate", "--systems", "popularity", "--seeds", "0", "--out", tmp_path / "out")
+    assert tema(*given).returncode == 0
+    path = tmp_path / "out" / "popularity-0.json"
+    record = json.loads(path.read_text())
+    record["data"]["sha256"] = "0" * 64
+    path.write_text(json.dumps(record))
+    done = tema(*given)
+    assert done.returncode == 1
+    assert "holds records of other data: name another folder" in done.stderr
 
 
 def test_an_unknown_system_is_refused_at_once(tmp_path):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tema_lib.tags.export_choice import SMALL, check_choice, choose_export, find_exports
+from tema_lib.llm.local import SMALL
+from tema_lib.tags.export_choice import check_choice, choose_export, find_exports
 from tests.helpers.hand_tags import exported
 
 
