@@ -194,11 +194,13 @@ def _evaluate(own: argparse.ArgumentParser) -> None:
         tema evaluate --systems "sasrec tema" --seeds 0 1 2 --out results/synthetic
 
     Records that are there already are not made again: stop whenever you like, the same command goes
-    on. The small model is not asked, its exported tags are read (--replies).
+    on. The small model is not asked, its exported tags are read (--replies). With --tuned each
+    system has the settings of its best trial (`tema tune`), else all have the same.
     """
     own.add_argument("--data", default="synthetic", help=DATA_HELP)
     own.add_argument("--systems", default="", help=f"systems to evaluate, {SYSTEMS_HELP}")
     own.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    own.add_argument("--tuned", action="store_true", help="with the best trial of each system")
     own.add_argument("--tags", default="", help=TAGS_HELP)
     own.add_argument("--replies", help=REPLIES_HELP)
     own.add_argument("--domains", default="", help=DOMAINS_HELP)
@@ -212,11 +214,12 @@ def _tune(own: argparse.ArgumentParser) -> None:
 
     Every trial is kept as soon as it ends, in results/tuning/<data>/<system>.json (build/results/
     outside of a checkout): stop whenever you like, the same command goes on. Test targets are never
-    ranked.
+    ranked. A control is given the best settings of what it controls (--numbers).
     """
     own.add_argument("--data", default="synthetic", help=DATA_HELP)
     own.add_argument("--systems", default="", help=f"systems to tune, {SYSTEMS_HELP}")
     own.add_argument("--trials", type=int, default=12, help="of each system (default: 12)")
+    own.add_argument("--numbers", type=int, nargs="+", help="of the trials, in place of the first")
     own.add_argument("--seed", type=int, default=0)
     own.add_argument("--tags", default="", help=TAGS_HELP)
     own.add_argument("--replies", help=REPLIES_HELP)

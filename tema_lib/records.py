@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tema_lib.evaluation.intervals import interval
-from tema_lib.evaluation.metrics import METRICS
+from tema_lib.evaluation.metrics import METRICS, metric_of_ranks
 from tema_lib.evaluation.ranking import Ranks
 from tema_lib.models.systems import ALIASES
 from tema_lib.workspace import ROOT, in_checkout, write_atomically
@@ -126,13 +126,14 @@ def evaluation_record(
             "full": {name: _bounds(ranks.of_domain(index)) for index, name in enumerate(DOMAINS)}
         },
         "slices": {
-            name: {"cases": len(part), "full": metrics_of(part)}
+            name: {"cases": len(part), "full": metrics_of(part), "ranks": ranks_by_domain(part)}
             for name, part in (slices or {}).items()
         },
         "candidates": {
             "full": _spread(ranks.candidates, ranks.domain),
             "sampled_999": _spread(ranks.candidates_sampled, ranks.domain),
         },
+        "ranks": ranks_by_domain(ranks),
         "ties": round(float(ranks.tied.mean()), 6),
         "versions": versions | {"python": platform.python_version()},
         "hardware": {"machine": platform.machine(), "cores": os.cpu_count()},
@@ -140,6 +141,41 @@ def evaluation_record(
         "commit": commit,
         "dirty": dirty,
         "command": command,
+    }
+
+
+def ranks_by_domain(ranks: Ranks) -> dict[str, str]:
+    """The ranks of the full ranking, in the order of the test cases: {"A": "1 17 2.5", "B": ...}"""
+    return {
+        name: " ".join(f"{rank:.9g}" for rank in ranks.of_domain(index).rank)
+        for index, name in enumerate(DOMAINS)
+    }
+
+
+def values_of(runs: list[Record], metric: str, part: str = "") -> dict[str, np.ndarray] | None:
+    """A metric of every test case of a system, averaged over its records (seeds).
+
+    Args:
+        runs: of one system and the same test cases.
+        metric: as in `metric_of_ranks`, of the full ranking.
+        part: the name of a slice; "" for all cases.
+
+    Returns:
+        float [cases] for domains "A" and "B"; None if a record holds no ranks, which those from
+        before December 2026 do not.
+    """
+    parts = [run["slices"].get(part, {}) if part else run for run in runs]
+    if not all("ranks" in held for held in parts):
+        return None
+    return {
+        domain: np.mean(
+            [
+                metric_of_ranks(np.array(held["ranks"][domain].split(), np.float64), metric)
+                for held in parts
+            ],
+            axis=0,
+        )
+        for domain in DOMAINS
     }
 
 

@@ -1,7 +1,8 @@
 """The search for settings: every system is given the same ones, and validation alone decides.
 
-Trial 0 is the defaults. The others are drawn at random from `SPACE`, once for all systems and data
-sets, so that no system is tuned more than another. A record of trials holds no test metric.
+Trial 0 is the setting that was used before there was a search, with the width and epochs of the
+data. The others are drawn at random from `SPACE`, once for all systems and data sets, so that no
+system is tuned more than another. A record of trials holds no test metric.
 
 Status: ours.
 """
@@ -19,6 +20,7 @@ from tema_lib.experiment import Experiment
 from tema_lib.models.systems import SMALL_TAGS
 from tema_lib.records import Record, commit_and_state, write_json
 from tema_lib.training import train
+from tema_lib.workspace import ROOT, home, in_checkout
 
 SPACE: dict[str, tuple[Any, ...]] = {
     "learning_rate": (5e-4, 1e-3, 2e-3, 3e-3),
@@ -31,10 +33,25 @@ SPACE: dict[str, tuple[Any, ...]] = {
 }
 
 
+FIRST: dict[str, Any] = {
+    "learning_rate": 3e-3,
+    "weight_decay": 0.01,
+    "dropout": 0.2,
+    "layers": 1,
+    "temperature": 0.07,
+}
+
+
+def trials_folder() -> Path:
+    """Where records of trials are kept: results/tuning of the checkout, else of the workspace."""
+    return (ROOT if in_checkout() else home()) / "results" / "tuning"
+
+
 def setting(number: int) -> dict[str, Any]:
-    """The options of a trial, the same for every system; none for trial 0."""
+    """The options of a trial, the same for every system."""
     draw = random.Random(number)
-    return {name: draw.choice(values) for name, values in SPACE.items()} if number else {}
+    drawn = {name: draw.choice(values) for name, values in SPACE.items()}
+    return drawn if number else FIRST
 
 
 def trial(run: Experiment, system: str, number: int) -> dict[str, Any]:
@@ -57,28 +74,24 @@ def trial(run: Experiment, system: str, number: int) -> dict[str, Any]:
     }
 
 
-def tune(run: Experiment, system: str, trials: int, path: Path) -> Record:
+def tune(run: Experiment, system: str, numbers: Sequence[int], path: Path) -> Record:
     """Run the trials that a record lacks, and keep each as it ends.
 
     Args:
         run: the experiment.
         system: a name in `SYSTEMS`.
-        trials: how many there shall be.
+        numbers: of the trials that there shall be.
         path: of the record; it is made where it is missing.
 
     Raises:
         ValueError: the record is of other data or other tags.
     """
-    record = read_trials(path) or new_record(run, system)
     mine = new_record(run, system)
-    if any(record[key] != mine[key] for key in ("system", "data", "seed", "tags_sha256")):
-        raise ValueError(
-            f"{path} holds trials of other data, tags or another seed: move it away, or name "
-            "another folder."
-        )
+    record = read_trials(path) or mine
+    check_same(record, mine, path)
     run.split  # noqa: B018  (made once: every trial shares it)
     known = {done["number"] for done in record["trials"]}
-    for number in range(trials):
+    for number in numbers:
         if number not in known:
             record["trials"].append(trial(run, system, number))
             record["commit"], record["dirty"] = commit_and_state()
@@ -119,10 +132,44 @@ def best(record: Record) -> dict[str, Any]:
     return max(record["trials"], key=lambda done: max(done["valid_mrr"], default=0.0))
 
 
-def missing_hours(records: Sequence[Record | None], trials: int) -> float | None:
+def tuned(run: Experiment, system: str, folder: Path) -> tuple[Experiment, int | None]:
+    """The experiment with the settings of a system's best trial, and the number of that trial.
+
+    Args:
+        run: the experiment.
+        system: a name in `SYSTEMS`; one without parameters has nothing to tune (None).
+        folder: of the records of trials.
+
+    Raises:
+        ValueError: the system has no trials there, or they are of other data or tags.
+    """
+    if not any(True for _ in run.build(system).parameters()):
+        return run, None
+    path = folder / run.raw.name / f"{system}.json"
+    record = read_trials(path)
+    if record is None or not record["trials"]:
+        raise ValueError(f"{system} has no trials in {path.parent}: run `tema tune` first.")
+    check_same(record, new_record(run.with_seed(record["seed"]), system), path)
+    chosen = best(record)
+    return run.with_options(chosen["options"]), chosen["number"]
+
+
+def check_same(record: Record, mine: Record, path: Path) -> None:
+    """Raises ValueError for a record of other data or other tags."""
+    if any(record[key] != mine[key] for key in ("system", "data", "seed", "tags_sha256")):
+        raise ValueError(
+            f"{path} holds trials of other data, tags or another seed: move it away, or name "
+            "another folder."
+        )
+
+
+def missing_hours(records: Sequence[Record | None], numbers: Sequence[int]) -> float | None:
     """CPU hours of the trials that records lack, by the mean of those they have; None: unknown."""
     seconds = [done["cpu_seconds"] for record in records if record for done in record["trials"]]
-    lacking = sum(trials - len(record["trials"]) if record else trials for record in records)
+    lacking = sum(
+        len(set(numbers) - {done["number"] for done in record["trials"]} if record else numbers)
+        for record in records
+    )
     if not lacking:
         return 0.0
     return lacking * sum(seconds) / len(seconds) / 3600 if seconds else None

@@ -52,7 +52,7 @@ def a_record(system="tema", seed=0):
 
 def test_a_record_holds_what_the_ranks_say():
     record, cases = a_record(), ranks()
-    assert set(record) == results.EVALUATION_KEYS
+    assert set(record) == results.EVALUATION_KEYS | {"ranks"}
     results.check_record(record)
     assert record["metrics"]["full"]["B"]["HR@10"] == pytest.approx((cases.rank[1::2] <= 10).mean())
     assert record["slices"]["rare"]["cases"] == int((cases.rank > 10).sum())
@@ -94,6 +94,22 @@ def test_a_domain_without_cases_has_no_number_in_record_and_table(tmp_path, caps
     record["metrics"]["full"]["A"]["MRR"] = None
     with pytest.raises(ValueError, match="full A MRR is None"):
         results.check_record(record)
+
+
+def test_the_values_of_every_case_come_back_as_means_over_seeds():
+    one, other = a_record(seed=0), a_record(seed=1)
+    cases = ranks()
+    found = results.values_of([one, other], "MRR")
+    assert found["A"] == pytest.approx(1 / cases.rank[0::2])
+    other["ranks"]["A"] = " ".join(["1"] * 20)
+    assert results.values_of([one, other], "MRR")["A"] == pytest.approx(
+        (1 / cases.rank[0::2] + 1) / 2
+    )
+    rare = results.values_of([one], "HR@10", "rare")
+    assert len(rare["A"]) + len(rare["B"]) == int((cases.rank > 10).sum())
+    assert not rare["B"].any()
+    del other["ranks"]
+    assert results.values_of([one, other], "MRR") is None
 
 
 @pytest.mark.parametrize("key", sorted(results.EVALUATION_KEYS - {"kind"}))

@@ -30,8 +30,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(tuning, "setting", lambda number: drawn(number) | small)
 
 
-def test_settings_are_drawn_once_and_the_first_is_the_default():
-    assert tuning.setting(0) == {}
+def test_settings_are_drawn_once_and_the_first_leaves_width_and_epochs_to_the_data():
+    assert set(tuning.SPACE) - set(tuning.setting(0)) == {"hidden", "epochs"}
     drawn = [tuning.setting(number) for number in range(1, 60)]
     assert drawn == [tuning.setting(number) for number in range(1, 60)]
     for name, values in tuning.SPACE.items():
@@ -65,7 +65,7 @@ def test_a_search_that_was_stopped_goes_on_and_never_ranks_a_test_target(
     trial = tuning.trial
     monkeypatch.setattr(tuning, "trial", stop)
     with pytest.raises(KeyboardInterrupt):
-        tuning.tune(run, "sasrec", 3, path)
+        tuning.tune(run, "sasrec", range(3), path)
     kept = json.loads(path.read_text())
     assert [done["number"] for done in kept["trials"]] == [0]
 
@@ -77,7 +77,7 @@ def test_a_search_that_was_stopped_goes_on_and_never_ranks_a_test_target(
 
     monkeypatch.setattr(tuning, "trial", trial)
     monkeypatch.setattr("tema_lib.training.evaluate", watched)
-    whole = tuning.tune(run, "sasrec", 3, path)
+    whole = tuning.tune(run, "sasrec", range(3), path)
     assert whole["trials"][0] == kept["trials"][0]
     assert [done["number"] for done in whole["trials"]] == [0, 1, 2]
     assert ranked
@@ -85,7 +85,7 @@ def test_a_search_that_was_stopped_goes_on_and_never_ranks_a_test_target(
     check_record(whole)
     assert json.loads(path.read_text()) == whole
     with pytest.raises(ValueError, match="other data, tags or another seed"):
-        tuning.tune(run, "tema", 3, path)
+        tuning.tune(run, "tema", range(3), path)
 
 
 def test_a_record_of_trials_holds_validation_metrics_only():
@@ -106,9 +106,10 @@ def test_the_best_trial_is_that_of_the_best_epoch_and_the_hours_are_those_that_l
     ]
     record = {"trials": trials}
     assert tuning.best(record)["number"] == 0
-    assert tuning.missing_hours([record, None], 4) == pytest.approx(5 * 20 / 3600)
-    assert tuning.missing_hours([None], 4) is None
-    assert tuning.missing_hours([record], 3) == 0
+    assert tuning.missing_hours([record, None], range(4)) == pytest.approx(5 * 20 / 3600)
+    assert tuning.missing_hours([record, None], [2, 9]) == pytest.approx(3 * 20 / 3600)
+    assert tuning.missing_hours([None], range(4)) is None
+    assert tuning.missing_hours([record], range(3)) == 0
 
 
 def test_trials_have_the_same_seed_and_the_same_start(run, quick):
@@ -127,3 +128,40 @@ def test_the_command_says_what_it_costs_and_what_is_best(tmp_path, monkeypatch, 
     assert "popularity" in done.stdout.splitlines()[1]
     again = tema(*given, "--out", tmp_path)
     assert "CPU hours to go: about 0.0" in again.stdout
+
+
+def kept_trials(folder, run, system, reached, **changed):
+    """A record of trials in `folder`, one for each validation MRR of `reached`."""
+    record = tuning.new_record(run, system) | changed
+    record["trials"] = [
+        {"number": number, "options": {"dropout": number / 10}, "valid_mrr": [mrr]}
+        | {"cpu_seconds": 1}
+        for number, mrr in enumerate(reached)
+    ]
+    path = folder / run.raw.name / f"{system}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+
+
+def test_a_tuned_system_has_the_settings_of_its_own_best_trial(run, tmp_path):
+    kept_trials(tmp_path, run, "sasrec", [0.1, 0.3, 0.2])
+    kept_trials(tmp_path, run, "tema", [0.1, 0.2, 0.3])
+    for system, number in (("sasrec", 1), ("tema", 2)):
+        own, trial = tuning.tuned(run.with_seed(4), system, tmp_path)
+        assert (trial, own.seed) == (number, 4)
+        assert own.build(system).config.dropout == pytest.approx(0.1 * number)
+    assert tuning.tuned(run, "markov", tmp_path) == (run, None)  # nothing to tune
+    with pytest.raises(ValueError, match="llm4cdsr has no trials in .*: run `tema tune` first"):
+        tuning.tuned(run, "llm4cdsr", tmp_path)
+    kept_trials(tmp_path, run, "tema", [0.1], tags_sha256="0" * 64)
+    with pytest.raises(ValueError, match="tema.json holds trials of other data, tags"):
+        tuning.tuned(run, "tema", tmp_path)
+
+
+def test_a_search_that_cannot_go_on_ends_with_one_sentence(run, tmp_path):
+    kept_trials(tmp_path, run, "sasrec", [0.1], tags_sha256="0" * 64)
+    done = tema("tune", "--systems", "sasrec", "--numbers", "3", "--out", tmp_path)
+    assert done.returncode == 1
+    assert "1 systems, 1 trials each" in done.stdout
+    assert "sasrec failed: " in done.stderr
+    assert "holds trials of other data, tags or another seed" in done.stderr

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from tema_lib.commands.common import check, data_set, use_own_artifacts
 from tema_lib.commands.output import say, shown
-from tema_lib.commands.pool import pool
+from tema_lib.commands.pool import pool, result_of
 from tema_lib.experiment import Experiment
 from tema_lib.records import print_table, read_records, write_json
 from tema_lib.reproducibility import seed_everything
+from tema_lib.tuning import trials_folder, tuned
 from tema_lib.workspace import home
 
-# (data, domains, tags, replies)
-Given = tuple[str, str, str, str]
+# (data, domains, tags, replies, the folder of the trials whose best settings are taken, if any)
+Given = tuple[str, str, str, str, Path | None]
 
 
 def main(chosen: argparse.Namespace) -> None:
@@ -25,8 +26,16 @@ def main(chosen: argparse.Namespace) -> None:
     experiment, remarks = check(
         data, chosen.systems, domains=chosen.domains, tags=chosen.tags, replies=replies
     )
-    folder = chosen.out or home() / "results" / f"{experiment.raw.name}-seeds"
+    kind = "tuned" if chosen.tuned else "seeds"
+    folder = chosen.out or home() / "results" / f"{experiment.raw.name}-{kind}"
     systems = experiment.systems(chosen.systems)
+    trials = trials_folder() if chosen.tuned else None
+    if trials:
+        try:  # a missing search is known before anything is trained
+            for system in systems:
+                tuned(experiment, system, trials)
+        except ValueError as error:
+            sys.exit(str(error))
     paths = {
         (system, seed): folder / f"{system}-{seed}.json"
         for seed in chosen.seeds
@@ -44,14 +53,15 @@ def main(chosen: argparse.Namespace) -> None:
     say("Look at", remarks)
     use_own_artifacts(experiment)
     experiment.text, experiment.image, experiment.tags  # noqa: B018  (cached before the processes)
-    given = (data, chosen.domains, chosen.tags, replies)
+    given = (data, chosen.domains, chosen.tags, replies, trials)
     with pool() as workers:
         running = {
             workers.submit(make_record, given, *case, path): case for case, path in missing.items()
         }
-        for done in as_completed(running):
-            system, seed = running[done]
-            print(f"{system:24} seed {seed}: {done.result():.0f} seconds", flush=True)
+        for done in as_completed(list(running)):
+            system, seed = running.pop(done)
+            seconds = result_of(done, [f"{system}, seed {seed}", *map(str, running.values())])
+            print(f"{system:24} seed {seed}: {seconds:.0f} seconds", flush=True)
     print()
     print_table(folder)
     print(f"\nRun records         {shown(folder)}/")
@@ -59,13 +69,18 @@ def main(chosen: argparse.Namespace) -> None:
 
 def make_record(given: Given, system: str, seed: int, path: Path) -> float:
     """Train and rank one system in this process, and write its record; seconds that it took."""
-    data, domains, tags, replies = given
+    data, domains, tags, replies, trials = given
     seed_everything(seed)
-    run = Experiment(data, seed, domains, tags, replies)
+    run, number = Experiment(data, seed, domains, tags, replies), None
     words = ["tema evaluate", f"--systems {system}", f"--seeds {seed}"]
+    if trials:
+        run, number = tuned(run, system, trials)
+        words.append("--tuned")
     words += [] if run.synthetic else [f"--data {run.raw.name}"]
     words += [f"--tags {tags}"] if tags and not tags.endswith(".tsv.gz") else []
     words += [f"--replies {replies}"] if replies != "export" else []
     record = run.record(system, " ".join(words))
+    if trials:
+        record["config"]["trial"] = number
     write_json(path, record)
     return float(sum(record["seconds"].values()))

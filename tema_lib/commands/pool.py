@@ -16,13 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from multiprocessing import active_children, get_context
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tqdm import tqdm
 
 from tema_lib.commands.steps import ASK, Done, timed
 from tema_lib.llm.store import ReplyStore
 from tema_lib.workspace import replies_path
+
+Result = TypeVar("Result")
 
 # What the processes and kernels of a run find: no bars in a log, no chatter, one thread each.
 QUIET = {
@@ -76,19 +78,30 @@ def run_all(todo: dict[str, Step], expected: dict[str, float]) -> dict[str, Done
             progress.show(list(running.values()))
             for future in finished:
                 name = running.pop(future)
-                try:
-                    done[name] = future.result()
-                except BrokenProcessPool:
-                    sys.exit(
-                        f"A process was killed ({', '.join([name, *running.values()])}), often for "
-                        "lack of memory. Close other programs and run the same command again: what "
-                        "is made stays."
-                    )
-                except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
-                    sys.exit(f"{name} failed: {error}")
+                done[name] = result_of(future, [name, *running.values()])
                 order.done(name)
                 progress.finished(name)
     return done
+
+
+def result_of(future: Future[Result], names: Sequence[str]) -> Result:
+    """What a step gave.
+
+    Args:
+        names: of the step, then of those that run beside it.
+
+    Raises:
+        SystemExit: with one sentence, where it failed.
+    """
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        sys.exit(
+            f"A process was killed ({', '.join(names)}), often for lack of memory. Close other "
+            "programs and run the same command again: what is made stays."
+        )
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+        sys.exit(f"{names[0]} failed: {error}")
 
 
 @contextmanager

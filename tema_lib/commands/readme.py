@@ -17,7 +17,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
+
+from tema_lib.evaluation.significance import compare
 from tema_lib.models.systems import ALIASES
+from tema_lib.records import values_of
 from tema_lib.tuning import SPACE
 from tema_lib.workspace import ROOT, in_checkout, write_atomically
 
@@ -36,8 +40,18 @@ HEADLINE = (
     "tema-title-words",
     "tema",
 )
+REFERENCE = "tema"
+AGAINST = "NDCG@10 less that of tema"
 NEW = "target never seen"  # the slice of new items
 ENOUGH = 100  # cases that a slice needs for a comparison
+# Columns of the table of tests: metric, domains, slice.
+TESTED = {
+    "A NDCG@10": ("NDCG@10", "A", ""),
+    "B NDCG@10": ("NDCG@10", "B", ""),
+    "both NDCG@10": ("NDCG@10", "AB", ""),
+    "cross-domain transition NDCG@10": ("NDCG@10", "AB", "cross-domain transition"),
+    "never seen HR@10": ("HR@10", "AB", NEW),
+}
 TASKS = {
     "full_ce": "learn: exact softmax over 25,000 items, targets",
     "bce": "learn: one drawn candidate, targets",
@@ -53,10 +67,10 @@ def main(chosen: argparse.Namespace) -> None:
     if not in_checkout():
         sys.exit("README.md and results/ are in the checkout: run `tema readme` there.")
     records = evaluation_records()
-    shown = [(path, record) for path, record in records if record["system"] in HEADLINE]
+    shown = headline(records)
     tables = {
         "README.md": marked("results", table(shown), "results/"),
-        "docs/results.md": marked("all-results", table(records), named(records)),
+        "docs/results.md": marked("all-results", all_results(records), named(records)),
         "docs/recipe.md": marked("trials", trials(), "results/tuning/"),
         "docs/performance.md": marked("speed", speed(), "results/bench_speed.json"),
     }
@@ -83,6 +97,22 @@ def main(chosen: argparse.Namespace) -> None:
         print(f"{files} agree with {len(records)} records")
     else:
         print("no evaluation record in results/ yet: nothing to compare")
+
+
+def all_results(records: list[Named]) -> str:
+    """The tables of all systems, then the tests of those with their best trials."""
+    return f"{table(records)}\n\n{tests(records)}"
+
+
+def headline(records: list[Named]) -> list[Named]:
+    """README's records: a few systems, with their best trials where a data set has such records."""
+    tuned = {record["data"]["name"] for _, record in records if "trial" in record["config"]}
+    return [
+        (path, record)
+        for path, record in records
+        if record["system"] in HEADLINE
+        and ("trial" in record["config"] or record["data"]["name"] not in tuned)
+    ]
 
 
 def evaluation_records(folder: Path = RESULTS) -> list[Named]:
@@ -119,26 +149,111 @@ def named(records: Iterable[Named]) -> str:
 
 
 def table(records: Iterable[Named]) -> str:
-    """Markdown: one table for each data set and split, the best system first."""
+    """Markdown: one table for each data set, split and way of setting, the best system first."""
     groups = defaultdict(list)
     for _, record in records:
-        groups[record["data"]["name"], str(record["split"])].append(record)
+        tuned = "trial" in record["config"]
+        groups[record["data"]["name"], str(record["split"]), tuned].append(record)
     parts = []
-    for (data, split), group in sorted(groups.items()):
+    for (data, split, tuned), group in sorted(groups.items()):
         columns = [(domain, metric) for domain in "AB" for metric in SHOWN]
         head = " | ".join(f"{domain} {metric}" for domain, metric in columns)
+        rows = rows_of(group)
+        against = against_reference(rows)
+        settings = "each system with its best trial" if tuned else "all systems with one setting"
         lines = [
-            f"**{data}**, split: {split}; full ranking among all items of the target's domain",
+            f"**{data}**, split: {split}; full ranking among all items of the target's domain; "
+            f"{settings}",
             "",
-            f"| system | {head} | new items HR@10 | seeds |",
-            "|---|" + "---:|" * (len(columns) + 2),
+            f"| system | {head} | {AGAINST} | new items HR@10 | seeds |",
+            "|---|" + "---:|" * (len(columns) + 3),
         ]
-        for label, runs in rows_of(group):
+        for label, runs in rows:
             cells = " | ".join(cell(runs, domain, metric) for domain, metric in columns)
             seeds = len({run["seed"] for run in runs})
-            lines.append(f"| {label} | {cells} | {new_items(runs)} | {seeds} |")
+            difference = against.get(label, "-")
+            lines.append(f"| {label} | {cells} | {difference} | {new_items(runs)} | {seeds} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) or NONE_YET
+
+
+def against_reference(rows: list[tuple[str, list[Record]]]) -> dict[str, str]:
+    """By row, its mean difference to TEMA-LLM over all test cases, marked where significant.
+
+    A paired t test over the cases, each averaged over its seeds, with Holm's correction for the
+    rows of the table: `*` p < .05, `**` p < .01.
+    """
+    values = {label: values_of(runs, "NDCG@10") for label, runs in rows}
+    pooled = {
+        label: np.concatenate([found["A"], found["B"]]) for label, found in values.items() if found
+    }
+    if REFERENCE not in pooled:
+        return {}
+    reference = pooled.pop(REFERENCE)
+    return {
+        label: f"{found.difference:+.4f}{mark(found.corrected)}"
+        for label, found in compare(reference, pooled).items()
+    }
+
+
+def tests(records: Iterable[Named]) -> str:
+    """Markdown: what each system has less or more than TEMA-LLM, by domain and slice, with tests.
+
+    Paired t tests over the test cases, each averaged over its seeds; Holm's correction for the rows
+    of a column.  A part with fewer than `ENOUGH` cases has their number and no comparison.
+    """
+    groups = defaultdict(list)
+    for _, record in records:
+        if "trial" in record["config"]:
+            groups[record["data"]["name"]].append(record)
+    parts = []
+    for data, group in sorted(groups.items()):
+        rows = dict(rows_of(group))
+        if REFERENCE not in rows:
+            continue
+        columns = {name: column(rows, *choice) for name, choice in TESTED.items()}
+        columns = {name: cells for name, cells in columns.items() if cells}
+        lines = [
+            f"**{data}**: mean difference to tema, its standard error, and p",
+            "",
+            f"| system | {' | '.join(columns)} |",
+            "|---|" + "---:|" * len(columns),
+        ]
+        for label in rows:
+            if label != REFERENCE:
+                cells = " | ".join(found.get(label, "-") for found in columns.values())
+                lines.append(f"| {label} | {cells} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) or "*No race is committed yet.*"
+
+
+def column(rows: dict[str, list[Record]], metric: str, domains: str, part: str) -> dict[str, str]:
+    """One column of `tests`: a cell by row; empty where the data have no such part."""
+    values = {}
+    for label, runs in rows.items():
+        if part and part not in runs[0]["slices"]:
+            return {}
+        if found := values_of(runs, metric, part):
+            values[label] = np.concatenate([found[domain] for domain in domains])
+    if REFERENCE not in values:
+        return {}
+    reference = values.pop(REFERENCE)
+    if len(reference) < ENOUGH:
+        return dict.fromkeys(values, f"{len(reference)} cases")
+    return {
+        label: f"{found.difference:+.4f} ± {found.error:.4f} ({p_text(found.corrected)})"
+        for label, found in compare(reference, values).items()
+    }
+
+
+def p_text(p: float) -> str:
+    """ "p .034", "p < .001" """
+    return "p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", ".")
+
+
+def mark(p: float) -> str:
+    """The stars of a p value; nothing where it could not be computed."""
+    return "\\*\\*" if p < 0.01 else "\\*" if p < 0.05 else ""
 
 
 def new_items(runs: list[Record]) -> str:
@@ -213,7 +328,7 @@ def flat(config: Record, prefix: str = "") -> dict[str, str]:
     for key, value in config.items():
         if isinstance(value, dict):
             entries |= flat(value, f"{prefix}{key}.")
-        elif key not in ("seed", "best_epoch", "epochs_run"):
+        elif key not in ("seed", "best_epoch", "epochs_run", "trial"):
             entries[prefix + key] = json.dumps(value)
     return entries
 

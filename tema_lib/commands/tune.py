@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 
 from tema_lib.commands.common import check, data_set
 from tema_lib.commands.output import shown
-from tema_lib.commands.pool import pool
+from tema_lib.commands.pool import pool, result_of
 from tema_lib.experiment import Experiment
 from tema_lib.reproducibility import seed_everything
-from tema_lib.tuning import best, missing_hours, read_trials, tune
-from tema_lib.workspace import ROOT, home, in_checkout
+from tema_lib.tuning import best, missing_hours, read_trials, trials_folder, tune
 
 
 def main(chosen: argparse.Namespace) -> None:
@@ -25,13 +25,13 @@ def main(chosen: argparse.Namespace) -> None:
         tags=chosen.tags,
         replies=chosen.replies or "export",
     )
-    out = chosen.out or (ROOT / "results" if in_checkout() else home() / "results") / "tuning"
-    folder = out / experiment.raw.name
+    folder = (chosen.out or trials_folder()) / experiment.raw.name
     systems = experiment.systems(chosen.systems)
     paths = {system: folder / f"{system}.json" for system in systems}
-    hours = missing_hours([read_trials(path) for path in paths.values()], chosen.trials)
+    numbers = chosen.numbers or range(chosen.trials)
+    hours = missing_hours([read_trials(path) for path in paths.values()], numbers)
     about = "not known before the first trials" if hours is None else f"about {hours:.1f}"
-    print(f"{len(systems)} systems, {chosen.trials} trials each; CPU hours to go: {about}")
+    print(f"{len(systems)} systems, {len(numbers)} trials each; CPU hours to go: {about}")
     experiment.text, experiment.image, experiment.tags  # noqa: B018  (cached before the processes)
     given = (
         experiment.data,
@@ -42,21 +42,22 @@ def main(chosen: argparse.Namespace) -> None:
     )
     with pool() as workers:
         running = {
-            workers.submit(tune_quietly, given, system, chosen.trials, paths[system]): system
+            workers.submit(tune_quietly, given, system, numbers, paths[system]): system
             for system in systems
         }
-        for done in as_completed(running):
-            record = done.result()
+        for done in as_completed(list(running)):
+            system = running.pop(done)
+            record = result_of(done, [system, *running.values()])
             one = best(record)
             print(
-                f"{running[done]:24} validation MRR {max(one['valid_mrr'], default=0):.4f}, trial "
+                f"{system:24} validation MRR {max(one['valid_mrr'], default=0):.4f}, trial "
                 f"{one['number']} of {len(record['trials'])}: {one['options']}",
                 flush=True,
             )
     print(f"records: {shown(folder)}/")
 
 
-def tune_quietly(given: tuple, system: str, trials: int, path: Path) -> dict:
+def tune_quietly(given: tuple, system: str, numbers: Sequence[int], path: Path) -> dict:
     """`tune` in a process of its own."""
     seed_everything(given[1])
-    return tune(Experiment(*given), system, trials, path)
+    return tune(Experiment(*given), system, numbers, path)

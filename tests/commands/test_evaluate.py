@@ -1,8 +1,10 @@
 """`tema evaluate`: a record for each system and seed, made once."""
 
 import json
+import shutil
 
 from tema_lib.records import read_records
+from tema_lib.workspace import ROOT
 from tests.helpers.commands import tema
 
 
@@ -37,6 +39,31 @@ def test_records_of_other_data_are_not_taken_for_those_of_these(tmp_path, monkey
     done = tema(*given)
     assert done.returncode == 1
     assert "holds records of other data: name another folder" in done.stderr
+
+
+def test_tuned_systems_have_their_best_trials_and_say_which(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
+    folder = tmp_path / "tuning" / "synthetic"
+    shutil.copytree(ROOT / "results" / "tuning" / "synthetic", folder)
+    monkeypatch.setattr("tema_lib.commands.evaluate.trials_folder", lambda: folder.parent)
+    path = folder / "sasrec.json"
+    record = json.loads(path.read_text())
+    record["trials"] = [
+        {"number": 7, "options": {"hidden": 8, "epochs": 1, "dropout": 0.1}, "valid_mrr": [0.9]}
+    ]
+    path.write_text(json.dumps(record))
+    given = ("evaluate", "--tuned", "--seeds", "0", "--out", tmp_path / "out", "--systems")
+    done = tema(*given, "popularity sasrec")
+    assert done.returncode == 0, done.stderr
+    found = {made["system"]: made for made in read_records(tmp_path / "out")}
+    assert found["popularity"]["config"]["trial"] is None
+    config = found["sasrec"]["config"]
+    assert (config["trial"], config["model"]["hidden"], config["epochs_run"]) == (7, 8, 1)
+    assert found["sasrec"]["command"] == "tema evaluate --systems sasrec --seeds 0 --tuned"
+    path.unlink()
+    done = tema(*given, "sasrec markov")
+    assert done.returncode == 1
+    assert "sasrec has no trials in" in done.stderr
 
 
 def test_an_unknown_system_is_refused_at_once(tmp_path):

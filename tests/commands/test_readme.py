@@ -4,6 +4,7 @@ import json
 import re
 from argparse import Namespace
 
+import numpy as np
 import pytest
 
 from tema_lib.commands import readme
@@ -51,6 +52,45 @@ def test_new_items_have_a_column_where_there_are_enough_of_them():
         "-",
         "0.30",
     ]
+
+
+def test_what_differs_from_the_reference_is_marked(monkeypatch):
+    rng = np.random.default_rng(0)
+    ranks = {"tema": rng.integers(1, 5, 300), "sasrec": rng.integers(3, 30, 300)}
+    ranks["llm-emf"] = np.where(np.arange(300) % 100, ranks["tema"], 2)
+    records = []
+    for system, cases in ranks.items():
+        for seed in (0, 1):
+            made = record(system, seed, 0.1)
+            text = " ".join(map(str, cases))
+            made["ranks"] = {"A": text, "B": text}
+            records.append((system, made))
+    cells = {
+        row.split(" | ")[0].removeprefix("| "): row.split(" | ")[-3]
+        for row in readme.table(records).splitlines()
+        if row.startswith("| ")
+    }
+    assert cells["tema"] == "-"
+    gain = 1 / np.log2(1 + ranks["sasrec"]) * (ranks["sasrec"] <= 10)
+    gain = gain.mean() - (1 / np.log2(1 + ranks["tema"])).mean()
+    assert cells["sasrec"] == rf"{gain:+.4f}\*\*"
+    assert re.fullmatch(r"[-+]0\.00\d\d", cells["llm-emf"])  # of 3 cases in 300: not significant
+    assert [readme.mark(p) for p in (0.009, 0.04, 0.06, float("nan"))] == [r"\*\*", r"\*", "", ""]
+    del records[0][1]["ranks"]  # of a record from before December 2026
+    assert readme.against_reference(readme.rows_of([made for _, made in records])) == {}
+
+
+def test_readme_has_the_best_trials_where_there_are_some():
+    frame, tuned = record("tema", 0, 0.1), record("tema", 0, 0.2, trial=3)
+    other = record("tema", 0, 0.3)
+    other["data"] = {"name": "else"}
+    named = [("a", frame), ("b", tuned), ("c", other)]
+    assert readme.headline(named) == [("b", tuned), ("c", other)]
+    assert "toy**, split: leave-one-out; full ranking among all items of the target's domain; " in (
+        readme.table(named)
+    )
+    assert readme.table(named).count("with its best trial") == 1
+    assert readme.table(named).count("all systems with one setting") == 2
 
 
 def test_trials_are_a_row_each_and_the_best_of_a_system_is_bold(tmp_path):
