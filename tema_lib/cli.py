@@ -201,6 +201,9 @@ def _evaluate(own: argparse.ArgumentParser) -> None:
     own.add_argument("--systems", default="", help=f"systems to evaluate, {SYSTEMS_HELP}")
     own.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     own.add_argument("--tuned", action="store_true", help="with the best trial of each system")
+    own.add_argument(
+        "--protocol", default="ours", help="of the ranking among 999 items: ours, abxi"
+    )
     own.add_argument("--tags", default="", help=TAGS_HELP)
     own.add_argument("--replies", help=REPLIES_HELP)
     own.add_argument("--domains", default="", help=DOMAINS_HELP)

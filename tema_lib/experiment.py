@@ -35,7 +35,7 @@ from tema_lib.encoders.features import ItemFeatures, remembered
 from tema_lib.encoders.image import check_pictures, encode_images
 from tema_lib.encoders.text import TitleTokens, encode_text, title_tokens
 from tema_lib.encoders.weights import fingerprint, resolve
-from tema_lib.evaluation.protocols import Protocol
+from tema_lib.evaluation.protocols import PROTOCOLS
 from tema_lib.evaluation.ranking import Ranks, evaluate
 from tema_lib.evaluation.report import Evaluation
 from tema_lib.evaluation.slices import slices
@@ -82,12 +82,14 @@ class Experiment:
             exported tags are read. None: "shipped", but "export" for the synthetic data of an
             installed package.
         epochs: how long a system is trained at most; None: the length chosen on validation targets.
+        protocol: the rules of the ranking among sampled items, a name in `PROTOCOLS`.
         options: fields of the systems' configurations and of `TrainConfig`, in place of their
             defaults, such as {"dropout": 0.3}; a system takes those that it has.
 
     Raises:
         DataError: `domains` cannot be used; a folder that cannot be read fails when it is needed.
-        ValueError: `tags` or `replies` is another word, or no configuration has an option.
+        ValueError: `tags`, `replies` or `protocol` is another word, or no configuration has an
+            option.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Experiment:
         replies: str | None = None,
         epochs: int | None = None,
         options: Mapping[str, Any] = MappingProxyType({}),
+        protocol: str = "ours",
     ) -> None:
         self.data, self.seed = data, seed
         self.named = domain_names(domains.split(",")) if domains else None
@@ -117,6 +120,9 @@ class Experiment:
         self.hidden = 64 if self.synthetic else 128
         self.epochs = epochs or (10 if self.synthetic else 20)
         self.options = known_options(options)
+        if protocol not in PROTOCOLS:
+            raise ValueError(f"protocol is {protocol!r}: choose from {', '.join(PROTOCOLS)}.")
+        self.protocol = protocol
         self.seconds: dict[str, float] = {}
         self._trained: dict[str, tuple[Recommender, TrainingHistory]] = {}
         self._ranks: dict[str, Ranks] = {}
@@ -506,9 +512,9 @@ class Experiment:
 
     def _rank(self, model: Recommender) -> Ranks:
         """Where the data keep repeated interactions, items of the history compete as well."""
-        protocol = Protocol()
+        protocol = PROTOCOLS[self.protocol]
         if self.raw.repeats == "keep":
-            protocol = Protocol(history="candidates", without="target")
+            protocol = replace(protocol, history="candidates", without="target")
         model.to(best_device())
         ranks = evaluate(model, self.split.test, self.domain_of_item, protocol=protocol)
         model.cpu()
@@ -555,6 +561,7 @@ class Experiment:
             "tags": read_card(export)["config"] if export else asdict(self.tag_config),
             "tags_source": source,
             "repeats": self.raw.repeats,
+            "protocol": self.protocol,
         }
         spent = {"train": sum(history.seconds), "rank": self.seconds[f"rank {system}"]}
         return records.evaluation_record(

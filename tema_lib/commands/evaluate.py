@@ -10,19 +10,22 @@ from pathlib import Path
 from tema_lib.commands.common import check, data_set, use_own_artifacts
 from tema_lib.commands.output import say, shown
 from tema_lib.commands.pool import pool, result_of
+from tema_lib.evaluation.protocols import PROTOCOLS
 from tema_lib.experiment import Experiment
 from tema_lib.records import print_table, read_records, write_json
 from tema_lib.reproducibility import seed_everything
 from tema_lib.tuning import trials_folder, tuned
 from tema_lib.workspace import home
 
-# (data, domains, tags, replies, the folder of the trials whose best settings are taken, if any)
-Given = tuple[str, str, str, str, Path | None]
+# (data, domains, tags, replies, protocol, the folder of trials whose best settings are taken)
+Given = tuple[str, str, str, str, str, Path | None]
 
 
 def main(chosen: argparse.Namespace) -> None:
     """Make the records that are missing, two at a time; then print the table of all."""
     data, replies = data_set(chosen.data), chosen.replies or "export"
+    if chosen.protocol not in PROTOCOLS:
+        sys.exit(f"protocol {chosen.protocol!r} is unknown: choose from {', '.join(PROTOCOLS)}.")
     experiment, remarks = check(
         data, chosen.systems, domains=chosen.domains, tags=chosen.tags, replies=replies
     )
@@ -53,7 +56,7 @@ def main(chosen: argparse.Namespace) -> None:
     say("Look at", remarks)
     use_own_artifacts(experiment)
     experiment.text, experiment.image, experiment.tags  # noqa: B018  (cached before the processes)
-    given = (data, chosen.domains, chosen.tags, replies, trials)
+    given = (data, chosen.domains, chosen.tags, replies, chosen.protocol, trials)
     with pool() as workers:
         running = {
             workers.submit(make_record, given, *case, path): case for case, path in missing.items()
@@ -69,15 +72,16 @@ def main(chosen: argparse.Namespace) -> None:
 
 def make_record(given: Given, system: str, seed: int, path: Path) -> float:
     """Train and rank one system in this process, and write its record; seconds that it took."""
-    data, domains, tags, replies, trials = given
+    data, domains, tags, replies, protocol, trials = given
     seed_everything(seed)
-    run, number = Experiment(data, seed, domains, tags, replies), None
+    run, number = Experiment(data, seed, domains, tags, replies, protocol=protocol), None
     words = ["tema evaluate", f"--systems {system}", f"--seeds {seed}"]
     if trials:
         run, number = tuned(run, system, trials)
         words.append("--tuned")
     words += [] if run.synthetic else [f"--data {run.raw.name}"]
     words += [f"--tags {tags}"] if tags and not tags.endswith(".tsv.gz") else []
+    words += [f"--protocol {protocol}"] if protocol != "ours" else []
     words += [f"--replies {replies}"] if replies != "export" else []
     record = run.record(system, " ".join(words))
     if trials:

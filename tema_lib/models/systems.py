@@ -23,7 +23,7 @@ from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig
 from tema_lib.models.llmrec import LLMRec, LLMRecConfig
 from tema_lib.models.man import MAN, MANConfig
 from tema_lib.models.sasrec import SASRec, SASRecConfig
-from tema_lib.models.tema import Tema, TemaConfig
+from tema_lib.models.tema import BRANCHES, Tema, TemaConfig
 
 Build = Callable[[ModelInputs], Recommender]
 
@@ -62,12 +62,15 @@ def configured(config: type[Config], run: ModelInputs, **fixed: Any) -> Config:
     return config(**{"hidden": run.hidden} | given | fixed)
 
 
-def tema(modalities: tuple[str, ...] = MODALITIES, **inputs: Any) -> Build:
+def tema(
+    modalities: tuple[str, ...] = MODALITIES, branches: tuple[str, ...] = BRANCHES, **inputs: Any
+) -> Build:
     """TEMA on those modalities that the data provide; `inputs` as in `ModelInputs.inputs`."""
 
     def build(run: ModelInputs) -> Recommender:
         provided = tuple(modality for modality in modalities if modality in run.modalities)
-        return Tema(run.inputs(**inputs), configured(TemaConfig, run, modalities=provided))
+        config = configured(TemaConfig, run, modalities=provided, branches=branches)
+        return Tema(run.inputs(**inputs), config)
 
     return build
 
@@ -109,6 +112,9 @@ SYSTEMS = {
     ),
     "tema": System(tema(), TEMA_PAPER, "after"),
     "tema-small-tags": System(tema(tags="small"), "control: tags of the small model", "ours"),
+    "tema-merged": System(
+        tema(branches=("merged",)), "control: attention over the merged sequence alone", "ours"
+    ),
     "tema-no-tags": System(
         tema(("id", "text", "image")),
         "control: no tags",

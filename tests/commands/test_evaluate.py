@@ -66,6 +66,27 @@ def test_tuned_systems_have_their_best_trials_and_say_which(tmp_path, monkeypatc
     assert "sasrec has no trials in" in done.stderr
 
 
+def test_a_published_protocol_changes_the_sampled_ranking_and_not_the_full_one(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
+    given = ("evaluate", "--systems", "markov", "--seeds", "0", "--out")
+    made = {}
+    for protocol in ("ours", "c2dsr"):
+        done = tema(*given, tmp_path / protocol, "--protocol", protocol)
+        assert done.returncode == 0, done.stderr
+        (made[protocol],) = read_records(tmp_path / protocol)
+        assert made[protocol]["config"]["protocol"] == protocol
+    assert made["ours"]["ranks"] == made["c2dsr"]["ranks"]
+    competing = {name: one["candidates"]["sampled_999"]["A"] for name, one in made.items()}
+    assert competing["ours"]["most"] < 300  # all items of the domain
+    assert competing["c2dsr"] == competing["ours"] | {"fewest": 1000, "most": 1000}  # repeated
+    assert made["c2dsr"]["command"].endswith("--seeds 0 --protocol c2dsr")
+    done = tema(*given, tmp_path / "none", "--protocol", "abcd")
+    assert done.returncode == 1
+    assert "protocol 'abcd' is unknown: choose from ours, c2dsr, abxi, llmcdsr" in done.stderr
+
+
 def test_an_unknown_system_is_refused_at_once(tmp_path):
     done = tema("evaluate", "--systems", "tame", "--out", tmp_path)
     assert done.returncode == 1
