@@ -161,8 +161,9 @@ def test_raw_replies_are_shipped_from_a_store_of_their_own_only(folder, tmp_path
     ],
 )
 def test_a_model_that_cannot_be_had_is_named_without_a_traceback(
-    folder, tmp_path, arguments, sentence
+    folder, tmp_path, arguments, sentence, monkeypatch
 ):
+    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.05)  # all retries, at once
     done = tema("tags", *places(folder, tmp_path), *arguments)
     assert done.returncode == 1
     assert sentence in done.stderr

@@ -7,6 +7,7 @@ import time
 
 import torch
 
+from tema_lib.llm.decoding import Decoding
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore
 from tema_lib.tags.catalogue import Catalogue
@@ -19,7 +20,7 @@ def test_a_run_killed_twenty_times_ends_with_the_store_of_an_undisturbed_one(tmp
     """The real model tags titles; each run is a process of its own, killed after a random time."""
     titles = [(title, text) for title, text in FOOD + KITCHEN if title]
     items = few_items(tuple(titles), len(FOOD))
-    llm = LocalModel(batch=2)
+    llm = LocalModel(batch=2, decoding=Decoding(max_new_tokens=12))  # short replies do
     assert llm.generator  # loaded once; every child has it from the start
     features = Features(
         torch.nn.functional.normalize(torch.ones(len(titles) + 1, 4)),
