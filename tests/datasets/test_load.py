@@ -2,12 +2,14 @@
 
 import gzip
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tema_lib.data.dataset import encode_ids
+from tema_lib.data.filters import k_core
 from tema_lib.data.sequences import build_sequences
 from tema_lib.data.splits import published_split
 from tema_lib.data.summary import data_quality_warnings
@@ -16,7 +18,12 @@ from tema_lib.datasets.amazon.preparation import prepare
 from tema_lib.datasets.amazon.reviews import read_reviews
 from tema_lib.datasets.amazon.tables import Source
 from tema_lib.datasets.load import read_data
+from tema_lib.workspace import ROOT
 from tests.helpers.data_folders import EVENTS, ITEMS, order, parquet, tables, write_c2dsr
+
+real = pytest.mark.skipif(
+    "TEMA_REAL_DATA" not in os.environ, reason="real data: TEMA_REAL_DATA names no folder"
+)
 
 
 @pytest.mark.parametrize("end", ["", ".gz", "parquet"])
@@ -96,9 +103,7 @@ def test_a_path_is_a_name_and_never_a_pattern(tmp_path, name):
     assert order(read_data(folder / f"out {name}")) == {"right": "X"}
 
 
-@pytest.mark.skipif(
-    "TEMA_REAL_DATA" not in os.environ, reason="real data: TEMA_REAL_DATA names no folder"
-)
+@real
 @pytest.mark.parametrize(
     ("name", "users", "items", "events"),
     [
@@ -118,3 +123,23 @@ def test_real_folders_have_the_documented_sizes(name, users, items, events):
         domain = encode_ids(raw).domain_of_item
         assert (len(split.valid), len(split.test)) == (960, 937)
         assert np.bincount(domain[split.test.last.numpy()]).tolist() == [300, 637]
+
+
+@real
+@pytest.mark.parametrize(("name", "items"), [("fk_mini", 15), ("fk_core5", 5)])
+def test_docs_say_how_the_real_data_are_built(name, items):
+    """`docs/own-data.md`, but for the order of one day's events."""
+    folder = Path(os.environ["TEMA_REAL_DATA"])
+    whole, wanted = read_data(folder / "fk_abxi"), read_data(folder / name)
+    titled = set(whole.items.loc[whole.items["title"] != "", "item_id"])
+    events = whole.interactions[whole.interactions["item_id"].isin(titled)]
+    built = k_core(replace(whole, interactions=events), items=items, users_per_domain=3)
+
+    def pairs(raw):
+        return set(zip(raw.interactions["user_id"], raw.interactions["item_id"]))
+
+    assert pairs(built) == pairs(wanted)
+    recipe = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
+    assert (
+        f"`items={items}` for `{name}`" in recipe or f"items={items}, users_per_domain=3" in recipe
+    )
