@@ -42,7 +42,8 @@ help:  ## this list
 	@echo '                 shipped (synthetic data only: stored replies for most items), or export'
 	@echo '  LLM=name       for make tags: a known name, a folder, a hub id, or the URL of an'
 	@echo '                 OpenAI-compatible server (#model behind it); DTYPE=bfloat16: faster with'
-	@echo '                 matrix units; OUT=folder; AGAIN=1 asks refused items again;'
+	@echo '                 matrix units; OUT=folder; AGAIN=1 asks refused items again; LARGE=1: the'
+	@echo '                 server has a large model, which tags many items in one request;'
 	@echo '                 REQUEST="field=value field=value": sent to a server beside the prompt'
 	@echo '  QUICK=1        make test without its long parts'
 	@echo '  TORCH_INDEX=   where torch comes from (default on Linux without a GPU: the index of'
@@ -76,7 +77,8 @@ tags: $(TAGGER)  ## tag every item of DATA with a language model; the export goe
 	@set -f; for field in $$REQUEST; do set -- "$$@" "--request=$$field"; done; \
 	$(BIN)/python -m tema_lib tags --data="$$DATA" \
 	    $${LLM:+"--llm=$$LLM"} $${OUT:+"--out=$$OUT"} $${DOMAINS:+"--domains=$$DOMAINS"} \
-	    $${DTYPE:+"--dtype=$$DTYPE"} $(if $(filter-out 0,$(AGAIN)),--again) "$$@"
+	    $${DTYPE:+"--dtype=$$DTYPE"} $(if $(filter-out 0,$(AGAIN)),--again) \
+	    $(if $(filter-out 0,$(LARGE)),--large) "$$@"
 
 bench: .venv/ready-test  ## training and ranking against three libraries; results/bench_speed.json
 	@$(BIN)/python benchmarks/speed.py $${ROUNDS:+"--rounds=$$ROUNDS"}

@@ -129,6 +129,12 @@ def _tags(own: argparse.ArgumentParser) -> None:
         default="smollm2-135m-instruct",
         help="a known name, a folder, a hub id, or the URL of a server",
     )
+    own.add_argument(
+        "--large",
+        action="store_true",
+        help="the server has a large model: it writes the list, then tags batches of 60 items, "
+        "answering in JSON",
+    )
     own.add_argument("--out", type=Path, help="where the export goes (default: data/tags)")
     own.add_argument("--domains", default="", help=DOMAINS_HELP)
     own.add_argument(

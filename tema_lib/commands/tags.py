@@ -15,15 +15,18 @@ from tema_lib.llm.address import is_url
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, open_replies
 from tema_lib.reproducibility import seed_everything
+from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import refused_items
 from tema_lib.tags.evidence import coverage
 from tema_lib.tags.export import export_tags
 from tema_lib.tags.item_tags import ItemTags
+from tema_lib.tags.large import LargeTagConfig, write_large_tags
 from tema_lib.tags.prompts import clean, parse_tags
 from tema_lib.tags.write import write_tags
 from tema_lib.workspace import home, in_checkout, replies_path
 
 LISTED = 20  # refused items that are named one by one
+LARGE_REPLY = 8000  # tokens that the answer about a batch of items may have
 
 
 def main(chosen: argparse.Namespace) -> None:
@@ -31,28 +34,40 @@ def main(chosen: argparse.Namespace) -> None:
     data = data_set(chosen.data)
     name = check(data)[0].name
     seed_everything()
+    if chosen.large and not is_url(chosen.llm):
+        sys.exit("--large asks a large model behind a server: name its URL with --llm.")
     began, kept_in = time.time(), chosen.store or replies_path()
     out = chosen.out or (EXPORTS if in_checkout() else home() / "tags")
     try:
         run = Experiment(data, domains=chosen.domains)
-        config = run.tag_config
         out.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
-        llm = language_model(chosen.llm, chosen.dtype, dict(chosen.request))
+        request = dict(chosen.request)
+        if chosen.large:
+            request = {"max_tokens": LARGE_REPLY} | request
+        llm = language_model(chosen.llm, chosen.dtype, request)
         print(
             f"{name}: {run.items.count:,} items, {sum(map(bool, run.items.title)):,} with a title; "
             f"the domains are called {' and '.join(run.domains)}; {llm.name}, replies kept in "
             f"{kept_in}",
             flush=True,
         )
+        config: TagConfig | LargeTagConfig = run.tag_config
         refused: dict[int, str] = {}
         with ReplyStore(chosen.store) if chosen.store else open_replies() as store:
             before = len(store)
             if chosen.again:
                 store.forget_refusals(llm.fingerprint)
-            tags = write_tags(run.catalogue, llm, store, config)
+            if chosen.large:
+                config = LargeTagConfig(domain_names=run.domains)
+                made = write_large_tags(run.catalogue, llm, store, config)
+                tags = made.tags
+                refused = dict.fromkeys(made.failed, "no answer that could be used")
+                print(f"the list, round by round: {', '.join(str(len(one)) for one in made.lists)}")
+            else:
+                tags = write_tags(run.catalogue, llm, store, run.tag_config)
             asked = len(store) - before
-            if is_url(chosen.llm):
-                refused = refused_items(run.items, llm, store, config)
+            if is_url(chosen.llm) and not chosen.large:
+                refused = refused_items(run.items, llm, store, run.tag_config)
             if chosen.replies:
                 store.export_jsonl(chosen.replies)
         report_refusals(refused, run.items)
@@ -74,11 +89,12 @@ def main(chosen: argparse.Namespace) -> None:
     unread = sum(
         bool(row) and all(parse_tags(reply) is None for reply in row)
         for item, row in enumerate(tags.raw_replies)
-        if item not in refused
+        if item not in refused and not chosen.large
     )
     if unread:
         print(f"{unread:,} items got replies in which no list of tags could be read")
-    for what, share in coverage(tags, config.domain_names, config.style).items():
+    style = None if chosen.large else run.tag_config.style
+    for what, share in coverage(tags, run.domains, style).items():
         print(f"  {what:42} {share:.3f}")
     seconds = time.time() - began
     print(f"{len(tags.vocabulary) - 1} tags; {asked:,} questions asked in {seconds:.0f} s\n{path}")
@@ -100,6 +116,8 @@ def why_no_tags(tags: ItemTags, items: Items, name: str) -> str:
     """One sentence that says why there is nothing to export."""
     replies = [reply for row in tags.raw_replies for reply in row]
     read = sum(parse_tags(reply) is not None for reply in replies)
+    if not replies and any(items.title + items.description):
+        return f"{name} gave no answer about any item that could be used: no export is written."
     if not replies:
         return (
             f"None of the {items.count:,} items has a title or a description: there was nothing to "

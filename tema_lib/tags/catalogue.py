@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+import torch
 from torch import Tensor
 
 from tema_lib.data.dataset import Items
@@ -31,6 +32,11 @@ class Catalogue:
         new = sorted(set(tags) - set(self.vector_of))
         if new:
             self.vector_of |= dict(zip(new, self._encode(new)))
+
+    def vectors(self, tags: list[str]) -> Tensor:
+        """The meaning of tags, unit vectors [len, F]."""
+        self.learn(tags)
+        return torch.stack([self.vector_of[tag] for tag in tags])
 
     def cosine(self, item: int, tag: str) -> float:
         """How near a tag is in meaning to the text of an item (a global id)."""

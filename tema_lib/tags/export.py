@@ -16,19 +16,17 @@ import math
 import re
 import unicodedata
 import zlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from tema_lib.data.dataset import Items
 from tema_lib.tags.catalogue import Encoder
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.evidence import coverage
 from tema_lib.tags.item_tags import MAPPED, NEAREST, OWN, ItemTags
+from tema_lib.tags.large import LargeTagConfig
 from tema_lib.tags.prompts import INSTRUCTIONS, examples_for, style_text
 from tema_lib.workspace import write_atomically
 
@@ -82,7 +80,7 @@ def export_tags(
     data: str,
     sha256: str,
     settings: str,
-    config: TagConfig,
+    config: TagConfig | LargeTagConfig,
 ) -> Path:
     """Write <folder>/<data>.<model>.tsv.gz and the card <data>.<model>.json.
 
@@ -105,7 +103,11 @@ def export_tags(
             stem = f"{file_name(data)}-{sha256[:8]}.{file_name(tags.model)}"
     path = Path(folder) / f"{stem}.tsv.gz"
     packed = _packed(tags, items)
-    shares = coverage(tags, config.domain_names, config.style)
+    if isinstance(config, LargeTagConfig):
+        shares, version = coverage(tags, config.domain_names), config.prompt_version
+    else:
+        shares = coverage(tags, config.domain_names, config.style)
+        version = prompt_version(config.style, config.domain_names)
     card = {
         "data": data,
         "tables_sha256": sha256,
@@ -116,7 +118,7 @@ def export_tags(
         "model": tags.model,
         "weights_sha256": tags.fingerprint,
         "decoding": json.loads(settings),
-        "prompt_version": prompt_version(config.style, config.domain_names),
+        "prompt_version": version,
         "config": asdict(config),
         "date": datetime.date.today().isoformat(),
         "columns": COLUMNS,
@@ -169,27 +171,11 @@ def read_export(path: str | Path, items: Items, encode: Encoder) -> ItemTags:
             f"{path} tags other items than these data hold (it was made from {card['data']}, "
             f"tables {card['tables_sha256'][:8]}); write the tags of your data with `make tags`."
         )
-    counts = Counter(tag for row in given for tag, _, _ in row)
-    vocabulary = sorted(counts, key=lambda tag: (-counts[tag], tag))
-    number = {tag: position for position, tag in enumerate(vocabulary, start=1)}
-    width = max(card["config"]["tags_per_item"], *map(len, given))
-    tag_ids = torch.zeros(len(given) + 1, width, dtype=torch.long)
-    weights = torch.zeros(len(given) + 1, width)
-    source = torch.zeros(len(given) + 1, width, dtype=torch.int8)
-    for item, row in enumerate(given, start=1):
-        for position, (tag, share, origin) in enumerate(row):
-            tag_ids[item, position] = number[tag]
-            weights[item, position] = share
-            source[item, position] = origin
-    weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)  # three digits were kept
-    vectors = encode(vocabulary or ["tag"])[: len(vocabulary)]
-    return ItemTags(
-        vocabulary=("", *vocabulary),
-        tag_ids=tag_ids,
-        weights=weights,
-        source=source,
-        vectors=torch.cat([torch.zeros(1, vectors.shape[1]), vectors]),
-        domain_of_item=torch.as_tensor(items.domain_of_item).clone(),
+    return ItemTags.of_rows(
+        given,
+        items.domain_of_item,
+        encode,
+        width=card["config"]["tags_per_item"],
         raw_replies=((),) * (len(given) + 1),
         model=card["model"],
         fingerprint=card["weights_sha256"],

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from safetensors.torch import load, save
 
 from tema_lib.workspace import write_atomically
@@ -41,6 +44,52 @@ class ItemTags:
     raw_replies: tuple[tuple[str, ...], ...]
     model: str = ""
     fingerprint: str = ""
+
+    @classmethod
+    def of_rows(
+        cls,
+        rows: Sequence[Sequence[tuple[str, float, int]]],
+        domain_of_item: ArrayLike,
+        encode: Callable[[list[str]], torch.Tensor],
+        *,
+        width: int,
+        raw_replies: tuple[tuple[str, ...], ...],
+        model: str,
+        fingerprint: str,
+    ) -> "ItemTags":
+        """The tags of N items from their (tag, weight, source); weights are divided by their sum.
+
+        Args:
+            rows: one an item, in the order of global ids from 1.
+            domain_of_item: int [N+1].
+            encode: texts -> unit vectors [len, F].
+            width: the fewest columns, whatever the rows hold.
+            raw_replies, model, fingerprint: as in the class.
+        """
+        counts = Counter(tag for row in rows for tag, _, _ in row)
+        vocabulary = sorted(counts, key=lambda tag: (-counts[tag], tag))
+        number = {tag: position for position, tag in enumerate(vocabulary, start=1)}
+        width = max(width, *map(len, rows))
+        tag_ids = torch.zeros(len(rows) + 1, width, dtype=torch.long)
+        weights = torch.zeros(len(rows) + 1, width)
+        source = torch.zeros(len(rows) + 1, width, dtype=torch.int8)
+        for item, row in enumerate(rows, start=1):
+            for position, (tag, weight, origin) in enumerate(row):
+                tag_ids[item, position] = number[tag]
+                weights[item, position] = weight
+                source[item, position] = origin
+        vectors = encode(vocabulary or ["tag"])[: len(vocabulary)]
+        return cls(
+            vocabulary=("", *vocabulary),
+            tag_ids=tag_ids,
+            weights=weights / weights.sum(-1, keepdim=True).clamp(min=1e-12),
+            source=source,
+            vectors=torch.cat([torch.zeros(1, vectors.shape[1]), vectors]),
+            domain_of_item=torch.as_tensor(domain_of_item).clone(),
+            raw_replies=raw_replies,
+            model=model,
+            fingerprint=fingerprint,
+        )
 
     def tags_of(self, item: int) -> list[tuple[str, float, int]]:
         """(tag, weight, source) of one item, given by its global id."""

@@ -346,3 +346,53 @@ def test_an_option_that_cannot_be_is_refused_in_one_sentence(folder, tmp_path, a
     assert code in (1, 2)
     assert sentence in said
     assert "[Errno" not in said
+
+
+# --- a large model ---
+
+
+def in_json(prompt):
+    """What a large model might say: words of the titles as the list, and those of each item."""
+    titles = re.findall(r"^(\d+)\. \(\w+ ?\w*\) (.*)$", prompt, re.MULTILINE)
+    words = {number: re.findall(r"[a-z]{4,}", title.lower()) for number, title in titles}
+    if "You tag the items" not in prompt:
+        return 200, json.dumps(["coffee", "espresso", "cups", "dark", "beans", "glass"])
+    return 200, json.dumps({n: dict.fromkeys(own[:5], 5) for n, own in words.items()})
+
+
+def test_a_large_model_behind_a_server_writes_an_export_and_is_asked_nothing_twice(
+    folder, tmp_path, server
+):
+    server.rule = lambda number, prompt: in_json(prompt)
+    code, said = tag(folder, tmp_path, "--large", "--llm", server.url)
+    assert code == 0, said
+    assert "the list, round by round: 6, 6, 6" in said
+    assert {body["max_tokens"] for body in server.asked} == {8000}
+    asked = len(server.asked)
+    assert asked <= 6  # one for the draft, two a round, one for all twenty items
+    (export,) = (tmp_path / "out").glob("*.tsv.gz")
+    tags = read_export(export, encode_ids(read_data(folder)), lambda texts: torch.eye(len(texts)))
+    assert {tag for tag, *_ in tags.tags_of(1)} == {"dark", "espresso", "beans", "coffee"}
+    card = json.loads(export.with_name(export.name.replace(".tsv.gz", ".json")).read_text())
+    assert card["config"]["batch"] == 60
+    assert card["decoding"]["max_tokens"] == 8000
+    assert re.fullmatch("[0-9a-f]{16}", card["prompt_version"])
+    code, said = tag(folder, tmp_path, "--large", "--llm", server.url)
+    assert "; 0 questions asked" in said
+    assert len(server.asked) == asked
+
+
+def test_items_that_a_large_model_fails_at_are_listed(folder, tmp_path, server):
+    server.rule = lambda number, prompt: (
+        (200, "{}") if "You tag" in prompt and "Sushi Mat" in prompt else in_json(prompt)
+    )
+    code, said = tag(folder, tmp_path, "--large", "--llm", server.url)
+    assert code == 0, said
+    assert re.search(r"\n  i17  'Bamboo Sushi Mat': no answer that could be used", said)
+    server.rule = lambda number, prompt: in_json(prompt) if "You tag" not in prompt else (200, "{}")
+    code, said = tag(folder, tmp_path / "other", "--large", "--llm", server.url)
+    assert code == 1
+    assert "toy gave no answer about any item that could be used: no export is written" in said
+    code, said = tag(folder, tmp_path, "--large")
+    assert code == 1
+    assert "--large asks a large model behind a server: name its URL with --llm" in said

@@ -20,8 +20,10 @@ from tema_lib.encoders.weights import resolve
 from tema_lib.llm.client import ask
 from tema_lib.llm.server import ServerModel
 from tema_lib.llm.store import Reply, ReplyStore
+from tema_lib.tags.large import LargeTagConfig, assign_batches
 from tema_lib.tags.prompts import parse_tags, write_prompt
 from tests.helpers.chat_server import ANSWER, message, replies_of
+from tests.helpers.tagging import few_items
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,14 @@ def test_a_real_server_says_the_same_twice_and_what_it_said_is_kept(real, tmp_pa
         assert all("," in reply for reply in replies)
         assert len(set(replies)) == len(store) == 3
         assert replies_of(llm, prompts) == replies
+        # A small model cannot answer in JSON: its batch is halved, and no item is lost in silence.
+        items = few_items()
+        asked = len(store)
+        config = LargeTagConfig(("food", "kitchen"), batch=2)
+        given, failed = assign_batches(items, [1, 7], ["coffee", "tea"], llm, store, config)
+        assert sorted([*given, *failed]) == [1, 7]
+        assert failed
+        assert len(store) == asked + bool(given)  # what cannot be used is not kept
         process.kill()
         process.wait()
         assert ask(prompts, llm, store) == replies

@@ -115,6 +115,8 @@ def _add_event(
         for item in items_of[topic, domain]
         if item.item_id not in seen and item.arrival <= late
     ]
+    if not available:  # one in thousands of users has seen them all
+        return
     fitting = [item for item in available if item.arrival == wanted] or available
     weights = [item.weight * (config.kind_pull if item.stage == stage else 1.0) for item in fitting]
     user.events.append((random.choices(fitting, weights)[0], time))
