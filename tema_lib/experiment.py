@@ -543,6 +543,18 @@ class Experiment:
         truth = None if self.truth is None else self.truth[0]
         return slices(ranks, self.split, self.items, truth)
 
+    def command(self, systems: str = "") -> str:
+        """What to type to run it again, without a path; `systems` as one names them."""
+        words = [
+            "make run",
+            "" if self.synthetic else f"DATA={self.raw.name}",
+            f"SEED={self.seed}",
+            f"TAGS={Path(self.whose_tags).name}" if self.whose_tags else "",
+            "" if self.replies_from == "live" else f"REPLIES={self.replies_from}",
+            f'SYSTEMS="{systems}"' if systems else "",
+        ]
+        return " ".join(filter(None, words))
+
     def record(self, system: str, command: str) -> dict:
         """The run record of one system (`results/README.md`); `command`: what made it."""
         system = system_named(system)

@@ -347,3 +347,10 @@ def test_a_choice_of_tags_that_cannot_be_is_refused(exported, monkeypatch):
         Experiment(str(folder), replies="alive")
     with pytest.raises(ValueError, match="there are export:model"):
         _ = Experiment(str(folder), tags="export:other").tags
+
+
+def test_what_to_type_again_names_what_differs_from_the_default_and_no_path(tmp_path):
+    assert Experiment(replies="live").command() == "make run SEED=0"
+    run = Experiment(seed=2, tags=str(tmp_path / "mine.tsv.gz"), replies="export")
+    said = 'make run SEED=2 TAGS=mine.tsv.gz REPLIES=export SYSTEMS="sasrec tema"'
+    assert run.command("sasrec tema") == said

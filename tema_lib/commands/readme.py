@@ -34,6 +34,8 @@ HEADLINE = (
     "popularity",
     "co-occurrence",
     "sasrec",
+    "llm4cdsr",
+    "tema-merged",
     "tema-no-tags",
     "tema-shuffled-tags",
     "tema-small-tags",

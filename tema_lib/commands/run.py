@@ -102,14 +102,6 @@ def setting_of(chosen: argparse.Namespace, data: str, experiment: Experiment) ->
     name, tags = experiment.name, chosen.tags
     if tags.endswith(".tsv.gz"):
         tags = str(Path(tags).resolve())
-    words = [
-        "make run",
-        "" if experiment.synthetic else f"DATA={experiment.raw.name}",
-        f"SEED={chosen.seed}",
-        f"TAGS={Path(tags).name}" if tags else "",
-        "" if experiment.replies_from == "live" else f"REPLIES={experiment.replies_from}",
-        f'SYSTEMS="{chosen.systems}"' if chosen.systems else "",
-    ]
     return Setting(
         data=data,
         seed=chosen.seed,
@@ -118,7 +110,7 @@ def setting_of(chosen: argparse.Namespace, data: str, experiment: Experiment) ->
         replies=experiment.replies_from,
         systems=chosen.systems,
         epochs=chosen.epochs,
-        command=" ".join(filter(None, words)),
+        command=experiment.command(chosen.systems),
         executed=home() / "run" / name,
         pages=home() / "html" / name,
         results=home() / "results" / name,
