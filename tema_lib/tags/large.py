@@ -35,20 +35,21 @@ from tema_lib.tags.parse import parse_tags, plain
 from tema_lib.tags.prompts import clean
 
 DRAFT = """\
-You write tags for the items of two shops, {shops}. A recommender shall tell by them which items \
-belong together, also across the shops.
+You write tags for the items of two catalogues, {names}. A recommender shall tell by them which \
+items belong together, also across the catalogues.
 
 Items:
 {items}
 
 Write a list of about {count} tags for such items. A tag is one to four words in lower case. It \
-says what a thing is, or which activity, occasion, audience, diet, cuisine or taste it serves. At \
-least half of the tags should fit items of both shops. Answer with one JSON list of texts and \
+says what a thing is, or which activity, event, audience, diet, cuisine or taste it serves. At \
+least half of the tags should fit items of both catalogues. Answer with one JSON list of texts and \
 nothing else."""
 
 REFINE = """\
-You keep a list of tags for the items of two shops, {shops}. A recommender shall tell by them \
-which items belong together, also across the shops. Of {tried} items, so many were given each tag:
+You keep a list of tags for the items of two catalogues, {names}. A recommender shall tell by them \
+which items belong together, also across the catalogues. Of {tried} items, so many were given each \
+tag:
 
 {tags}
 
@@ -57,18 +58,18 @@ Items that got fewer than two tags:
 
 Refine the list: merge tags of one meaning, split or drop what is on more than {most} of these \
 items, drop what is too narrow to come back, and add what the items above lack. Keep about {count} \
-tags, each one to four words in lower case, at least half of them for both shops. Answer with the \
-whole list as one JSON list of texts and nothing else."""
+tags, each one to four words in lower case, at least half of them for both catalogues. Answer with \
+the whole list as one JSON list of texts and nothing else."""
 
 ASSIGN = """\
-You tag the items of two shops, {shops}, with these tags: {tags}.
+You tag the items of two catalogues, {names}, with these tags: {tags}.
 
 Items:
 {items}
 
 Give each item three to five of these tags where they honestly fit, the most relevant first, each \
 with a weight from 1 to 9: 9 for the very point of the item for who buys it. Mix what it is with \
-the activity, occasion, audience or diet it serves. Answer with one JSON object and nothing else. \
+the activity, event, audience or diet it serves. Answer with one JSON object and nothing else. \
 Its keys are the numbers of the items, its values objects of tags and weights, such as \
 {{"1": {{"{example}": 9}}, "2": {{}}}}; an item that no tag fits has an empty one."""
 
@@ -95,7 +96,7 @@ class LargeTagConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}: give at least 1.")
 
     @property
-    def shops(self) -> str:
+    def names(self) -> str:
         """Both domains, as the prompts name them."""
         return " and ".join(self.domain_names)
 
@@ -179,7 +180,7 @@ def draft_list(
     requests = -(-len(drawn) // config.drafted)
     prompts = [
         DRAFT.format(
-            shops=config.shops,
+            names=config.names,
             items=listed(items, spread(drawn, config.drafted, number), config),
             count=min(config.tags, 2 * config.tags // max(requests, 1)),
         )
@@ -208,7 +209,7 @@ def refine_list(
     counts = Counter(tag for row in given.values() for tag in row)
     bare = [item for item, row in given.items() if len(row) < 2]
     prompt = REFINE.format(
-        shops=config.shops,
+        names=config.names,
         tried=len(given),
         tags="\n".join(f"{tag}: {counts[tag]}" for tag in tags),
         items=listed(items, bare, config) or "none",
@@ -260,7 +261,7 @@ def assignment_prompt(
 ) -> str:
     """The question about one batch; its items are numbered from 1."""
     return ASSIGN.format(
-        shops=config.shops,
+        names=config.names,
         tags=", ".join(tags),
         items=listed(items, batch, config),
         example=tags[0],
