@@ -42,10 +42,10 @@ TOOLS = [
 
 
 def shelf(count):
-    """`count` items, the first half in A, with telling titles and no description."""
+    """`count` items, the first half in A, with ten telling titles a domain and no description."""
     half = [count // 2, count - count // 2]
     rows = [
-        (f"{domain.lower()}{number}", domain, titles[number % len(titles)], "")
+        (f"{domain.lower()}{number}", domain, titles[3 * number % 30], "")
         for domain, titles, size in zip("AB", (GOODS, TOOLS), half)
         for number in range(size)
     ]
@@ -103,11 +103,11 @@ ODD = [
 
 
 def odd_titles(folder):
-    """24 items with strange titles, some twice, one picture, two descriptions, odd domains."""
-    items = shelf(24)
-    items["title"] = ODD[:12] + ODD[6:] + ODD[:2]
+    """18 items with strange titles, two twice, one picture, two descriptions, odd domains."""
+    items = shelf(18)
+    items["title"] = ODD[:9] + ODD[7:]
     items.loc[[0, 13], "description"] = ["$$ nothing < something \\ else 🍜", "words about a jug"]
-    items["image"] = ["one.png", *[""] * 23]
+    items["image"] = ["one.png", *[""] * 17]
     write(folder, items, histories(items, 40, 3, 8))
     (folder / "items.tsv").unlink()  # line breaks inside a title need another form
     duckdb.from_df(items.astype(object)).write_parquet(str(folder / "items.parquet"))
