@@ -1,4 +1,4 @@
-"""The systems of the race rank further users of the synthetic data, whom no training has seen.
+"""The tuned systems rank further users of the synthetic data, whom no training has seen.
 
     python benchmarks/further_users.py --systems "sasrec tema" --seeds 0 1 2 3 4 [--users 6000]
 
@@ -10,6 +10,7 @@ each system and seed into results/further-users/; those that are there are not m
 
 import argparse
 import hashlib
+import json
 import os
 import sys
 from dataclasses import replace
@@ -22,6 +23,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SEED = 1  # of the generator; the synthetic data set has 0
+USERS = 6000
+SPLIT = "last event of users that no training has seen"
 
 
 def further_interactions(users):
@@ -43,15 +46,14 @@ def main():
     )
     parser.add_argument("--systems", default="")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--users", type=int, default=6000)
+    parser.add_argument("--users", type=int, default=USERS)
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "further-users")
     chosen = parser.parse_args()
 
     from tema_lib.commands.common import use_own_artifacts
     from tema_lib.data.sequences import build_sequences
-    from tema_lib.evaluation.ranking import evaluate
     from tema_lib.experiment import Experiment
-    from tema_lib.records import evaluation_record, write_json
+    from tema_lib.records import write_json
     from tema_lib.tuning import trials_folder, tuned
 
     run = Experiment("synthetic", replies="export")
@@ -59,28 +61,23 @@ def main():
     table = further_interactions(chosen.users)
     further = build_sequences(replace(run.raw, interactions=table), run.items)
     digest = hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
-    split = replace(run.split, test=further)
     for seed in chosen.seeds:
         for system in run.systems(chosen.systems):
             path = chosen.out / f"{system}-{seed}.json"
-            if path.is_file():
-                continue
             own, number = tuned(run.with_seed(seed), system, trials_folder())
+            if path.is_file():
+                known = json.loads(path.read_text(encoding="utf-8"))
+                if (known["data"]["sha256"], known["config"]["trial"]) != (digest, number):
+                    sys.exit(f"{path} is of other users or another trial: move it away.")
+                continue
+            own.train(system)  # with the split of the synthetic data
+            own.split = replace(own.split, test=further, name=SPLIT)
             command = f"python benchmarks/further_users.py --systems {system} --seeds {seed}"
+            if chosen.users != USERS:
+                command += f" --users {chosen.users}"
             record = own.record(system, command)
-            ranks = evaluate(own.train(system), further, own.domain_of_item)
-            own.split = split  # slices are those of the further users
-            record |= evaluation_record(
-                system,
-                ranks,
-                data={"name": f"{chosen.users:,} further users", "sha256": digest},
-                split="last event of users that no training has seen",
-                seed=seed,
-                config=record["config"] | {"trial": number},
-                seconds=record["seconds"],
-                command=command,
-                slices=own.slices(ranks),
-            )
+            record["data"] = {"name": f"{chosen.users:,} further users", "sha256": digest}
+            record["config"]["trial"] = number
             write_json(path, record)
             ndcg = {domain: record["metrics"]["full"][domain]["NDCG@10"] for domain in "AB"}
             print(f"{system:24} seed {seed}: NDCG@10 {ndcg}", flush=True)

@@ -70,7 +70,7 @@ class TagProfile(Changed):
 
     def encode(self, batch, inputs):
         state = super().encode(batch, inputs)
-        position = torch.arange(batch.sequence.size(1))
+        position = torch.arange(batch.sequence.size(1), device=batch.sequence.device)
         lag = (position[:, None] - position).float()
         decay = torch.where(lag >= 0, self.kept ** lag.clamp(min=0), 0.0)
         real = (batch.sequence > 0)[..., None]
@@ -83,7 +83,7 @@ class TagProfile(Changed):
 class AveragedScores(Changed):
     """Beside TEMA-LLM a model of ids alone; the scores of both are averaged.
 
-    An item that training has not seen has no id worth reading: there the first model counts alone.
+    An item that training has not seen has no id worth reading: there the second score is 0.
     """
 
     def __init__(self, inputs, config):

@@ -40,12 +40,12 @@ def main():
     found = {"kind": "benchmark", "name": "tag_forms", "rows": []}
     if chosen.out.is_file():
         found = json.loads(chosen.out.read_text(encoding="utf-8"))
-    known = {(row["data"], row["form"], row["seed"]) for row in found["rows"]}
+    known = {(row["data"], row["form"], row["seed"], row["trial"]) for row in found["rows"]}
     for data in chosen.data:
         run, trial = tuned(Experiment(data, replies="export"), "tema", trials_folder())
         for seed in chosen.seeds:
             for form in FORMS:
-                if (run.raw.name, form, seed) in known:
+                if (run.raw.name, form, seed, trial) in known:
                     continue
                 own = run.with_seed(seed)
                 model = build(own, form)
@@ -62,7 +62,8 @@ def main():
                 }
                 found["rows"].append(row)
                 found["commit"], found["dirty"] = records.commit_and_state()
-                found["command"] = "python benchmarks/tag_forms.py --data synthetic"
+                names = " ".join(Path(each).name for each in chosen.data)
+                found["command"] = f"python benchmarks/tag_forms.py --data {names}"
                 records.write_json(chosen.out, found)
                 print(row, flush=True)
 

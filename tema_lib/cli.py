@@ -208,7 +208,9 @@ def _evaluate(own: argparse.ArgumentParser) -> None:
     own.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     own.add_argument("--tuned", action="store_true", help="with the best trial of each system")
     own.add_argument(
-        "--protocol", default="ours", help="of the ranking among 999 items: ours, abxi"
+        "--protocol",
+        default="ours",
+        help="rules of the sampled ranking: ours, c2dsr, abxi, llmcdsr",
     )
     own.add_argument("--tags", default="", help=TAGS_HELP)
     own.add_argument("--replies", help=REPLIES_HELP)
@@ -228,7 +230,9 @@ def _tune(own: argparse.ArgumentParser) -> None:
     own.add_argument("--data", default="synthetic", help=DATA_HELP)
     own.add_argument("--systems", default="", help=f"systems to tune, {SYSTEMS_HELP}")
     own.add_argument("--trials", type=int, default=12, help="of each system (default: 12)")
-    own.add_argument("--numbers", type=int, nargs="+", help="of the trials, in place of the first")
+    own.add_argument(
+        "--numbers", type=int, nargs="+", help="which trials to run, in place of the first --trials"
+    )
     own.add_argument("--seed", type=int, default=0)
     own.add_argument("--tags", default="", help=TAGS_HELP)
     own.add_argument("--replies", help=REPLIES_HELP)

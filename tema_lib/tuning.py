@@ -91,9 +91,10 @@ def tune(run: Experiment, system: str, numbers: Sequence[int], path: Path) -> Re
     check_same(record, mine, path)
     run.split  # noqa: B018  (made once: every trial shares it)
     known = {done["number"] for done in record["trials"]}
-    for number in numbers:
+    for number in dict.fromkeys(numbers):
         if number not in known:
             record["trials"].append(trial(run, system, number))
+            record["trials"].sort(key=lambda done: done["number"])
             record["commit"], record["dirty"] = commit_and_state()
             write_json(path, record)
     return record

@@ -46,9 +46,18 @@ def main(chosen: argparse.Namespace) -> None:
     }
     missing = {case: path for case, path in paths.items() if not path.is_file()}
     for record in read_records(folder) if folder.is_dir() else ():
-        if record["data"]["sha256"] != experiment.raw.sha256:
+        config = record["config"]
+        what = (
+            "data"
+            if record["data"]["sha256"] != experiment.raw.sha256
+            else "settings"
+            if config.get("protocol", "ours") != chosen.protocol
+            or ("trial" in config) != chosen.tuned
+            else ""
+        )
+        if what:
             sys.exit(
-                f"{shown(folder)} holds records of other data: name another folder with --out."
+                f"{shown(folder)} holds records of other {what}: name another folder with --out."
             )
     print(
         f"{len(systems)} systems, seeds {chosen.seeds}: {len(missing)} records to make", flush=True
@@ -63,7 +72,7 @@ def main(chosen: argparse.Namespace) -> None:
         }
         for done in as_completed(list(running)):
             system, seed = running.pop(done)
-            seconds = result_of(done, [f"{system}, seed {seed}", *map(str, running.values())])
+            seconds = result_of(done, [f"{system}, seed {seed}"])
             print(f"{system:24} seed {seed}: {seconds:.0f} seconds", flush=True)
     print()
     print_table(folder)

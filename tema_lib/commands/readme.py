@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tema_lib.evaluation.significance import compare
+from tema_lib.evaluation.significance import Comparison, compare
 from tema_lib.models.systems import ALIASES
 from tema_lib.records import values_of
 from tema_lib.tuning import SPACE
@@ -43,7 +43,7 @@ HEADLINE = (
     "tema",
 )
 REFERENCE = "tema"
-AGAINST = "NDCG@10 less that of tema"
+MINUS = "NDCG@10 minus tema's"
 NEW = "target never seen"  # the slice of new items
 ENOUGH = 100  # cases that a slice needs for a comparison
 # Columns of the table of tests: metric, domains, slice.
@@ -52,6 +52,7 @@ TESTED = {
     "B NDCG@10": ("NDCG@10", "B", ""),
     "both NDCG@10": ("NDCG@10", "AB", ""),
     "cross-domain transition NDCG@10": ("NDCG@10", "AB", "cross-domain transition"),
+    "targets seen in training NDCG@10": ("NDCG@10", "AB", "target seen"),
     "never seen HR@10": ("HR@10", "AB", NEW),
 }
 TASKS = {
@@ -69,9 +70,8 @@ def main(chosen: argparse.Namespace) -> None:
     if not in_checkout():
         sys.exit("README.md and results/ are in the checkout: run `tema readme` there.")
     records = evaluation_records()
-    shown = headline(records)
     tables = {
-        "README.md": marked("results", table(shown), "results/"),
+        "README.md": marked("results", table(best_settings(records), HEADLINE), "results/"),
         "docs/results.md": marked("all-results", all_results(records), named(records)),
         "docs/recipe.md": marked("trials", trials(), "results/tuning/"),
         "docs/performance.md": marked("speed", speed(), "results/bench_speed.json"),
@@ -106,14 +106,13 @@ def all_results(records: list[Named]) -> str:
     return f"{table(records)}\n\n{tests(records)}"
 
 
-def headline(records: list[Named]) -> list[Named]:
-    """README's records: a few systems, with their best trials where a data set has such records."""
+def best_settings(records: list[Named]) -> list[Named]:
+    """Of each data set the records with the best trials, where it has such; else all it has."""
     tuned = {record["data"]["name"] for _, record in records if "trial" in record["config"]}
     return [
         (path, record)
         for path, record in records
-        if record["system"] in HEADLINE
-        and ("trial" in record["config"] or record["data"]["name"] not in tuned)
+        if "trial" in record["config"] or record["data"]["name"] not in tuned
     ]
 
 
@@ -150,8 +149,13 @@ def named(records: Iterable[Named]) -> str:
     return "".join(f"\n{folder}: {' '.join(files)}" for folder, files in sorted(folders.items()))
 
 
-def table(records: Iterable[Named]) -> str:
-    """Markdown: one table for each data set, split and way of setting, the best system first."""
+def table(records: Iterable[Named], systems: tuple[str, ...] = ()) -> str:
+    """Markdown: one table for each data set, split and way of setting, the best system first.
+
+    Args:
+        records: with their paths.
+        systems: those to show; () for all.  The tests are corrected for all that there are.
+    """
     groups = defaultdict(list)
     for _, record in records:
         tuned = "trial" in record["config"]
@@ -161,41 +165,47 @@ def table(records: Iterable[Named]) -> str:
         columns = [(domain, metric) for domain in "AB" for metric in SHOWN]
         head = " | ".join(f"{domain} {metric}" for domain, metric in columns)
         rows = rows_of(group)
-        against = against_reference(rows)
+        differences = comparisons(rows, "NDCG@10", "AB")
         settings = "each system with its best trial" if tuned else "all systems with one setting"
         lines = [
             f"**{data}**, split: {split}; full ranking among all items of the target's domain; "
             f"{settings}",
             "",
-            f"| system | {head} | {AGAINST} | new items HR@10 | seeds |",
+            f"| system | {head} | {MINUS} | new items HR@10 | seeds |",
             "|---|" + "---:|" * (len(columns) + 3),
         ]
         for label, runs in rows:
+            if systems and runs[0]["system"] not in systems:
+                continue
             cells = " | ".join(cell(runs, domain, metric) for domain, metric in columns)
             seeds = len({run["seed"] for run in runs})
-            difference = against.get(label, "-")
+            found = differences.get(label)
+            difference = f"{found.difference:+.4f}{mark(found.corrected)}" if found else "-"
             lines.append(f"| {label} | {cells} | {difference} | {new_items(runs)} | {seeds} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) or NONE_YET
 
 
-def against_reference(rows: list[tuple[str, list[Record]]]) -> dict[str, str]:
-    """By row, its mean difference to TEMA-LLM over all test cases, marked where significant.
+def comparisons(
+    rows: Iterable[tuple[str, list[Record]]], metric: str, domains: str, part: str = ""
+) -> dict[str, Comparison]:
+    """Every row minus TEMA-LLM on the same test cases, each averaged over its seeds.
 
-    A paired t test over the cases, each averaged over its seeds, with Holm's correction for the
-    rows of the table: `*` p < .05, `**` p < .01.
+    Empty where TEMA-LLM's records hold no ranks or no such part.
+
+    Args:
+        rows: (label, records over seeds).
+        metric: as in `metric_of_ranks`.
+        domains: "A", "B" or "AB" for both pooled.
+        part: the name of a slice; "" for all cases.
     """
-    values = {label: values_of(runs, "NDCG@10") for label, runs in rows}
+    values = {label: values_of(runs, metric, part) for label, runs in rows}
     pooled = {
-        label: np.concatenate([found["A"], found["B"]]) for label, found in values.items() if found
+        label: np.concatenate([found[domain] for domain in domains])
+        for label, found in values.items()
+        if found
     }
-    if REFERENCE not in pooled:
-        return {}
-    reference = pooled.pop(REFERENCE)
-    return {
-        label: f"{found.difference:+.4f}{mark(found.corrected)}"
-        for label, found in compare(reference, pooled).items()
-    }
+    return compare(pooled.pop(REFERENCE), pooled) if REFERENCE in pooled else {}
 
 
 def tests(records: Iterable[Named]) -> str:
@@ -207,50 +217,40 @@ def tests(records: Iterable[Named]) -> str:
     groups = defaultdict(list)
     for _, record in records:
         if "trial" in record["config"]:
-            groups[record["data"]["name"]].append(record)
+            groups[record["data"]["name"], str(record["split"])].append(record)
     parts = []
-    for data, group in sorted(groups.items()):
-        rows = dict(rows_of(group))
-        if REFERENCE not in rows:
+    for (data, _), group in sorted(groups.items()):
+        rows = rows_of(group)
+        columns = {}
+        for name, choice in TESTED.items():
+            if found := comparisons(rows, *choice):
+                columns[name] = {label: tested(one) for label, one in found.items()}
+        if not columns:
             continue
-        columns = {name: column(rows, *choice) for name, choice in TESTED.items()}
-        columns = {name: cells for name, cells in columns.items() if cells}
         lines = [
-            f"**{data}**: mean difference to tema, its standard error, and p",
+            f"**{data}**: mean difference from tema, its standard error, and p",
             "",
             f"| system | {' | '.join(columns)} |",
             "|---|" + "---:|" * len(columns),
         ]
-        for label in rows:
+        for label, _ in rows:
             if label != REFERENCE:
                 cells = " | ".join(found.get(label, "-") for found in columns.values())
                 lines.append(f"| {label} | {cells} |")
         parts.append("\n".join(lines))
-    return "\n\n".join(parts) or "*No race is committed yet.*"
+    return "\n\n".join(parts) or "*No comparison with the best trials is committed yet.*"
 
 
-def column(rows: dict[str, list[Record]], metric: str, domains: str, part: str) -> dict[str, str]:
-    """One column of `tests`: a cell by row; empty where the data have no such part."""
-    values = {}
-    for label, runs in rows.items():
-        if part and part not in runs[0]["slices"]:
-            return {}
-        if found := values_of(runs, metric, part):
-            values[label] = np.concatenate([found[domain] for domain in domains])
-    if REFERENCE not in values:
-        return {}
-    reference = values.pop(REFERENCE)
-    if len(reference) < ENOUGH:
-        return dict.fromkeys(values, f"{len(reference)} cases")
-    return {
-        label: f"{found.difference:+.4f} ± {found.error:.4f} ({p_text(found.corrected)})"
-        for label, found in compare(reference, values).items()
-    }
+def tested(found: Comparison) -> str:
+    """A cell of `tests`; of too few cases their number."""
+    if found.cases < ENOUGH:
+        return f"{found.cases} cases"
+    return f"{found.difference:+.4f} ± {found.error:.4f} ({p_text(found.corrected)})"
 
 
 def p_text(p: float) -> str:
-    """ "p .034", "p < .001" """
-    return "p < .001" if p < 0.001 else f"p {p:.3f}".replace("0.", ".")
+    """ "p = .034", "p < .001" """
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
 
 
 def mark(p: float) -> str:
@@ -278,7 +278,9 @@ def trials(folder: Path = RESULTS / "tuning") -> str:
             for record in records
         }
         names = list(reached)
-        options = {t["number"]: t["options"] for record in records for t in record["trials"]}
+        options: dict[int, dict[str, Any]] = {}
+        for done in (t for record in records for t in record["trials"]):
+            options.setdefault(done["number"], done["options"])  # see docs/recipe.md on trial 0
         lines = [
             f"**{data}**, best validation MRR of a trial; bold: the best trial of a system",
             "",
@@ -330,7 +332,7 @@ def flat(config: Record, prefix: str = "") -> dict[str, str]:
     for key, value in config.items():
         if isinstance(value, dict):
             entries |= flat(value, f"{prefix}{key}.")
-        elif key not in ("seed", "best_epoch", "epochs_run", "trial"):
+        elif key not in ("seed", "best_epoch", "epochs_run", "trial", "protocol"):
             entries[prefix + key] = json.dumps(value)
     return entries
 

@@ -61,8 +61,10 @@ def main(chosen: argparse.Namespace) -> None:
                 config = LargeTagConfig(domain_names=run.domains)
                 made = write_large_tags(run.catalogue, llm, store, config)
                 tags = made.tags
-                refused = dict.fromkeys(made.failed, "no answer that could be used")
-                print(f"the list, round by round: {', '.join(str(len(one)) for one in made.lists)}")
+                refused = dict.fromkeys(made.failed, "an answer in another form, or none")
+                print(
+                    f"tags on the list, round by round: {', '.join(str(len(one)) for one in made.lists)}"
+                )
             else:
                 tags = write_tags(run.catalogue, llm, store, run.tag_config)
             asked = len(store) - before
@@ -70,7 +72,13 @@ def main(chosen: argparse.Namespace) -> None:
                 refused = refused_items(run.items, llm, store, run.tag_config)
             if chosen.replies:
                 store.export_jsonl(chosen.replies)
-        report_refusals(refused, run.items)
+        report_failures(
+            refused,
+            run.items,
+            "got no answer that could be used (the next run asks again)"
+            if chosen.large
+            else "have no tags of their own, since the server refused them (--again asks once more)",
+        )
         if not (tags.tag_ids > 0).any():
             sys.exit(why_no_tags(tags, run.items, llm.name))
         path = export_tags(
@@ -138,14 +146,11 @@ def why_no_tags(tags: ItemTags, items: Items, name: str) -> str:
     )
 
 
-def report_refusals(refused: dict[int, str], items: Items) -> None:
-    """Say which items the server refused, and why."""
+def report_failures(refused: dict[int, str], items: Items, what: str) -> None:
+    """Say which items have no tags from the model, and why."""
     if not refused:
         return
-    print(
-        f"{len(refused):,} items have no tags of their own, since the server refused them (--again "
-        "asks once more):"
-    )
+    print(f"{len(refused):,} items {what}:")
     for item, reason in list(refused.items())[:LISTED]:
         named = clean(items.title[item] or items.description[item], 60)
         print(f"  {clean(items.item_id[item], 40)}  {named!r}: {clean(reason, 120)}")

@@ -47,11 +47,11 @@ def main(chosen: argparse.Namespace) -> None:
         }
         for done in as_completed(list(running)):
             system = running.pop(done)
-            record = result_of(done, [system, *running.values()])
+            record = result_of(done, [system])
             one = best(record)
             print(
                 f"{system:24} validation MRR {max(one['valid_mrr'], default=0):.4f}, trial "
-                f"{one['number']} of {len(record['trials'])}: {one['options']}",
+                f"{one['number']} (best of {len(record['trials'])}): {one['options']}",
                 flush=True,
             )
     print(f"records: {shown(folder)}/")

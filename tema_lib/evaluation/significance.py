@@ -14,9 +14,11 @@ class Comparison:
     """One system against another.
 
     difference: mean over the test cases, the system minus the other; error: its standard error.
-    p: two-sided, of a paired t test; corrected: the same after Holm's correction.
+    p: two-sided, of a paired t test; corrected: the same after Holm's correction.  Both count test
+    cases, not trainings: that other seeds would agree, they do not say.
     """
 
+    cases: int
     difference: float
     error: float
     p: float
@@ -71,6 +73,7 @@ def compare(reference: np.ndarray, others: Mapping[str, np.ndarray]) -> dict[str
     p_values = [paired_t(difference) for difference in differences.values()]
     return {
         name: Comparison(
+            len(difference),
             float(difference.mean()) if len(difference) else math.nan,
             float(difference.std(ddof=1) / len(difference) ** 0.5)
             if len(difference) > 1

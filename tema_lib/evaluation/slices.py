@@ -1,4 +1,4 @@
-"""Slices of the test cases: never-seen and long-tail targets, and cross-domain transitions."""
+"""Slices of the test cases: targets by how often training saw them, cross-domain transitions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def slices(
     }
     if item_truth is not None:
         parts["cross-domain transition"] = ranks.select(crosses(ranks, split, items, item_truth))
-    return parts
+    return parts | {"target seen": ranks.select(seen[ranks.target] > 0)}
 
 
 def crosses(ranks: Ranks, split: Split, items: Items, item_truth: pd.DataFrame) -> np.ndarray:

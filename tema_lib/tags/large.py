@@ -8,8 +8,7 @@ The same four steps as `write`, asked as a capable model can be asked:
     weigh     by the weights of 1 to 9 that came with them
 
 An answer that lacks an item, invents one, lists one twice, or holds another weight is not trusted:
-its batch is halved, and both halves are asked again.  At last a single item is left, and the
-failure is that item's.
+its batch is halved, and both halves are asked again.  If a single item fails, it is reported.
 
 Status: drafting, self-refinement and weighted tags are stated in the paper; prompts, rounds and
 batches are ours.
@@ -35,8 +34,8 @@ from tema_lib.tags.parse import parse_tags, plain
 from tema_lib.tags.prompts import clean
 
 DRAFT = """\
-You write tags for the items of two catalogues, {names}. A recommender shall tell by them which \
-items belong together, also across the catalogues.
+You write tags for the items of two catalogues, {names}. A recommender will use them to tell \
+which items belong together, also across the catalogues.
 
 Items:
 {items}
@@ -47,8 +46,8 @@ least half of the tags should fit items of both catalogues. Answer with one JSON
 nothing else."""
 
 REFINE = """\
-You keep a list of tags for the items of two catalogues, {names}. A recommender shall tell by them \
-which items belong together, also across the catalogues. Of {tried} items, so many were given each \
+You keep a list of tags for the items of two catalogues, {names}. A recommender will use them to \
+tell which items belong together, also across the catalogues. Of {tried} items, so many were given each \
 tag:
 
 {tags}
@@ -68,7 +67,7 @@ Items:
 {items}
 
 Give each item three to five of these tags where they honestly fit, the most relevant first, each \
-with a weight from 1 to 9: 9 for the very point of the item for who buys it. Mix what it is with \
+with a weight from 1 to 9: 9 for the main reason someone buys it. Mix what it is with \
 the activity, event, audience or diet it serves. Answer with one JSON object and nothing else. \
 Its keys are the numbers of the items, its values objects of tags and weights, such as \
 {{"1": {{"{example}": 9}}, "2": {{}}}}; an item that no tag fits has an empty one."""
@@ -136,8 +135,8 @@ def write_large_tags(
     """
     items = catalogue.items
     drawn = sample(items, TagConfig(sample=config.sample))
-    lists = [draft_list(items, drawn, llm, store, config)]
-    for number in range(config.rounds):
+    lists = [draft_list(items, drawn, llm, store, config) if drawn else ()]
+    for number in range(config.rounds if drawn else 0):
         tried = spread(drawn, config.tried, number)
         given, _ = assign_batches(items, tried, lists[-1], llm, store, config)
         lists.append(refine_list(items, given, lists[-1], llm, store, config))
@@ -152,14 +151,12 @@ def write_large_tags(
         ]
         for item in range(1, len(items.title))
     ]
-    replies = [(), *((", ".join(tag for tag, _, _ in row),) if row else () for row in rows)]
-
     tags = ItemTags.of_rows(
         rows,
         items.domain_of_item,
         catalogue.vectors,
         width=config.tags_per_item,
-        raw_replies=tuple(replies),
+        raw_replies=((),) * len(items.title),  # an answer is about many items
         model=llm.name,
         fingerprint=llm.fingerprint,
     )

@@ -82,6 +82,9 @@ def test_a_published_protocol_changes_the_sampled_ranking_and_not_the_full_one(
     assert competing["ours"]["most"] < 300  # all items of the domain
     assert competing["c2dsr"] == competing["ours"] | {"fewest": 1000, "most": 1000}  # repeated
     assert made["c2dsr"]["command"].endswith("--seeds 0 --protocol c2dsr")
+    done = tema(*given, tmp_path / "ours", "--protocol", "c2dsr")
+    assert done.returncode == 1
+    assert "holds records of other settings: name another folder" in done.stderr
     done = tema(*given, tmp_path / "none", "--protocol", "abcd")
     assert done.returncode == 1
     assert "protocol 'abcd' is unknown: choose from ours, c2dsr, abxi, llmcdsr" in done.stderr

@@ -54,7 +54,12 @@ def test_new_items_have_a_column_where_there_are_enough_of_them():
     ]
 
 
-def test_what_differs_from_the_reference_is_marked(monkeypatch):
+def tuned_config(made):
+    """The part of a record that says which trial it is of."""
+    return {"config": made["config"] | {"trial": 1}, "slices": {}}
+
+
+def test_what_differs_from_the_reference_is_marked():
     rng = np.random.default_rng(0)
     ranks = {"tema": rng.integers(1, 5, 300), "sasrec": rng.integers(3, 30, 300)}
     ranks["llm-emf"] = np.where(np.arange(300) % 100, ranks["tema"], 2)
@@ -75,9 +80,14 @@ def test_what_differs_from_the_reference_is_marked(monkeypatch):
     gain = gain.mean() - (1 / np.log2(1 + ranks["tema"])).mean()
     assert cells["sasrec"] == rf"{gain:+.4f}\*\*"
     assert re.fullmatch(r"[-+]0\.00\d\d", cells["llm-emf"])  # of 3 cases in 300: not significant
+    few = readme.table(records, ("tema", "llm-emf"))  # corrected for the system that is not shown
+    assert f"| {cells['llm-emf']} |" in few
+    assert "| sasrec" not in few
+    assert "p < .001" in readme.tests([(path, made | tuned_config(made)) for path, made in records])
     assert [readme.mark(p) for p in (0.009, 0.04, 0.06, float("nan"))] == [r"\*\*", r"\*", "", ""]
     del records[0][1]["ranks"]  # of a record from before December 2026
-    assert readme.against_reference(readme.rows_of([made for _, made in records])) == {}
+    rows = readme.rows_of([made for _, made in records])
+    assert readme.comparisons(rows, "NDCG@10", "AB") == {}
 
 
 def test_readme_has_the_best_trials_where_there_are_some():
@@ -85,7 +95,7 @@ def test_readme_has_the_best_trials_where_there_are_some():
     other = record("tema", 0, 0.3)
     other["data"] = {"name": "else"}
     named = [("a", frame), ("b", tuned), ("c", other)]
-    assert readme.headline(named) == [("b", tuned), ("c", other)]
+    assert readme.best_settings(named) == [("b", tuned), ("c", other)]
     assert "toy**, split: leave-one-out; full ranking among all items of the target's domain; " in (
         readme.table(named)
     )

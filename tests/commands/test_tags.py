@@ -366,7 +366,7 @@ def test_a_large_model_behind_a_server_writes_an_export_and_is_asked_nothing_twi
     server.rule = lambda number, prompt: in_json(prompt)
     code, said = tag(folder, tmp_path, "--large", "--llm", server.url)
     assert code == 0, said
-    assert "the list, round by round: 6, 6, 6" in said
+    assert "tags on the list, round by round: 6, 6, 6" in said
     assert {body["max_tokens"] for body in server.asked} == {8000}
     asked = len(server.asked)
     assert asked <= 6  # one for the draft, two a round, one for all twenty items
@@ -388,7 +388,9 @@ def test_items_that_a_large_model_fails_at_are_listed(folder, tmp_path, server):
     )
     code, said = tag(folder, tmp_path, "--large", "--llm", server.url)
     assert code == 0, said
-    assert re.search(r"\n  i17  'Bamboo Sushi Mat': no answer that could be used", said)
+    assert re.search(
+        r"1 items got no answer that could be used .*\n  i17  'Bamboo Sushi Mat': an answer", said
+    )
     server.rule = lambda number, prompt: in_json(prompt) if "You tag" not in prompt else (200, "{}")
     code, said = tag(folder, tmp_path / "other", "--large", "--llm", server.url)
     assert code == 1

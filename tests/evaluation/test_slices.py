@@ -24,6 +24,7 @@ def test_never_seen_and_long_tail_targets_are_those_of_a_count():
     targets = np.array([user[-1] for user in users])[ranks.row]
     assert set(targets) == {3, 5, 2, 1}
     assert parts["target never seen"].target.tolist() == [t for t in targets if seen[t] == 0]
+    assert parts["target seen"].target.tolist() == [t for t in targets if seen[t] > 0]
     rare = parts["target seen at most 2 times"].target.tolist()
     assert rare == [t for t in targets if seen[t] <= 2]
     assert rare != parts["target never seen"].target.tolist()
