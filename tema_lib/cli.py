@@ -210,7 +210,7 @@ def _evaluate(own: argparse.ArgumentParser) -> None:
     own.add_argument(
         "--protocol",
         default="ours",
-        help="rules of the sampled ranking: ours, c2dsr, abxi, llmcdsr",
+        help="of the sampled ranking: ours, c2dsr, abxi or llmcdsr",
     )
     own.add_argument("--tags", default="", help=TAGS_HELP)
     own.add_argument("--replies", help=REPLIES_HELP)

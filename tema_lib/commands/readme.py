@@ -73,7 +73,7 @@ def main(chosen: argparse.Namespace) -> None:
     tables = {
         "README.md": marked("results", table(best_settings(records), HEADLINE), "results/"),
         "docs/results.md": marked("all-results", all_results(records), named(records)),
-        "docs/recipe.md": marked("trials", trials(), "results/tuning/"),
+        "docs/recipe.md": marked("trials", f"{trials()}\n\n{tag_forms()}", "results/tuning/"),
         "docs/performance.md": marked("speed", speed(), "results/bench_speed.json"),
     }
     for file, block in tables.items():
@@ -303,6 +303,25 @@ def trials(folder: Path = RESULTS / "tuning") -> str:
             lines.append(f"| {number} | {settings} | {' | '.join(cells)} | {average} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) or "*No trial is committed yet.*"
+
+
+def tag_forms(path: Path = RESULTS / "bench_tag_forms.json") -> str:
+    """Markdown: other ways to use tags, by their best validation MRR, a row each."""
+    if not path.is_file():
+        return ""
+    found = defaultdict(list)
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        found[row["data"], row["form"]].append(row["valid_mrr"])
+    lines = [
+        "**TEMA-LLM with one change**, best validation MRR (`benchmarks/tag_forms.py`)",
+        "",
+        "| data | form | mean | lowest | highest | seeds |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for (data, form), values in found.items():
+        numbers = f"{mean(values):.4f} | {min(values):.4f} | {max(values):.4f}"
+        lines.append(f"| {data} | {form} | {numbers} | {len(values)} |")
+    return "\n".join(lines)
 
 
 def rows_of(records: Iterable[Record]) -> list[tuple[str, list[Record]]]:

@@ -26,6 +26,8 @@ from tema_lib.tags.write import write_tags
 from tema_lib.workspace import home, in_checkout, replies_path
 
 LISTED = 20  # refused items that are named one by one
+REFUSED = "have no tags of their own, since the server refused them (--again asks once more)"
+UNUSABLE = "got no answer that could be used (the next run asks again)"
 LARGE_REPLY = 8000  # tokens that the answer about a batch of items may have
 
 
@@ -62,9 +64,8 @@ def main(chosen: argparse.Namespace) -> None:
                 made = write_large_tags(run.catalogue, llm, store, config)
                 tags = made.tags
                 refused = dict.fromkeys(made.failed, "an answer in another form, or none")
-                print(
-                    f"tags on the list, round by round: {', '.join(str(len(one)) for one in made.lists)}"
-                )
+                lengths = ", ".join(str(len(one)) for one in made.lists)
+                print(f"tags on the list, round by round: {lengths}")
             else:
                 tags = write_tags(run.catalogue, llm, store, run.tag_config)
             asked = len(store) - before
@@ -72,13 +73,7 @@ def main(chosen: argparse.Namespace) -> None:
                 refused = refused_items(run.items, llm, store, run.tag_config)
             if chosen.replies:
                 store.export_jsonl(chosen.replies)
-        report_failures(
-            refused,
-            run.items,
-            "got no answer that could be used (the next run asks again)"
-            if chosen.large
-            else "have no tags of their own, since the server refused them (--again asks once more)",
-        )
+        report_failures(refused, run.items, UNUSABLE if chosen.large else REFUSED)
         if not (tags.tag_ids > 0).any():
             sys.exit(why_no_tags(tags, run.items, llm.name))
         path = export_tags(

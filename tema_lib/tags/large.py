@@ -47,8 +47,8 @@ nothing else."""
 
 REFINE = """\
 You keep a list of tags for the items of two catalogues, {names}. A recommender will use them to \
-tell which items belong together, also across the catalogues. Of {tried} items, so many were given each \
-tag:
+tell which items belong together, also across the catalogues. Of {tried} items, so many were given \
+each tag:
 
 {tags}
 

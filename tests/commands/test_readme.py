@@ -119,6 +119,17 @@ def test_trials_are_a_row_each_and_the_best_of_a_system_is_bold(tmp_path):
     assert rows[-1].endswith("| **0.3000** |  |  |")  # no mean: one system lacks the trial
 
 
+def test_forms_of_tags_are_a_row_each(tmp_path):
+    path = tmp_path / "forms.json"
+    rows = [{"data": "toy", "form": "tags", "valid_mrr": value} for value in (0.1, 0.2)]
+    path.write_text(json.dumps({"rows": [*rows, {"data": "toy", "form": "other", "valid_mrr": 1}]}))
+    assert readme.tag_forms(path).splitlines()[-2:] == [
+        "| toy | tags | 0.1500 | 0.1000 | 0.2000 | 2 |",
+        "| toy | other | 1.0000 | 1.0000 | 1.0000 | 1 |",
+    ]
+    assert readme.tag_forms(tmp_path / "none.json") == ""
+
+
 def test_a_trial_of_defaults_that_are_not_spelled_out_leaves_its_settings_open(tmp_path):
     path = tmp_path / "toy" / "sasrec.json"
     path.parent.mkdir()
