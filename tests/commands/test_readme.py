@@ -90,6 +90,19 @@ def test_what_differs_from_the_reference_is_marked():
     assert readme.comparisons(rows, "NDCG@10", "AB") == {}
 
 
+def test_a_test_is_corrected_for_the_systems_that_a_table_leaves_out_too():
+    """Two equal systems with p .045: corrected for both neither is marked, whoever is shown."""
+    records = []
+    for system, second in (("tema", 0), ("llm-emf", 2), ("autocdsr", 2)):
+        text = " ".join(["2"] * second + ["1"] * (300 - second))
+        records.append((system, record(system, 0, 0.1) | {"ranks": {"A": text, "B": text}}))
+    alone = readme.comparisons(readme.rows_of([made for _, made in records[:2]]), "NDCG@10", "AB")
+    assert readme.mark(alone["llm-emf"].corrected) == r"\*"
+    for systems in ((), ("tema", "llm-emf")):
+        (row,) = [r for r in readme.table(records, systems).splitlines() if r[:9] == "| llm-emf"]
+        assert "| -0.0025 |" in row
+
+
 def test_readme_has_the_best_trials_where_there_are_some():
     frame, tuned = record("tema", 0, 0.1), record("tema", 0, 0.2, trial=3)
     other = record("tema", 0, 0.3)
