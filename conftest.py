@@ -47,9 +47,6 @@ def pytest_configure(config):
     if option.nbval_cell_timeout == 2000:  # nbval's own default, half an hour for a hanging cell
         option.nbval_cell_timeout = 300.0
     if "TEMA_CHAIN" in os.environ:  # what the notebook chain has trained is used again
-        home = os.environ.get("TEMA_HOME") or ROOT / "build"
-        os.environ.setdefault("TEMA_CACHE", os.path.join(home, "pretrained"))
-        os.environ["TEMA_HOME"] = os.environ["TEMA_CHAIN"]
         config.stash[ALONE] = run_alone()
     elif (
         "TEMA_ARTIFACTS" not in os.environ
@@ -77,9 +74,15 @@ def run_alone():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Before the kernel of a notebook starts: which trained systems it will find."""
+    """Before the kernel of a notebook starts: where it works, and which trained systems it finds.
+
+    A process runs no other test after a notebook, so that none is run in that place.
+    """
     if type(item).__name__ != "IPyNbCell" or "TEMA_CHAIN" not in os.environ:
         return
+    home = os.environ.get("TEMA_HOME") or ROOT / "build"
+    os.environ.setdefault("TEMA_CACHE", os.path.join(home, "pretrained"))
+    os.environ["TEMA_HOME"] = os.environ["TEMA_CHAIN"]
     shared = pathlib.Path(os.environ["TEMA_CHAIN"])
     alone = item.path.name in item.config.stash[ALONE]
     folder = shared / "alone" / item.path.stem if alone else shared / "artifacts" / "synthetic"

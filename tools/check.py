@@ -1,4 +1,4 @@
-"""What `make test` runs: lint, weights, unit tests with the papermill chain, then nbval.
+"""What `make test` runs: lint and weights, then unit tests, the papermill chain and nbval.
 
 Prints durations; fails if any part fails.
 
@@ -44,7 +44,8 @@ LINT = (
     ("types", ["-m", "mypy"]),
 )
 WEIGHTS = ("model weights", ["-m", "tema_lib.encoders.weights"])
-UNIT, STORED = "unit tests and notebook chain", "committed notebook outputs"
+TESTS = "tests, notebook chain, committed outputs"
+REPORT = ROOT / "build" / "tests.xml"  # how long each test took, as pytest says
 
 # --- how long each test file takes ---
 
@@ -70,25 +71,16 @@ def file_seconds(report):
     return {name: round(total, 1) for name, total in seconds.items()}
 
 
-def report_of(name):
-    """Where pytest writes how long the tests of a part took."""
-    return ROOT / "build" / f"{'-'.join(name.split())}.xml"
+def tests():
+    """(name, arguments of Python) of what comes after lint and weights: all tests.
 
-
-def parts():
-    """(name, arguments of Python) of what comes after lint and weights, in order."""
-    notebooks = [
+    The notebooks come last (`tests/conftest.py`), when the chain has trained what they share.
+    """
+    notebooks = sorted(
         path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")
-    ]
-    notebooks = longest_first(notebooks, record()["files"])
-    tests = [
-        (name, ["-m", "pytest", *what, *PARALLEL, "-o", "junit_family=xunit1"])
-        for name, what in (
-            (UNIT, ["tests", "--durations=8"]),
-            (STORED, ["--nbval", *notebooks]),
-        )
-    ]
-    return [(name, [*command, f"--junit-xml={report_of(name)}"]) for name, command in tests]
+    )
+    report = ["--durations=8", "-o", "junit_family=xunit1", f"--junit-xml={REPORT}"]
+    return TESTS, ["-m", "pytest", "tests", "--nbval", *notebooks, *PARALLEL, *report]
 
 
 # --- what a change is checked with ---
@@ -228,9 +220,7 @@ def write_record(results, whole):
     sys.path.insert(0, str(ROOT))
     from tema_lib.records import commit_and_state, write_json
 
-    seconds = {}
-    for name in (UNIT, STORED):
-        seconds |= file_seconds(report_of(name))
+    seconds = file_seconds(REPORT)
     commit, dirty = commit_and_state()
     durations = {
         "kind": "benchmark",
@@ -329,7 +319,7 @@ def main(arguments=None):
         part, about = quick()
         then = [part]
     elif not chosen.lint:
-        first, then = [*LINT, WEIGHTS], parts()
+        first, then = [*LINT, WEIGHTS], [tests()]
         shutil.rmtree(CHAIN, ignore_errors=True)
     results = side_by_side(first)
     if any(name == WEIGHTS[0] and code for name, code, _ in results):

@@ -12,7 +12,7 @@ linear maps and a sum are ours.
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add
 
 import torch
@@ -22,12 +22,14 @@ from torch import Tensor, nn
 from tema_lib.models.inputs import MODALITIES, ItemInputs
 
 
+@lru_cache(maxsize=len(MODALITIES))  # by identity: the systems of a run share their features
 def reduce_features(matrix: Tensor, present: Tensor, width: int = 128) -> Tensor:
     """Reduce frozen features to their strongest principal components, once, before training.
 
     The present rows are centred, projected and scaled to a mean square norm of 1.  Without this, a
     linear map of 1,280 numbers per item would cost more than the rest of a training step.  Signs
-    are fixed by making the largest entry of each direction positive.
+    are fixed by making the largest entry of each direction positive.  The same tensors are reduced
+    once, so neither they nor the result may be changed in place.
 
     Args:
         matrix: float [N+1, F].

@@ -98,3 +98,11 @@ def test_every_way_of_reading_tags_works_in_bfloat16(options):
     )["next item"]
     assert torch.isfinite(loss)
     assert loss.dtype == torch.float32
+
+
+def test_the_systems_of_a_run_share_their_reduced_features():
+    one, other = inputs(), inputs()
+    assert ItemRepresentation(one, 8).text_features is ItemRepresentation(one, 16).text_features
+    assert (
+        ItemRepresentation(one, 8).text_features is not ItemRepresentation(other, 8).text_features
+    )

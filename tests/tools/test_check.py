@@ -121,7 +121,7 @@ def test_parts_side_by_side_are_told_apart_and_without_weights_nothing_else_runs
     )  # it would delete the chain of this very run
     monkeypatch.setattr(check, "LINT", (("lint", ["-c", "pass"]),))
     monkeypatch.setattr(check, "WEIGHTS", ("model weights", ["-c", "raise SystemExit(1)"]))
-    monkeypatch.setattr(check, "parts", lambda: [("tests", ["-c", "print('never')"])])
+    monkeypatch.setattr(check, "tests", lambda: ("tests", ["-c", "print('never')"]))
     assert check.main([]) == 1
     said = capfd.readouterr().out
     assert "could not be fetched" in said
