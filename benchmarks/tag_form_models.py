@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tema_lib.models.base import SequenceRecommender
-from tema_lib.models.layers import BranchAttention, DomainHeads, SequenceEncoder
+from tema_lib.models.layers import BranchAttention, SequenceEncoder
 from tema_lib.models.systems import configured
 from tema_lib.models.tema import Tema, TemaConfig
 
@@ -80,33 +80,6 @@ class TagProfile(Changed):
         return state + torch.where(batch.position_domains[..., None] == 0, for_a, for_b)
 
 
-class AveragedScores(Changed):
-    """Beside TEMA-LLM a model of ids alone; the scores of both are averaged.
-
-    An item that training has not seen has no id worth reading: there the second score is 0.
-    """
-
-    def __init__(self, inputs, config):
-        super().__init__(inputs, config)
-        self.own_id = nn.Parameter(0.02 * torch.randn(len(self.domain_of_item), config.hidden))
-        self.own_encoder = SequenceEncoder.of(config)
-        self.own_heads = DomainHeads(config.hidden)
-
-    def item_embeddings(self):
-        table, outputs = super().item_embeddings()
-        own = self.head.normalized(self.own_id) * self.possible[:, None]
-        return torch.cat([table, self.own_id], 1), torch.cat([outputs, own], 1)
-
-    def encode(self, batch, inputs):
-        width = self.config.hidden
-        states = super().encode(batch, inputs[:, :width])
-        read, _ = self.own_encoder(
-            self.dropout(F.embedding(batch.sequence, inputs[:, width:])), batch.length
-        )
-        own = self.head.states(self.own_heads(read, batch.position_domains))
-        return torch.cat([states, own], 2) / 2
-
-
 def with_title_words(run):
     """The frozen inputs with the words of the titles as further tags of each item."""
     tags, words = run.inputs(), run.inputs(tags="title words")
@@ -121,13 +94,14 @@ def with_title_words(run):
     )
 
 
+LATE_FUSION = "scores averaged with those of ids"
 FORMS = {
     "tags": Tema,
     "tags and title words": Tema,
     "next tags predicted": NextTags,
     "a branch of tags": TagBranch,
     "tags of the history added": TagProfile,
-    "scores averaged with those of ids": AveragedScores,
+    LATE_FUSION: Tema,
 }
 
 
@@ -135,4 +109,5 @@ def build(run, form):
     """A fresh model of a form, seeded as the systems are."""
     torch.manual_seed(run.seed)
     inputs = with_title_words(run) if form == "tags and title words" else run.inputs()
-    return FORMS[form](inputs, configured(TemaConfig, run, modalities=run.modalities))
+    fixed = {"modalities": run.modalities, "late_fusion": form == LATE_FUSION}
+    return FORMS[form](inputs, configured(TemaConfig, run, **fixed))

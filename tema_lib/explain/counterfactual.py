@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tema_lib.data.batches import Batch
@@ -112,7 +111,8 @@ class CounterfactualModel:
                 modality: torch.stack([part[own].mean(0) for own in self.of_domain])
                 for modality, part in self.parts.items()
             }
-            self.inputs, self.outputs = model.item_embeddings()
+            self.inputs = model.items()
+            self.outputs = model.head.normalized(self.inputs)
 
     @property
     def has_tags(self) -> bool:
@@ -152,7 +152,7 @@ class CounterfactualModel:
         vars(other).update(changes)
         with torch.inference_mode():
             other.inputs = other._fuse(other.parts, torch.arange(self.items.count + 1))
-            other.outputs = F.normalize(other.inputs, dim=-1)
+            other.outputs = other.model.head.normalized(other.inputs)
         return other
 
     @torch.inference_mode()
@@ -265,8 +265,10 @@ class CounterfactualModel:
         windows = [self.interactions(history) for history in histories]
         sequence, edited = self._sequence(windows)
         table, domain_of_item = self.inputs, self.model.domain_of_item
+        item_of_row = torch.arange(self.items.count + 1)
         if edited:
             domains = torch.tensor([self.domain_of(interaction) for interaction in edited])
+            item_of_row = torch.cat([item_of_row, torch.tensor([event.item for event in edited])])
             table = torch.cat([table, self.fused(edited)])
             domain_of_item = torch.cat([domain_of_item, domains])
 
@@ -278,14 +280,25 @@ class CounterfactualModel:
         states, present = states[every, batch.last][:, None], present[every, batch.last][:, None]
         log_probability = torch.full((len(sequence), self.items.count + 1), -torch.inf)
         for domain, own in enumerate(self.of_domain):
-            target_domain = torch.full_like(every, domain)[:, None]
-            state = self.model.mixed(states, present, target_domain, present.any(2))[:, 0]
-            log_probability[:, own] = (state @ self.outputs[own].T).log_softmax(-1)
+            target_domain = torch.full_like(every, domain)
+            state = self.model.mixed(states, present, target_domain[:, None], present.any(2))[:, 0]
+            scores = state @ self.outputs[own].T
+            if self.model.sasrec is not None:
+                by_id = Batch(item_of_row[sequence], None, target_domain, every)
+                scores = (scores + self._id_scores(by_id)[:, own]) / 2
+            log_probability[:, own] = scores.log_softmax(-1)
         across = torch.stack(
             [self.model.across(states[:, 0], present[:, 0], domain)[1] for domain in (0, 1)], 1
         )
         weights = {branch: torch.stack(layers, 1) for branch, (_, layers) in attention.items()}
         return CounterfactualOutput(log_probability, weights, across)
+
+    def _id_scores(self, batch: Batch) -> Tensor:
+        """What ids alone say of all items, [B, N+1]; without the modality id, nothing: 0."""
+        if "id" in self.missing:
+            return torch.zeros(len(batch.sequence), self.items.count + 1)
+        ids, outputs = self.model.id_embeddings()
+        return self.model.last_id_states(batch, ids) @ outputs.T
 
     def _sequence(
         self, windows: Sequence[Sequence[Interaction]]

@@ -4,11 +4,17 @@ F^s   = fused items of sequence s + positions,   s in {A, B, merged}
 h^s   = causal self-attention inside s           (intra-sequence)
 h     = attention over (h^A, h^B, h^merged)      (inter-sequence, one query per target domain)
 P(i)  = softmax of cos(h, e_i) / tau             over the items i of the target's domain
+
+With `late_fusion` a SASRec of the ids stands beside it, with state g and id vectors d_i:
+
+P(i)  = softmax of (cos(h, e_i) + cos(g, d_i)) / 2 tau
+
+An item that training has not seen has no id worth reading: its second cosine is 0.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +27,7 @@ from tema_lib.models.heads import EncoderConfig, SimilarityHead
 from tema_lib.models.inputs import MODALITIES, ItemInputs
 from tema_lib.models.item_embedding import ItemRepresentation
 from tema_lib.models.layers import BranchAttention, Dropout, SequenceEncoder
+from tema_lib.models.sasrec import SASRec, SASRecConfig
 
 BRANCHES = ("A", "B", "merged")
 
@@ -41,6 +48,7 @@ class TemaConfig(EncoderConfig):
     branches: tuple[str, ...] = BRANCHES  # inferred from the siblings: S^X, S^Y, S^{X+Y}
     shared_encoder: bool = True  # ours: one encoder reads all branches; siblings have one each
     branch_dropout: float = 0.3  # ours: see `BranchAttention`
+    late_fusion: bool = False  # ours: average the scores with those of a SASRec of the ids
     temperature: float = 0.1  # ours; learned elsewhere
     loss: str = "domain softmax"  # ours: exact, in the target's domain; others in `losses.LOSSES`
     feature_width: int = 128  # ours: components that frozen vectors are reduced to before training
@@ -81,6 +89,11 @@ class Tema(SequenceRecommender):
         )
         self.across = BranchAttention(config.hidden, len(config.branches), config.branch_dropout)
         self.dropout = Dropout(config.dropout)
+        self.sasrec: SASRec | None = None
+        if config.late_fusion and "id" in config.modalities:
+            names = {known.name for known in fields(SASRecConfig)} & set(asdict(config))
+            sizes = {name: getattr(config, name) for name in names}
+            self.sasrec = SASRec(inputs.domain_of_item, SASRecConfig(**sizes))
 
     def branches(
         self,
@@ -139,15 +152,40 @@ class Tema(SequenceRecommender):
             state[chosen] = mixture.to(state.dtype)  # autocast changes the type
         return self.head.states(state)
 
+    def id_embeddings(self) -> tuple[Tensor, Tensor]:
+        """Input and output embeddings [N+1, D] of the SASRec whose scores are averaged in.
+
+        An id that training has not seen says nothing: its output is 0, and so is its score.
+        """
+        assert self.sasrec is not None
+        ids, outputs = self.sasrec.item_embeddings()
+        return ids, outputs * self.possible[:, None]
+
+    def last_id_states(self, batch: Batch, ids: Tensor) -> Tensor:
+        """That SASRec's states at the last events, [B, D]; 0 for an empty history."""
+        assert self.sasrec is not None
+        return self.sasrec.last_hidden_states(batch, ids) * (batch.length > 0)[:, None]
+
     def item_embeddings(self) -> tuple[Tensor, Tensor]:
         table = self.items()
-        return table, self.head.normalized(table)
+        outputs = self.head.normalized(table)
+        if self.sasrec is None:
+            return table, outputs
+        ids, of_ids = self.id_embeddings()
+        return torch.cat([table, ids], 1), torch.cat([outputs, of_ids], 1)
 
     def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
-        states, present, _ = self.branches(batch, inputs)
-        return self.mixed(states, present, batch.position_domains, batch.sequence > 0)
+        table, ids = inputs.tensor_split([self.config.hidden], 1)
+        states, present, _ = self.branches(batch, table)
+        real = batch.sequence > 0
+        state = self.mixed(states, present, batch.position_domains, real)
+        if self.sasrec is None:
+            return state
+        of_ids = self.sasrec.encode(batch, ids) * real[..., None]
+        return torch.cat([state, of_ids], -1) / 2  # so that the score is the mean of both
 
     def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
+        table, ids = inputs.tensor_split([self.config.hidden], 1)
         collected, lengths = [], []
         for branch in self.config.branches:
             sequence = batch.sequence
@@ -156,12 +194,15 @@ class Tema(SequenceRecommender):
                 sequence = domain_view(sequence, self.domain_of_item, domain).sequence
             length = (sequence > 0).sum(1)
             last = (length - 1).clamp(min=0)
-            state, _ = self.encoders[branch](F.embedding(sequence, inputs), length, at=last)
+            state, _ = self.encoders[branch](F.embedding(sequence, table), length, at=last)
             collected.append(state)
             lengths.append(length)
         states = torch.stack(collected, 2)  # (B, 1, branches, D)
         present = torch.stack(lengths, 1)[:, None] > 0  # (B, 1, branches)
-        return self.mixed(states, present, batch.target_domain[:, None], present.any(2))[:, 0]
+        state = self.mixed(states, present, batch.target_domain[:, None], present.any(2))[:, 0]
+        if self.sasrec is None:
+            return state
+        return torch.cat([state, self.last_id_states(batch, ids)], -1) / 2
 
     @torch.inference_mode()
     def attention(self, batch: Batch) -> dict[str, dict[str, Tensor]]:

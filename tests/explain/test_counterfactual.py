@@ -38,6 +38,7 @@ from tests.helpers.explain import (
         {"branches": ("B", "A")},
         {"modalities": ("id",)},
         {"tag_weighting": "learned"},
+        {"late_fusion": True},
     ],
     ids=str,
 )
@@ -209,7 +210,7 @@ def test_a_missing_modality_no_longer_distinguishes_items(world):
         counterfactual.without("text", "id").inputs,
     )
     assert close(blind.outputs.norm(dim=1)[1:], torch.ones(COUNT))
-    assert torch.equal(world.counterfactual.inputs, world.model.item_embeddings()[0])
+    assert torch.equal(world.counterfactual.inputs, world.model.items())
     with pytest.raises(
         ValueError, match="this model has no modality image: choose from id, text, tags."
     ):

@@ -119,20 +119,24 @@ def small_world():
     )
 
 
-def answers(model, history, domain, table=None, compared=None):
+def answers(model, history, domain, table=None, compared=None, ids=True):
     """log P of all items of a domain through the path that ranks, with the softmax written out.
 
-    One history without padding; `table` and `compared` replace the item vectors.
+    One history without padding; `table` and `compared` replace the fused item vectors.  Without
+    `ids` the model of ids beside them finds all items equal.
     """
     batch = Batch(torch.tensor([history or [0]]), None, torch.tensor([domain]), torch.tensor([0]))
     with torch.no_grad():
         inputs, outputs = model.item_embeddings()
-        state = model.last_hidden_states(batch, inputs if table is None else table)[0]
-        odds = (
-            ((outputs if compared is None else compared)[model.domain_of_item == domain] @ state)
-            .double()
-            .exp()
-        )
+        width = model.config.hidden  # what follows are the ids of the model beside the fused one
+        if table is not None:
+            inputs = torch.cat([table, inputs[:, width:]], 1)
+        if compared is not None:
+            outputs = torch.cat([compared, outputs[:, width:]], 1)
+        if not ids:
+            outputs[:, width:] = 0
+        state = model.last_hidden_states(batch, inputs)[0]
+        odds = (outputs[model.domain_of_item == domain] @ state).double().exp()
     return torch.log(odds / odds.sum()).float()
 
 

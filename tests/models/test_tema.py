@@ -7,6 +7,7 @@ import torch
 
 from tema_lib.data.sequences import domain_view
 from tema_lib.models.inputs import MODALITIES
+from tema_lib.models.sasrec import SASRec
 from tema_lib.models.tema import BRANCHES, Tema, TemaConfig
 from tests.helpers.models import (
     DOMAIN,
@@ -67,6 +68,31 @@ def test_a_domain_without_events_gets_no_attention():
     assert across[2, 1, b] > 0
     torch.testing.assert_close(across[:3].sum(-1), torch.ones(3, 3))
     assert (across[3] == 0).all()  # zeros, not NaN
+
+
+def test_scores_are_the_mean_of_those_of_fused_items_and_of_ids():
+    """Each half as a model of its own, with the same weights; a SASRec is an independent oracle."""
+    model = awake(MODELS["tema, late fusion"]())
+    batch, items = ranking(*USERS), torch.arange(1, 23)
+    fused = Tema(inputs(), replace(model.config, late_fusion=False)).eval()
+    weights = model.state_dict()
+    halves = {"": fused, "sasrec.": SASRec(DOMAIN, model.sasrec.config).eval()}
+    for start, half in halves.items():
+        half.load_state_dict(
+            {name: weights[start + name] for name in half.state_dict()}, strict=True
+        )
+    of_fused, of_ids = (half.score(batch, items) for half in halves.values())
+    torch.testing.assert_close(model.score(batch, items), (of_fused + of_ids) / 2)
+    assert (of_fused - of_ids).abs().max() > 1
+    model.possible[7] = False  # an item that training has not seen: its id has no say
+    of_ids[:, 6] = 0
+    torch.testing.assert_close(model.score(batch, items), (of_fused + of_ids) / 2)
+
+
+def test_without_ids_there_is_no_model_of_ids():
+    content = Tema(inputs(), TemaConfig(hidden=16, modalities=("text", "tags"), late_fusion=True))
+    assert content.sasrec is None
+    assert content.item_embeddings()[1].size(1) == 16
 
 
 @pytest.mark.parametrize(
