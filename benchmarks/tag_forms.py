@@ -27,6 +27,7 @@ def main():
     )
     parser.add_argument("--data", nargs="+", default=["synthetic"], help="'synthetic' or folders")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--forms", nargs="+", metavar="FORM", help="some of the forms only")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_tag_forms.json")
     chosen = parser.parse_args()
 
@@ -37,6 +38,8 @@ def main():
     from tema_lib.training import train
     from tema_lib.tuning import trials_folder, tuned
 
+    if unknown := set(chosen.forms or ()) - set(FORMS):
+        sys.exit(f"form {min(unknown)!r} is unknown: choose from {', '.join(FORMS)}.")
     found = {"kind": "benchmark", "name": "tag_forms", "rows": []}
     if chosen.out.is_file():
         found = json.loads(chosen.out.read_text(encoding="utf-8"))
@@ -44,7 +47,7 @@ def main():
     for data in chosen.data:
         run, trial = tuned(Experiment(data, replies="export"), "tema", trials_folder())
         for seed in chosen.seeds:
-            for form in FORMS:
+            for form in chosen.forms or FORMS:
                 if (run.raw.name, form, seed, trial) in known:
                     continue
                 own = run.with_seed(seed)
