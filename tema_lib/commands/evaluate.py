@@ -12,7 +12,7 @@ from tema_lib.commands.output import say, shown
 from tema_lib.commands.pool import pool, result_of
 from tema_lib.evaluation.protocols import PROTOCOLS
 from tema_lib.experiment import Experiment
-from tema_lib.records import print_table, read_records, write_json
+from tema_lib.records import Record, print_table, read_records, write_json
 from tema_lib.reproducibility import seed_everything
 from tema_lib.tuning import trials_folder, tuned
 from tema_lib.workspace import home
@@ -46,16 +46,7 @@ def main(chosen: argparse.Namespace) -> None:
     }
     missing = {case: path for case, path in paths.items() if not path.is_file()}
     for record in read_records(folder) if folder.is_dir() else ():
-        config = record["config"]
-        what = (
-            "data"
-            if record["data"]["sha256"] != experiment.raw.sha256
-            else "settings"
-            if config.get("protocol", "ours") != chosen.protocol
-            or ("trial" in config) != chosen.tuned
-            else ""
-        )
-        if what:
+        if what := differs(record, experiment, chosen):
             sys.exit(
                 f"{shown(folder)} holds records of other {what}: name another folder with --out."
             )
@@ -77,6 +68,16 @@ def main(chosen: argparse.Namespace) -> None:
     print()
     print_table(folder)
     print(f"\nRun records         {shown(folder)}/")
+
+
+def differs(record: Record, experiment: Experiment, chosen: argparse.Namespace) -> str:
+    """In what a record differs from those that are to be made: "data", "settings", or ""."""
+    if record["data"]["sha256"] != experiment.raw.sha256:
+        return "data"
+    config = record["config"]
+    same_protocol = config.get("protocol", "ours") == chosen.protocol
+    same_search = ("trial" in config) == chosen.tuned
+    return "" if same_protocol and same_search else "settings"
 
 
 def make_record(given: Given, system: str, seed: int, path: Path) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from tema_lib.commands.common import check, data_set
@@ -31,6 +32,21 @@ UNUSABLE = "got no answer that could be used (the next run asks again)"
 LARGE_REPLY = 8000  # tokens that the answer about a batch of items may have
 
 
+@dataclass(frozen=True)
+class Tagging:
+    """What one model made of a catalogue.
+
+    failed: {item: why} of those that got no answer, and what to say of all of them.
+    unread: how many other items got replies in which there was no list of tags.
+    """
+
+    tags: ItemTags
+    config: TagConfig | LargeTagConfig
+    failed: dict[int, str]
+    said_of_failed: str
+    unread: int = 0
+
+
 def main(chosen: argparse.Namespace) -> None:
     """Ask for what is not answered yet, write the export, and say what the tags cover."""
     data = data_set(chosen.data)
@@ -43,64 +59,68 @@ def main(chosen: argparse.Namespace) -> None:
     try:
         run = Experiment(data, domains=chosen.domains)
         out.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
-        request = dict(chosen.request)
-        if chosen.large:
-            request = {"max_tokens": LARGE_REPLY} | request
-        llm = language_model(chosen.llm, chosen.dtype, request)
+        request = {"max_tokens": LARGE_REPLY} if chosen.large else {}
+        llm = language_model(chosen.llm, chosen.dtype, request | dict(chosen.request))
         print(
             f"{name}: {run.items.count:,} items, {sum(map(bool, run.items.title)):,} with a title; "
             f"the domains are called {' and '.join(run.domains)}; {llm.name}, replies kept in "
             f"{kept_in}",
             flush=True,
         )
-        config: TagConfig | LargeTagConfig = run.tag_config
-        refused: dict[int, str] = {}
         with ReplyStore(chosen.store) if chosen.store else open_replies() as store:
             before = len(store)
             if chosen.again:
                 store.forget_refusals(llm.fingerprint)
-            if chosen.large:
-                config = LargeTagConfig(domain_names=run.domains)
-                made = write_large_tags(run.catalogue, llm, store, config)
-                tags = made.tags
-                refused = dict.fromkeys(made.failed, "an answer in another form, or none")
-                lengths = ", ".join(str(len(one)) for one in made.lists)
-                print(f"tags on the list, round by round: {lengths}")
-            else:
-                tags = write_tags(run.catalogue, llm, store, run.tag_config)
+            made = (tag_with_large if chosen.large else tag_with_small)(run, llm, store)
             asked = len(store) - before
-            if is_url(chosen.llm) and not chosen.large:
-                refused = refused_items(run.items, llm, store, run.tag_config)
             if chosen.replies:
                 store.export_jsonl(chosen.replies)
-        report_failures(refused, run.items, UNUSABLE if chosen.large else REFUSED)
-        if not (tags.tag_ids > 0).any():
-            sys.exit(why_no_tags(tags, run.items, llm.name))
+        report_failures(made.failed, run.items, made.said_of_failed)
+        if not (made.tags.tag_ids > 0).any():
+            sys.exit(why_no_tags(made.tags, run.items, llm.name))
         path = export_tags(
-            tags,
+            made.tags,
             run.items,
             out,
             data=run.raw.name,
             sha256=run.raw.sha256,
             settings=llm.settings,
-            config=config,
+            config=made.config,
         )
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(sentence(error))
     except KeyboardInterrupt:
         sys.exit("\nStopped. The replies so far are kept: the same command goes on from here.")
+    if made.unread:
+        print(f"{made.unread:,} items got replies in which no list of tags could be read")
+    style = made.config.style if isinstance(made.config, TagConfig) else None
+    for what, share in coverage(made.tags, run.domains, style).items():
+        print(f"  {what:42} {share:.3f}")
+    count, seconds = len(made.tags.vocabulary) - 1, time.time() - began
+    print(f"{count} tags; {asked:,} questions asked in {seconds:.0f} s\n{path}")
+
+
+def tag_with_small(run: Experiment, llm: Any, store: ReplyStore) -> Tagging:
+    """A small model, item by item; a server may refuse some of them."""
+    config = run.tag_config
+    tags = write_tags(run.catalogue, llm, store, config)
+    local = isinstance(llm, LocalModel)
+    refused = {} if local else refused_items(run.items, llm, store, config)
     unread = sum(
         bool(row) and all(parse_tags(reply) is None for reply in row)
         for item, row in enumerate(tags.raw_replies)
-        if item not in refused and not chosen.large
+        if item not in refused
     )
-    if unread:
-        print(f"{unread:,} items got replies in which no list of tags could be read")
-    style = None if chosen.large else run.tag_config.style
-    for what, share in coverage(tags, run.domains, style).items():
-        print(f"  {what:42} {share:.3f}")
-    seconds = time.time() - began
-    print(f"{len(tags.vocabulary) - 1} tags; {asked:,} questions asked in {seconds:.0f} s\n{path}")
+    return Tagging(tags, config, refused, REFUSED, unread)
+
+
+def tag_with_large(run: Experiment, llm: Any, store: ReplyStore) -> Tagging:
+    """A large model, which writes the list of tags first and then assigns them in batches."""
+    config = LargeTagConfig(domain_names=run.domains)
+    made = write_large_tags(run.catalogue, llm, store, config)
+    print(f"tags on the list, round by round: {', '.join(str(len(one)) for one in made.lists)}")
+    failed = dict.fromkeys(made.failed, "an answer in another form, or none")
+    return Tagging(made.tags, config, failed, UNUSABLE)
 
 
 def language_model(name: str, dtype: str, request: dict[str, Any]) -> Any:

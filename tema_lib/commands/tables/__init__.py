@@ -1,0 +1,1 @@
+"""Markdown tables of README and docs/, from the records in results/."""

@@ -1,0 +1,71 @@
+"""The search for settings: every trial, and other ways to use tags, by validation MRR."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from tema_lib.tuning import SPACE
+
+SETTINGS = tuple(SPACE)
+
+
+def trials(folder: Path) -> str:
+    """Markdown: for each data set the validation MRR of every trial, a column a system."""
+    found = defaultdict(list)
+    for path in sorted(folder.glob("*/*.json")):
+        found[path.parent.name].append(json.loads(path.read_text(encoding="utf-8")))
+    parts = []
+    for data, records in sorted(found.items()):
+        reached = {
+            record["system"]: {t["number"]: max(t["valid_mrr"]) for t in record["trials"]}
+            for record in records
+        }
+        names = list(reached)
+        options: dict[int, dict[str, Any]] = {}
+        for done in (t for record in records for t in record["trials"]):
+            options.setdefault(done["number"], done["options"])  # see docs/recipe.md on trial 0
+        lines = [
+            f"**{data}**, best validation MRR of a trial; bold: the best trial of a system",
+            "",
+            f"| trial | {' | '.join(SETTINGS)} | {' | '.join(names)} | mean |",
+            "|---|" + "---:|" * (len(SETTINGS) + len(names) + 1),
+        ]
+        for number, given in sorted(options.items()):
+            values = [reached[name].get(number) for name in names]
+            cells = [
+                ""
+                if value is None
+                else f"**{value:.4f}**"
+                if value == max(reached[name].values())
+                else f"{value:.4f}"
+                for name, value in zip(names, values)
+            ]
+            settings = " | ".join(f"{given[name]:g}" if name in given else "" for name in SETTINGS)
+            # A mean over other systems than in the next row would compare nothing.
+            average = "" if None in values else f"{mean(map(float, filter(None, values))):.4f}"
+            lines.append(f"| {number} | {settings} | {' | '.join(cells)} | {average} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) or "*No trial is committed yet.*"
+
+
+def tag_forms(path: Path) -> str:
+    """Markdown: other ways to use tags, by their best validation MRR, a row each."""
+    if not path.is_file():
+        return ""
+    found = defaultdict(list)
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        found[row["data"], row["form"]].append(row["valid_mrr"])
+    lines = [
+        "**TEMA-LLM with one change**, best validation MRR (`benchmarks/tag_forms.py`)",
+        "",
+        "| data | form | mean | lowest | highest | seeds |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for (data, form), values in found.items():
+        numbers = f"{mean(values):.4f} | {min(values):.4f} | {max(values):.4f}"
+        lines.append(f"| {data} | {form} | {numbers} | {len(values)} |")
+    return "\n".join(lines)

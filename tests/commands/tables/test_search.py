@@ -1,0 +1,41 @@
+"""Tables of the search have a row for each trial and each form of tags."""
+
+import json
+
+from tema_lib.commands.tables import search
+
+
+def test_trials_are_a_row_each_and_the_best_of_a_system_is_bold(tmp_path):
+    options = [dict.fromkeys(search.SETTINGS, number) for number in (1, 2)]
+    for system, reached in (("sasrec", [0.1, 0.3]), ("tema", [0.25])):
+        trials = [
+            {"number": number, "options": options[number], "valid_mrr": [0.0, mrr]}
+            for number, mrr in enumerate(reached)
+        ]
+        path = tmp_path / "toy" / f"{system}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"system": system, "trials": trials}))
+    rows = search.trials(tmp_path).splitlines()
+    assert rows[-2].startswith("| 0 | 1 |")
+    assert rows[-2].endswith("| 0.1000 | **0.2500** | 0.1750 |")
+    assert rows[-1].endswith("| **0.3000** |  |  |")  # no mean: one system lacks the trial
+
+
+def test_forms_of_tags_are_a_row_each(tmp_path):
+    path = tmp_path / "forms.json"
+    rows = [{"data": "toy", "form": "tags", "valid_mrr": value} for value in (0.1, 0.2)]
+    path.write_text(json.dumps({"rows": [*rows, {"data": "toy", "form": "other", "valid_mrr": 1}]}))
+    assert search.tag_forms(path).splitlines()[-2:] == [
+        "| toy | tags | 0.1500 | 0.1000 | 0.2000 | 2 |",
+        "| toy | other | 1.0000 | 1.0000 | 1.0000 | 1 |",
+    ]
+    assert search.tag_forms(tmp_path / "none.json") == ""
+
+
+def test_a_trial_of_defaults_that_are_not_spelled_out_leaves_its_settings_open(tmp_path):
+    path = tmp_path / "toy" / "sasrec.json"
+    path.parent.mkdir()
+    trial = {"number": 0, "options": {}, "valid_mrr": [0.1]}
+    path.write_text(json.dumps({"system": "sasrec", "trials": [trial]}))
+    row = search.trials(tmp_path).splitlines()[-1]
+    assert row == f"| 0 | {' | '.join([''] * len(search.SETTINGS))} | **0.1000** | 0.1000 |"
