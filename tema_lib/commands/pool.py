@@ -7,6 +7,7 @@ a line says of each that it begins.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -106,8 +107,16 @@ def result_of(future: Future[Result], names: Sequence[str]) -> Result:
 
 @contextmanager
 def pool() -> Iterator[ProcessPoolExecutor]:
-    """Processes with an interpreter of their own; whatever ends the run ends them too."""
+    """Processes with an interpreter of their own; whatever ends the run ends them too.
+
+    A scheduler or service that stops the run sends SIGTERM, at which Python would leave them alive.
+    """
+
+    def stopped(*_: object) -> None:
+        sys.exit("Stopped. What is made stays: the same command goes on from here.")
+
     os.environ.update(QUIET)  # their bars would cross
+    before = signal.signal(signal.SIGTERM, stopped)
     workers = ProcessPoolExecutor(processes(), mp_context=get_context("spawn"))
     try:
         # All start at once: Python 3.11 may not notice the death of one that comes later.
@@ -119,6 +128,7 @@ def pool() -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         workers.shutdown(cancel_futures=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 class Progress:

@@ -1,6 +1,8 @@
 """Steps run side by side and in order, and whatever ends a run ends all of them."""
 
 import os
+import signal
+import threading
 import time
 from multiprocessing import active_children
 
@@ -57,3 +59,15 @@ def test_a_step_that_fails_ends_the_run_with_one_sentence(step, sentence, monkey
         pool.run_all({"long": Step(pid_after, (300,)), "bad": step}, {})
     assert not active_children()
     assert time.time() - begun < 290, "it waited for the long step"
+
+
+def test_a_run_that_is_told_to_stop_leaves_no_process_behind(monkeypatch):
+    monkeypatch.setattr(pool, "processes", lambda: 2)
+    before, begun = signal.getsignal(signal.SIGTERM), time.time()
+    alarm = threading.Timer(5, os.kill, (os.getpid(), signal.SIGTERM))
+    alarm.start()
+    with pytest.raises(SystemExit, match="^Stopped. What is made stays"):
+        pool.run_all({"long": Step(pid_after, (300,))}, {})
+    assert not active_children()
+    assert time.time() - begun < 290, "it waited for the long step"
+    assert signal.getsignal(signal.SIGTERM) is before
