@@ -1,12 +1,14 @@
 """The benchmarks compare equal work: without a technique, losses, gradients and ranks are equal."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import device_models
 import growth
 import numpy as np
 import ours
@@ -19,8 +21,10 @@ from random_sequences import write_sequences
 from tema_lib.data.batches import training_batches
 from tema_lib.evaluation.protocols import Protocol
 from tema_lib.evaluation.ranking import evaluate
+from tema_lib.experiment import Experiment
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.tema import Tema, TemaConfig
+from tests.helpers.models import USERS, batch_of, inputs, ranking, sequences
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -175,3 +179,61 @@ def test_an_exponent_is_a_slope_and_an_unknown_peer_is_named():
         ValueError, match="No peer is called 'nobody'; there are recbole, rectools, replay"
     ):
         peers.environment("nobody")
+
+
+# --- one change at a time ---
+
+
+def changed(make):
+    """A model with a change beside TEMA-LLM itself with the same weights, both after counting."""
+    config = TemaConfig(hidden=16, max_length=20, dropout=0.0, branch_dropout=0.0)
+    whole, model = Tema(inputs(), config), make(inputs(), config)
+    model.load_state_dict(whole.state_dict())
+    for one in (whole, model):
+        one.fit_statistics(sequences([*USERS, [1, 2, 13, 3], [2, 14, 1]]))
+    return whole, model
+
+
+@pytest.mark.parametrize("make", [device_models.IdDropout, device_models.LogitAdjustment])
+def test_a_change_of_training_leaves_the_ranking_as_it_is(make):
+    whole, model = changed(make)
+    items, batch = torch.arange(1, 23), ranking(*USERS)
+    torch.testing.assert_close(*(one.eval().score(batch, items).detach() for one in (whole, model)))
+    loss = [one.train().loss(batch_of(*USERS))["next item"] for one in (whole, model)]
+    assert abs(loss[0] - loss[1]) > 1e-3
+
+
+def test_logits_are_adjusted_by_the_logarithm_of_the_frequency():
+    whole, model = changed(device_models.LogitAdjustment)
+    batch = batch_of(*USERS)
+    (states, outputs), (more, longer) = (
+        one.train().encode_with_items(batch) for one in (whole, model)
+    )
+    added = (more @ longer.T - states @ outputs.T)[0, 0].detach()
+    assert added[2] == pytest.approx(math.log(4), abs=1e-4)
+    assert added[3] == pytest.approx(math.log(3), abs=1e-4)
+    assert added[21] == pytest.approx(0, abs=1e-4)
+
+
+def test_the_id_of_a_new_item_is_not_read_where_ids_count_by_frequency():
+    _, model = changed(device_models.IdsByFrequency)
+    with torch.no_grad():
+        before = model.item_embeddings()[0]
+        model.items.id += 1
+        turned = (model.item_embeddings()[0] - before).abs().sum(1)
+    assert turned[21] == 0
+    assert turned[2] == pytest.approx(16 * 3 / 8, abs=1e-4)
+    assert torch.equal(
+        torch.tensor(device_models.new_targets(sequences([[1, 2], [3, 14]]), np.array([2, 5]))),
+        torch.tensor([False, True]),
+    )
+
+
+def test_every_device_is_taken_away_by_an_option_of_the_system():
+    for system, changes in device_models.CHANGES.items():
+        run = Experiment("synthetic", options={"epochs": 1})
+        config = run.build(system).config
+        for options in (one for one in changes.values() if isinstance(one, dict) and one):
+            ((name, value),) = options.items()
+            assert getattr(config, name) != value
+            assert getattr(run.with_options(options).build(system).config, name) == value

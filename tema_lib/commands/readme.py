@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tema_lib.commands.tables.comparison import Named, best_settings, table, tests
-from tema_lib.commands.tables.search import tag_forms, trials
+from tema_lib.commands.tables.search import devices, tag_forms, trials
 from tema_lib.commands.tables.speed import speed
 from tema_lib.workspace import ROOT, in_checkout, write_atomically
 
@@ -74,8 +74,13 @@ def main(chosen: argparse.Namespace) -> None:
 
 
 def search() -> str:
-    """The tables of all trials, then of other ways to use tags."""
-    return f"{trials(RESULTS / 'tuning')}\n\n{tag_forms(RESULTS / 'bench_tag_forms.json')}"
+    """The tables of all trials, of devices one at a time, and of other ways to use tags."""
+    parts = (
+        trials(RESULTS / "tuning"),
+        devices(RESULTS / "bench_devices.json"),
+        tag_forms(RESULTS / "bench_tag_forms.json"),
+    )
+    return "\n\n".join(filter(None, parts))
 
 
 def all_results(records: list[Named]) -> str:

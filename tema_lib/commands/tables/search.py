@@ -69,3 +69,29 @@ def tag_forms(path: Path) -> str:
         numbers = f"{mean(values):.4f} | {min(values):.4f} | {max(values):.4f}"
         lines.append(f"| {data} | {form} | {numbers} | {len(values)} |")
     return "\n".join(lines)
+
+
+def devices(path: Path) -> str:
+    """Markdown: systems with one device taken away, or with one added, a row each."""
+    if not path.is_file():
+        return ""
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        found[row["data"], row["system"], row["change"]].append(row)
+    lines = [
+        "**One device at a time**, best validation MRR, its difference from the system as it is in "
+        "the same seeds, and HR@10 of the validation targets that training has not seen "
+        "(`benchmarks/devices.py`)",
+        "",
+        "| data | system | change | mean | difference, seed by seed | new items HR@10 | of | seeds |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for (data, system, change), rows in found.items():
+        whole = {row["seed"]: row["valid_mrr"] for row in found[data, system, "as it is"]}
+        differences = [f"{row['valid_mrr'] - whole[row['seed']]:+.4f}" for row in rows]
+        told = "" if change == "as it is" else ", ".join(differences)
+        new = f"{mean(row['new_hr'] for row in rows):.2f}" if rows[0]["new_cases"] else "-"
+        average = f"{mean(row['valid_mrr'] for row in rows):.4f}"
+        cells = [data, system, change, average, told, new, str(rows[0]["new_cases"])]
+        lines.append(f"| {' | '.join(cells)} | {len(rows)} |")
+    return "\n".join(lines)

@@ -39,3 +39,19 @@ def test_a_trial_of_defaults_that_are_not_spelled_out_leaves_its_settings_open(t
     path.write_text(json.dumps({"system": "sasrec", "trials": [trial]}))
     row = search.trials(tmp_path).splitlines()[-1]
     assert row == f"| 0 | {' | '.join([''] * len(search.SETTINGS))} | **0.1000** | 0.1000 |"
+
+
+def test_a_device_is_a_row_with_its_difference_in_every_seed(tmp_path):
+    path = tmp_path / "devices.json"
+    row = {"data": "toy", "system": "tema", "change": "as it is", "new_cases": 4, "new_hr": 0.5}
+    rows = [row | {"seed": seed, "valid_mrr": value} for seed, value in ((0, 0.1), (1, 0.3))]
+    changed = [
+        row | {"change": "no lag bias", "seed": seed, "valid_mrr": 0.2, "new_hr": 0.25}
+        for seed in (0, 1)
+    ]
+    path.write_text(json.dumps({"rows": rows + changed}))
+    assert search.devices(path).splitlines()[-2:] == [
+        "| toy | tema | as it is | 0.2000 |  | 0.50 | 4 | 2 |",
+        "| toy | tema | no lag bias | 0.2000 | +0.1000, -0.1000 | 0.25 | 4 | 2 |",
+    ]
+    assert search.devices(tmp_path / "none.json") == ""
