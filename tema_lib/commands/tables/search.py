@@ -83,7 +83,7 @@ def devices(path: Path) -> str:
         "the same seeds, and HR@10 of the validation targets that training has not seen "
         "(`benchmarks/devices.py`)",
         "",
-        "| data | system | change | mean | difference, seed by seed | new items HR@10 | of | seeds |",
+        "| data | system | change | mean | difference by seed | new items HR@10 | of | seeds |",
         "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for (data, system, change), rows in found.items():
