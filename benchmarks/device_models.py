@@ -2,10 +2,31 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from tag_form_models import Changed
 
+from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.systems import configured
 from tema_lib.models.tema import TemaConfig
+
+
+class OnPrefixes(SASRec):
+    """Every prefix of a sequence is a training case of its own, with a target for its last event.
+
+    So no state knows how many events follow it.  With positions from the start this is the usual
+    training, only slower.
+    """
+
+    def loss(self, batch):
+        users, ends = (batch.targets > 0).nonzero(as_tuple=True)
+        position = torch.arange(batch.sequence.size(1))
+        sequence = torch.where(position <= ends[:, None], batch.sequence[users], 0)
+        inputs, outputs = self.item_embeddings()
+        embedded = self.dropout(F.embedding(sequence, inputs))
+        states, _ = self.encoders[0](embedded, ends + 1, at=ends)
+        states = self.predicting(states[:, 0], batch.target_domain[users, ends])
+        targets = batch.targets[users, ends]
+        return {"next item": self.loss_function(states, outputs, targets, self.candidates)}
 
 
 class IdDropout(Changed):
@@ -57,15 +78,21 @@ class LogitAdjustment(Changed):
         return torch.cat([states, torch.ones_like(states[..., :1])], -1)
 
 
+START = {"positions": "from the start"}
 WHOLE = "as it is"
 GENERIC = {
     WHOLE: {},
-    "positions from the start": {"positions": "from the start"},
+    "positions from the start": START,
     "no lag bias": {"lag_bias": False},
     "all items as negatives": {"negatives": "all"},
 }
 CHANGES = {
-    "sasrec": GENERIC | {"one output map for both domains": {"domain_heads": False}},
+    "sasrec": GENERIC
+    | {
+        "one output map for both domains": {"domain_heads": False},
+        "trained on prefixes": OnPrefixes,
+        "trained on prefixes, positions from the start": (OnPrefixes, START),
+    },
     "tema": GENERIC
     | {
         "an encoder for each sequence": {"shared_encoder": False},
@@ -83,8 +110,11 @@ def build(run, system, change):
     change = CHANGES[system][change]
     if isinstance(change, dict):
         return run.with_options(run.options | change).build(system)
+    model, options = change if isinstance(change, tuple) else (change, {})
     torch.manual_seed(run.seed)
-    return change(run.inputs(), configured(TemaConfig, run, modalities=run.modalities))
+    if issubclass(model, SASRec):
+        return model(run.domain_of_item, configured(SASRecConfig, run, **options))
+    return model(run.inputs(), configured(TemaConfig, run, modalities=run.modalities, **options))
 
 
 def new_targets(train, target):

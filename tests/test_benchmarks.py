@@ -24,7 +24,7 @@ from tema_lib.evaluation.ranking import evaluate
 from tema_lib.experiment import Experiment
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.tema import Tema, TemaConfig
-from tests.helpers.models import USERS, batch_of, inputs, ranking, sequences
+from tests.helpers.models import DOMAIN, USERS, batch_of, inputs, ranking, sequences
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -201,6 +201,16 @@ def test_a_change_of_training_leaves_the_ranking_as_it_is(make):
     torch.testing.assert_close(*(one.eval().score(batch, items).detach() for one in (whole, model)))
     loss = [one.train().loss(batch_of(*USERS))["next item"] for one in (whole, model)]
     assert abs(loss[0] - loss[1]) > 1e-3
+
+
+def test_training_on_prefixes_is_the_usual_training_where_positions_count_from_the_start():
+    for positions, same in (("from the start", True), ("from the end", False)):
+        config = SASRecConfig(hidden=16, max_length=20, layers=2, dropout=0.0, positions=positions)
+        torch.manual_seed(0)
+        usual, on_prefixes = SASRec(DOMAIN, config), device_models.OnPrefixes(DOMAIN, config)
+        on_prefixes.load_state_dict(usual.state_dict())
+        loss = [one.loss(batch_of(*USERS))["next item"].item() for one in (usual, on_prefixes)]
+        assert (loss[0] == pytest.approx(loss[1], rel=1e-5)) == same
 
 
 def test_logits_are_adjusted_by_the_logarithm_of_the_frequency():
