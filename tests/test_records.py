@@ -371,3 +371,57 @@ def test_the_cost_of_every_system_is_on_record():
             (cost["train"] > 0) == (cost["parameters"] > 0) or cost["train"] < 0.2
             for cost in costs.values()
         )
+
+
+def test_the_recipe_says_what_the_record_of_devices_says():
+    rows = results.read_benchmark("bench_devices.json")["rows"]
+    rows = [row for row in rows if row["data"] == "synthetic"]
+
+    def change(system, name, key="valid_mrr"):
+        """By seed: the value with the change minus that of the system as it is."""
+        by_seed = {
+            which: {
+                row["seed"]: row[key] for row in rows if (row["system"], row["change"]) == which
+            }
+            for which in ((system, name), (system, "as it is"))
+        }
+        changed, whole = by_seed.values()
+        assert set(changed) == set(whole) == {0, 1, 2}
+        return np.array([changed[seed] - whole[seed] for seed in range(3)])
+
+    start = change("sasrec", "positions from the start")
+    assert (start < 0).all()
+    assert round(start.mean(), 3) == -0.006
+    start = change("tema", "positions from the start")
+    assert round(start.mean(), 3) == -0.001
+    assert start.max() > 0
+    for system, name in (
+        ("sasrec", "no lag bias"),
+        ("tema", "no lag bias"),
+        ("sasrec", "one output map for both domains"),
+    ):
+        assert change(system, name).min() < 0 < change(system, name).max()
+    negatives = change("tema", "all items as negatives")
+    assert (negatives > 0).all()
+    assert round(negatives.mean(), 3) == 0.006
+    new = {row["change"]: [] for row in rows if row["system"] == "tema"}
+    for row in (row for row in rows if row["system"] == "tema"):
+        assert row["new_cases"] == 60
+        new[row["change"]].append(row["new_hr"])
+    new = {name: np.mean(values) for name, values in new.items()}
+    assert round(new["as it is"], 2) == 0.43
+    assert new["all items as negatives"] == 0
+    for name in ("id dropout", "ids by frequency", "logit adjustment"):
+        assert new[f"added: {name}"] <= new["as it is"]
+        assert change("tema", f"added: {name}").mean() < 0
+    fusion = change("tema", "added: late fusion")
+    assert (fusion > 0).all()
+    assert round(fusion.mean(), 3) == 0.004
+    assert abs(new["added: late fusion"] - new["as it is"]) < 0.01
+    forms = {
+        (row["form"], row["seed"]): row["valid_mrr"]
+        for row in results.read_benchmark("bench_tag_forms.json")["rows"]
+        if row["data"] == "fk_mini"
+    }
+    averaged = [forms["scores averaged with those of ids", s] - forms["tags", s] for s in (0, 1)]
+    assert sorted(round(gain, 3) for gain in averaged) == [0.008, 0.009]
