@@ -48,7 +48,7 @@ class TemaConfig(EncoderConfig):
     branches: tuple[str, ...] = BRANCHES  # inferred from the siblings: S^X, S^Y, S^{X+Y}
     shared_encoder: bool = True  # ours: one encoder reads all branches; siblings have one each
     branch_dropout: float = 0.3  # ours: see `BranchAttention`
-    late_fusion: bool = False  # ours: average the scores with those of a SASRec of the ids
+    late_fusion: bool = True  # ours: average the scores with those of a SASRec of the ids
     temperature: float = 0.1  # ours; learned elsewhere
     loss: str = "domain softmax"  # ours: exact, in the target's domain; others in `losses.LOSSES`
     feature_width: int = 128  # ours: components that frozen vectors are reduced to before training

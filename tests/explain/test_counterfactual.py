@@ -38,7 +38,7 @@ from tests.helpers.explain import (
         {"branches": ("B", "A")},
         {"modalities": ("id",)},
         {"tag_weighting": "learned"},
-        {"late_fusion": True},
+        {"late_fusion": False},
     ],
     ids=str,
 )

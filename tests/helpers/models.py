@@ -97,8 +97,8 @@ MODELS = {
         inputs(),
         TemaConfig(hidden=16, max_length=20, modalities=("id", "tags"), tag_table="learned"),
     ),
-    "tema, late fusion": lambda: Tema(
-        inputs(), TemaConfig(hidden=16, max_length=20, late_fusion=True)
+    "tema, no late fusion": lambda: Tema(
+        inputs(), TemaConfig(hidden=16, max_length=20, late_fusion=False)
     ),
     "sasrec, dot products": lambda: SASRec(
         DOMAIN, SASRecConfig(hidden=16, max_length=20, layers=2, similarity="dot")

@@ -72,7 +72,7 @@ def test_a_domain_without_events_gets_no_attention():
 
 def test_scores_are_the_mean_of_those_of_fused_items_and_of_ids():
     """Each half as a model of its own, with the same weights; a SASRec is an independent oracle."""
-    model = awake(MODELS["tema, late fusion"]())
+    model = awake(MODELS["tema"]())
     batch, items = ranking(*USERS), torch.arange(1, 23)
     fused = Tema(inputs(), replace(model.config, late_fusion=False)).eval()
     weights = model.state_dict()
@@ -90,7 +90,7 @@ def test_scores_are_the_mean_of_those_of_fused_items_and_of_ids():
 
 
 def test_without_ids_there_is_no_model_of_ids():
-    content = Tema(inputs(), TemaConfig(hidden=16, modalities=("text", "tags"), late_fusion=True))
+    content = Tema(inputs(), TemaConfig(hidden=16, modalities=("text", "tags")))
     assert content.sasrec is None
     assert content.item_embeddings()[1].size(1) == 16
 
