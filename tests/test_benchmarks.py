@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import device_models
+import changed_models
 import growth
 import numpy as np
 import ours
@@ -194,7 +194,7 @@ def changed(make):
     return whole, model
 
 
-@pytest.mark.parametrize("make", [device_models.IdDropout, device_models.LogitAdjustment])
+@pytest.mark.parametrize("make", [changed_models.IdDropout, changed_models.LogitAdjustment])
 def test_a_change_of_training_leaves_the_ranking_as_it_is(make):
     whole, model = changed(make)
     items, batch = torch.arange(1, 23), ranking(*USERS)
@@ -207,14 +207,32 @@ def test_training_on_prefixes_is_the_usual_training_where_positions_count_from_t
     for positions, same in (("from the start", True), ("from the end", False)):
         config = SASRecConfig(hidden=16, max_length=20, layers=2, dropout=0.0, positions=positions)
         torch.manual_seed(0)
-        usual, on_prefixes = SASRec(DOMAIN, config), device_models.OnPrefixes(DOMAIN, config)
+        usual = SASRec(DOMAIN, config)
+        on_prefixes = changed_models.SASRecOnPrefixes(DOMAIN, config)
         on_prefixes.load_state_dict(usual.state_dict())
         loss = [one.loss(batch_of(*USERS))["next item"].item() for one in (usual, on_prefixes)]
         assert (loss[0] == pytest.approx(loss[1], rel=1e-5)) == same
 
 
+def test_every_prefix_becomes_a_sequence_with_one_target():
+    batch = changed_models.prefixes(batch_of([1, 2, 13], [14, 3]))
+    assert batch.sequence.tolist() == [[1, 0], [1, 2], [14, 0]]
+    assert batch.targets.tolist() == [[2, 0], [0, 13], [3, 0]]
+    assert batch.target_domain[[0, 1, 2], [0, 1, 0]].tolist() == [0, 1, 0]
+
+
+def test_two_sasrecs_score_with_their_mean():
+    model = changed_models.TwoSASRecs(DOMAIN, SASRecConfig(hidden=16, max_length=20)).eval()
+    first = SASRec(DOMAIN, model.config).eval()
+    first.load_state_dict({name: model.state_dict()[name] for name in first.state_dict()})
+    batch, items = ranking(*USERS), torch.arange(1, 23)
+    scores = [one.score(batch, items) for one in (first, model.second)]
+    torch.testing.assert_close(model.score(batch, items), sum(scores) / 2)
+    assert (scores[0] - scores[1]).abs().max() > 0.1
+
+
 def test_logits_are_adjusted_by_the_logarithm_of_the_frequency():
-    whole, model = changed(device_models.LogitAdjustment)
+    whole, model = changed(changed_models.LogitAdjustment)
     batch = batch_of(*USERS)
     (states, outputs), (more, longer) = (
         one.train().encode_with_items(batch) for one in (whole, model)
@@ -226,7 +244,7 @@ def test_logits_are_adjusted_by_the_logarithm_of_the_frequency():
 
 
 def test_the_id_of_a_new_item_is_not_read_where_ids_count_by_frequency():
-    _, model = changed(device_models.IdsByFrequency)
+    _, model = changed(changed_models.IdsByFrequency)
     with torch.no_grad():
         before = model.item_embeddings()[0]
         model.items.id += 1
@@ -234,16 +252,33 @@ def test_the_id_of_a_new_item_is_not_read_where_ids_count_by_frequency():
     assert turned[21] == 0
     assert turned[2] == pytest.approx(16 * 3 / 8, abs=1e-4)
     assert torch.equal(
-        torch.tensor(device_models.new_targets(sequences([[1, 2], [3, 14]]), np.array([2, 5]))),
+        torch.tensor(changed_models.new_targets(sequences([[1, 2], [3, 14]]), np.array([2, 5]))),
         torch.tensor([False, True]),
     )
 
 
-def test_every_device_is_taken_away_by_an_option_of_the_system():
-    for system, changes in device_models.CHANGES.items():
+def test_every_option_is_a_change_of_the_system():
+    for system, changes in changed_models.CHANGES.items():
         run = Experiment("synthetic", options={"epochs": 1})
         config = run.build(system).config
-        for options in (one for one in changes.values() if isinstance(one, dict) and one):
-            ((name, value),) = options.items()
-            assert getattr(config, name) != value
-            assert getattr(run.with_options(options).build(system).config, name) == value
+        for name, change in changes.items():
+            for option, value in change.options.items():
+                assert getattr(config, option) != value
+                assert getattr(changed_models.build(run, system, name).config, option) == value
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, change in changed_models.CHANGES["tema"].items() if change.model]
+)
+def test_a_changed_model_learns_and_scores_late_fusion_included(name):
+    """One step with every parameter in it, and scores that are products as TEMA-LLM's are."""
+    model = changed_models.CHANGES["tema"][name].model(inputs(), TemaConfig(hidden=16))
+    model.fit_statistics(sequences([*USERS, [1, 2, 13, 3]]))
+    terms = model.loss(batch_of(*USERS))
+    model.total_loss(terms).backward()
+    assert model.sasrec.id.grad.abs().sum() > 0
+    assert model.items.tag.grad.abs().sum() > 0
+    scores = model.eval().score(ranking(*USERS), torch.arange(1, 23))
+    assert scores.shape == (len(USERS), 22)
+    assert scores.isfinite().all()
+    assert scores.std() > 0.1

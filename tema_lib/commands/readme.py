@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tema_lib.commands.tables.comparison import Named, best_settings, table, tests
-from tema_lib.commands.tables.search import devices, tag_forms, trials
+from tema_lib.commands.tables.search import changes, trials
 from tema_lib.commands.tables.speed import speed
 from tema_lib.workspace import ROOT, in_checkout, write_atomically
 
@@ -74,13 +74,9 @@ def main(chosen: argparse.Namespace) -> None:
 
 
 def search() -> str:
-    """The tables of all trials, of devices one at a time, and of other ways to use tags."""
-    parts = (
-        trials(RESULTS / "tuning"),
-        devices(RESULTS / "bench_devices.json"),
-        tag_forms(RESULTS / "bench_tag_forms.json"),
-    )
-    return "\n\n".join(filter(None, parts))
+    """The tables of all trials and of one change at a time."""
+    tables = trials(RESULTS / "tuning"), changes(RESULTS / "bench_changes.json")
+    return "\n\n".join(filter(None, tables))
 
 
 def all_results(records: list[Named]) -> str:

@@ -5,7 +5,8 @@ h^s   = causal self-attention inside s           (intra-sequence)
 h     = attention over (h^A, h^B, h^merged)      (inter-sequence, one query per target domain)
 P(i)  = softmax of cos(h, e_i) / tau             over the items i of the target's domain
 
-With `late_fusion` a SASRec of the ids stands beside it, with state g and id vectors d_i:
+With `late_fusion`, which is the default, a SASRec of the ids stands beside it, with state g and id
+vectors d_i:
 
 P(i)  = softmax of (cos(h, e_i) + cos(g, d_i)) / 2 tau
 
@@ -48,7 +49,7 @@ class TemaConfig(EncoderConfig):
     branches: tuple[str, ...] = BRANCHES  # inferred from the siblings: S^X, S^Y, S^{X+Y}
     shared_encoder: bool = True  # ours: one encoder reads all branches; siblings have one each
     branch_dropout: float = 0.3  # ours: see `BranchAttention`
-    late_fusion: bool = True  # ours: average the scores with those of a SASRec of the ids
+    late_fusion: bool = True  # ours: scores averaged with those of a SASRec of the ids
     temperature: float = 0.1  # ours; learned elsewhere
     loss: str = "domain softmax"  # ours: exact, in the target's domain; others in `losses.LOSSES`
     feature_width: int = 128  # ours: components that frozen vectors are reduced to before training
@@ -176,13 +177,16 @@ class Tema(SequenceRecommender):
 
     def encode(self, batch: Batch, inputs: Tensor) -> Tensor:
         table, ids = inputs.tensor_split([self.config.hidden], 1)
-        states, present, _ = self.branches(batch, table)
-        real = batch.sequence > 0
-        state = self.mixed(states, present, batch.position_domains, real)
+        state = self.encode_fused(batch, table)
         if self.sasrec is None:
             return state
-        of_ids = self.sasrec.encode(batch, ids) * real[..., None]
+        of_ids = self.sasrec.encode(batch, ids) * (batch.sequence > 0)[..., None]
         return torch.cat([state, of_ids], -1) / 2  # so that the score is the mean of both
+
+    def encode_fused(self, batch: Batch, table: Tensor) -> Tensor:
+        """States [B, T, D] of the fused item vectors [N+1, D], without those of the SASRec."""
+        states, present, _ = self.branches(batch, table)
+        return self.mixed(states, present, batch.position_domains, batch.sequence > 0)
 
     def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         table, ids = inputs.tensor_split([self.config.hidden], 1)

@@ -1,4 +1,4 @@
-"""The search for settings: every trial, and other ways to use tags, by validation MRR."""
+"""The search for settings: every trial, and one change at a time, by validation MRR."""
 
 from __future__ import annotations
 
@@ -52,36 +52,17 @@ def trials(folder: Path) -> str:
     return "\n\n".join(parts) or "*No trial is committed yet.*"
 
 
-def tag_forms(path: Path) -> str:
-    """Markdown: other ways to use tags, by their best validation MRR, a row each."""
-    if not path.is_file():
-        return ""
-    found = defaultdict(list)
-    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-        found[row["data"], row["form"]].append(row["valid_mrr"])
-    lines = [
-        "**TEMA-LLM with one change**, best validation MRR (`benchmarks/tag_forms.py`)",
-        "",
-        "| data | form | mean | lowest | highest | seeds |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for (data, form), values in found.items():
-        numbers = f"{mean(values):.4f} | {min(values):.4f} | {max(values):.4f}"
-        lines.append(f"| {data} | {form} | {numbers} | {len(values)} |")
-    return "\n".join(lines)
-
-
-def devices(path: Path) -> str:
-    """Markdown: systems with one device taken away, or with one added, a row each."""
+def changes(path: Path) -> str:
+    """Markdown: systems with one change each, a row a change."""
     if not path.is_file():
         return ""
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
         found[row["data"], row["system"], row["change"]].append(row)
     lines = [
-        "**One device at a time**, best validation MRR, its difference from the system as it is in "
+        "**One change at a time**, best validation MRR, its difference from the system as it is in "
         "the same seeds, and HR@10 of the validation targets that training has not seen "
-        "(`benchmarks/devices.py`)",
+        "(`benchmarks/changes.py`)",
         "",
         "| data | system | change | mean | difference by seed | new items HR@10 | of | seeds |",
         "|---|---|---|---:|---:|---:|---:|---:|",

@@ -1,4 +1,4 @@
-"""Tables of the search have a row for each trial and each form of tags."""
+"""Tables of the search have a row for each trial and each change."""
 
 import json
 
@@ -21,17 +21,6 @@ def test_trials_are_a_row_each_and_the_best_of_a_system_is_bold(tmp_path):
     assert rows[-1].endswith("| **0.3000** |  |  |")  # no mean: one system lacks the trial
 
 
-def test_forms_of_tags_are_a_row_each(tmp_path):
-    path = tmp_path / "forms.json"
-    rows = [{"data": "toy", "form": "tags", "valid_mrr": value} for value in (0.1, 0.2)]
-    path.write_text(json.dumps({"rows": [*rows, {"data": "toy", "form": "other", "valid_mrr": 1}]}))
-    assert search.tag_forms(path).splitlines()[-2:] == [
-        "| toy | tags | 0.1500 | 0.1000 | 0.2000 | 2 |",
-        "| toy | other | 1.0000 | 1.0000 | 1.0000 | 1 |",
-    ]
-    assert search.tag_forms(tmp_path / "none.json") == ""
-
-
 def test_a_trial_of_defaults_that_are_not_spelled_out_leaves_its_settings_open(tmp_path):
     path = tmp_path / "toy" / "sasrec.json"
     path.parent.mkdir()
@@ -41,8 +30,8 @@ def test_a_trial_of_defaults_that_are_not_spelled_out_leaves_its_settings_open(t
     assert row == f"| 0 | {' | '.join([''] * len(search.SETTINGS))} | **0.1000** | 0.1000 |"
 
 
-def test_a_device_is_a_row_with_its_difference_in_every_seed(tmp_path):
-    path = tmp_path / "devices.json"
+def test_a_change_is_a_row_with_its_difference_in_every_seed(tmp_path):
+    path = tmp_path / "changes.json"
     row = {"data": "toy", "system": "tema", "change": "as it is", "new_cases": 4, "new_hr": 0.5}
     rows = [row | {"seed": seed, "valid_mrr": value} for seed, value in ((0, 0.1), (1, 0.3))]
     changed = [
@@ -50,8 +39,8 @@ def test_a_device_is_a_row_with_its_difference_in_every_seed(tmp_path):
         for seed in (0, 1)
     ]
     path.write_text(json.dumps({"rows": rows + changed}))
-    assert search.devices(path).splitlines()[-2:] == [
+    assert search.changes(path).splitlines()[-2:] == [
         "| toy | tema | as it is | 0.2000 |  | 0.50 | 4 | 2 |",
         "| toy | tema | no lag bias | 0.2000 | +0.1000, -0.1000 | 0.25 | 4 | 2 |",
     ]
-    assert search.devices(tmp_path / "none.json") == ""
+    assert search.changes(tmp_path / "none.json") == ""
