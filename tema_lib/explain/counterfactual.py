@@ -285,7 +285,7 @@ class CounterfactualModel:
             scores = state @ self.outputs[own].T
             if self.model.sasrec is not None:
                 by_id = Batch(item_of_row[sequence], None, target_domain, every)
-                scores = (scores + self._id_scores(by_id)[:, own]) / 2
+                scores = (scores + self._id_scores(by_id, own)) / 2
             log_probability[:, own] = scores.log_softmax(-1)
         across = torch.stack(
             [self.model.across(states[:, 0], present[:, 0], domain)[1] for domain in (0, 1)], 1
@@ -293,12 +293,12 @@ class CounterfactualModel:
         weights = {branch: torch.stack(layers, 1) for branch, (_, layers) in attention.items()}
         return CounterfactualOutput(log_probability, weights, across)
 
-    def _id_scores(self, batch: Batch) -> Tensor:
-        """What ids alone say of all items, [B, N+1]; without the modality id, nothing: 0."""
+    def _id_scores(self, batch: Batch, items: Tensor) -> Tensor:
+        """What ids alone say of C items, [B, C]; without the modality id, nothing: 0."""
         if "id" in self.missing:
-            return torch.zeros(len(batch.sequence), self.items.count + 1)
+            return torch.zeros(len(batch.sequence), len(items))
         ids, outputs = self.model.id_embeddings()
-        return self.model.last_id_states(batch, ids) @ outputs.T
+        return self.model.last_id_states(batch, ids) @ outputs[items].T
 
     def _sequence(
         self, windows: Sequence[Sequence[Interaction]]
