@@ -80,7 +80,7 @@ def main():
 def write(rounds, data):
     """The record: wall times by command, and the median seconds of each step."""
     from tema_lib.commands.steps import ASK
-    from tema_lib.datasets.load import load_dataset
+    from tema_lib.experiment import Experiment
     from tema_lib.records import commit_and_state, write_json
 
     walls = {
@@ -100,7 +100,7 @@ def write(rounds, data):
             seconds[whole] = seconds.get(whole, 0.0) + value
         for name, value in seconds.items():
             steps.setdefault(name, []).append(value)
-    raw = load_dataset("synthetic")
+    run = Experiment("synthetic")
     commit, dirty = commit_and_state()
     record = {
         "kind": "benchmark",
@@ -111,8 +111,9 @@ def write(rounds, data):
         "cores": os.cpu_count(),
         "wall_seconds": walls,
         "probe": round(statistics.median(timings["probe"] for _, timings in rounds), 4),
-        "items": len(raw.items),
-        "events": len(raw.interactions),
+        "items": run.items.count,
+        "events": len(run.raw.interactions),
+        "epochs": run.epochs,
         "steps": {name: round(statistics.median(values), 1) for name, values in steps.items()},
         "commit": commit,
         "dirty": dirty,

@@ -168,7 +168,7 @@ def expected_seconds(todo: dict[str, Step], experiment: Experiment) -> dict[str,
     speed = probe() / record["probe"]
     items = experiment.items.count / record["items"]
     events = len(experiment.sequences.items) / record["events"] * experiment.hidden / 64
-    events *= experiment.epochs / 10
+    events *= experiment.epochs / record["epochs"]
     known: dict[str, float] = record["steps"]
     expected = {}
     for name in todo:

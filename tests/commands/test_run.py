@@ -140,13 +140,13 @@ def test_every_step_waits_for_what_it_reads(tmp_path):
 
 
 def test_an_estimate_grows_with_the_data_and_with_a_slower_machine(monkeypatch):
-    record = {"probe": 1.0, "items": 600, "events": 13655, "steps": {"language model": 100.0}}
-    record["steps"] |= {"train tema": 5.0, "01_data_preparation": 9.0}
+    record = {"probe": 1.0, "items": 600, "events": 13655, "epochs": 20}
+    record["steps"] = {"language model": 100.0, "train tema": 5.0, "01_data_preparation": 9.0}
     monkeypatch.setattr(run, "read_benchmark", lambda name: record)
     monkeypatch.setattr(run, "probe", lambda: 2.0)
     monkeypatch.setattr(run, "processes", lambda: 2)
     todo = dict.fromkeys(["language model, part 1 of 2", "train tema", "01_data_preparation"])
     same = run.expected_seconds(todo, Experiment("synthetic"))
     assert list(same.values()) == [100.0, 10.0, 18.0]
-    longer = run.expected_seconds(todo, Experiment("synthetic", epochs=20))
+    longer = run.expected_seconds(todo, Experiment("synthetic", epochs=40))
     assert list(longer.values()) == [100.0, 20.0, 18.0]
