@@ -94,11 +94,12 @@ def main(events_file, out, settings):
         """The rule of tema_lib.training: keep the best validation MRR, stop after `patience`."""
 
         def __init__(self):
-            self.mrr, self.best, self.state = [], -1, None
+            self.mrr, self.spent, self.best, self.state = [], [], -1, None
 
         def on_train_epoch_end(self, trainer, module):
             ranks = evaluate(Peer(module), valid, domain, protocol=protocol)
             self.mrr.append(sum(ranks.of_domain(index).metric("MRR") for index in (0, 1)) / 2)
+            self.spent.append(time.process_time() - start)
             if self.best < 0 or self.mrr[-1] > self.mrr[self.best]:
                 self.best = len(self.mrr) - 1
                 weights = module.torch_model.state_dict()
@@ -135,9 +136,9 @@ def main(events_file, out, settings):
         get_trainer_func=trainer,
         **changed,
     )
-    began, spent = time.perf_counter(), time.process_time()
+    began, start = time.perf_counter(), time.process_time()
     model.fit(dataset)
-    seconds, spent = time.perf_counter() - began, time.process_time() - spent
+    seconds, spent = time.perf_counter() - began, time.process_time() - start
     kept = next(
         callback for callback in model.fit_trainer.callbacks if isinstance(callback, BestEpoch)
     )
@@ -177,6 +178,7 @@ def main(events_file, out, settings):
         "valid_MRR": kept.mrr[kept.best],
         "best_epoch": kept.best,
         "epochs": len(kept.mrr),
+        "after_each_epoch": [kept.mrr, kept.spent],  # validation MRR, CPU seconds
         "seconds": round(seconds, 1),
         "cpu_seconds": round(spent, 1),
         "parameters": sum(weights.numel() for weights in model.torch_model.parameters()),

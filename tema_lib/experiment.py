@@ -587,6 +587,7 @@ class Experiment:
             seconds=spent,
             command=command,
             slices=self.slices(ranks),
+            sampled_ranks=self.protocol != "ours",
         )
 
 

@@ -98,6 +98,7 @@ def evaluation_record(
     seconds: dict[str, float],
     command: str,
     slices: dict[str, Ranks] | None = None,
+    sampled_ranks: bool = False,
 ) -> Record:
     """One record of kind `evaluation`.
 
@@ -111,10 +112,11 @@ def evaluation_record(
         seconds: wall time by part.
         command: what to type to get the record again.
         slices: by name, parts of the test cases that get metrics of their own.
+        sampled_ranks: keep the ranks among sampled items, too.
     """
     commit, dirty = commit_and_state()
     versions = {name: version(name) for name in ("torch", "transformers", "numpy")}
-    return {
+    record = {
         "kind": "evaluation",
         "system": system,
         "data": data,
@@ -142,35 +144,40 @@ def evaluation_record(
         "dirty": dirty,
         "command": command,
     }
+    return record | ({"ranks_sampled": ranks_by_domain(ranks, True)} if sampled_ranks else {})
 
 
-def ranks_by_domain(ranks: Ranks) -> dict[str, str]:
-    """The ranks of the full ranking, in the order of the test cases: {"A": "1 17 2.5", "B": ...}"""
+def ranks_by_domain(ranks: Ranks, sampled: bool = False) -> dict[str, str]:
+    """The ranks of all test cases in their order, by domain: {"A": "1 17 2.5", "B": ...}"""
+    parts = {name: ranks.of_domain(index) for index, name in enumerate(DOMAINS)}
     return {
-        name: " ".join(f"{rank:.9g}" for rank in ranks.of_domain(index).rank)
-        for index, name in enumerate(DOMAINS)
+        name: " ".join(f"{rank:.9g}" for rank in (part.rank_sampled if sampled else part.rank))
+        for name, part in parts.items()
     }
 
 
-def values_of(runs: list[Record], metric: str, part: str = "") -> dict[str, np.ndarray] | None:
+def values_of(
+    runs: list[Record], metric: str, part: str = "", ranks: str = "ranks"
+) -> dict[str, np.ndarray] | None:
     """A metric of every test case of a system, averaged over its records (seeds).
 
     Args:
         runs: of one system and the same test cases.
-        metric: as in `metric_of_ranks`, of the full ranking.
+        metric: as in `metric_of_ranks`.
         part: the name of a slice; "" for all cases.
+        ranks: "ranks" of the full ranking, or "ranks_sampled".
 
     Returns:
-        float [cases] for domains "A" and "B"; None if a record holds no ranks, which those from
-        before December 2026 do not.
+        float [cases] for domains "A" and "B"; None if a record holds no such ranks: those from
+        before December 2026 hold none, and few hold sampled ones.
     """
     parts = [run["slices"].get(part, {}) if part else run for run in runs]
-    if not all("ranks" in held for held in parts):
+    if not all(ranks in held for held in parts):
         return None
     return {
         domain: np.mean(
             [
-                metric_of_ranks(np.array(held["ranks"][domain].split(), np.float64), metric)
+                metric_of_ranks(np.array(held[ranks][domain].split(), np.float64), metric)
                 for held in parts
             ],
             axis=0,

@@ -15,6 +15,7 @@ import ours
 import peers
 import pytest
 import speed
+import time_to_quality
 import torch
 from random_sequences import write_sequences
 
@@ -179,6 +180,11 @@ def test_an_exponent_is_a_slope_and_an_unknown_peer_is_named():
         ValueError, match="No peer is called 'nobody'; there are recbole, rectools, replay"
     ):
         peers.environment("nobody")
+
+
+def test_the_mark_is_reached_after_the_first_epoch_that_is_not_below_it():
+    assert time_to_quality.reached([0.1, 0.3, 0.2, 0.4], [1, 2, 3, 4], 0.3) == 2
+    assert time_to_quality.reached([0.1, 0.3], [1, 2], 0.31) is None
 
 
 # --- one change at a time ---

@@ -112,6 +112,25 @@ def test_the_values_of_every_case_come_back_as_means_over_seeds():
     assert results.values_of([one, other], "MRR") is None
 
 
+def test_ranks_among_sampled_items_are_kept_where_they_are_asked_for():
+    cases = ranks()
+    cases.rank_sampled[:] = 1 + np.arange(len(cases)) // 2
+    given = {
+        "data": {"name": "small", "sha256": "0" * 64},
+        "split": "published",
+        "seed": 0,
+        "config": {},
+        "seconds": {},
+        "command": "tema evaluate",
+    }
+    kept = results.evaluation_record("tema", cases, **given, sampled_ranks=True)
+    assert kept["ranks_sampled"]["B"].split()[:3] == ["1", "2", "3"]
+    found = results.values_of([kept], "MRR", ranks="ranks_sampled")
+    assert found["A"][:3] == pytest.approx([1, 1 / 2, 1 / 3])
+    without = results.evaluation_record("tema", cases, **given)
+    assert results.values_of([without], "MRR", ranks="ranks_sampled") is None
+
+
 @pytest.mark.parametrize("key", sorted(results.EVALUATION_KEYS - {"kind"}))
 def test_a_record_without_a_key_is_refused(key):
     record = a_record()

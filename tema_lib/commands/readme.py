@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tema_lib.commands.tables.comparison import Named, best_settings, table, tests
+from tema_lib.commands.tables.published import published
 from tema_lib.commands.tables.search import changes, trials
 from tema_lib.commands.tables.speed import speed
 from tema_lib.workspace import ROOT, in_checkout, write_atomically
@@ -24,6 +25,7 @@ RESULTS = ROOT / "results"
 HEADLINE = (
     "popularity",
     "co-occurrence",
+    "sasrec-per-domain",
     "sasrec",
     "llm4cdsr",
     "tema-merged",
@@ -41,7 +43,7 @@ def main(chosen: argparse.Namespace) -> None:
         sys.exit("README.md and results/ are in the checkout: run `tema readme` there.")
     records = evaluation_records()
     tables = {
-        "README.md": marked("results", table(best_settings(records), HEADLINE), "results/"),
+        "README.md": marked("results", headline(records), "results/"),
         "docs/results.md": marked("all-results", all_results(records), named(records)),
         "docs/recipe.md": marked("trials", search(), "results/tuning/"),
         "docs/performance.md": marked(
@@ -75,13 +77,22 @@ def main(chosen: argparse.Namespace) -> None:
 
 def search() -> str:
     """The tables of all trials and of one change at a time."""
-    tables = trials(RESULTS / "tuning"), changes(RESULTS / "bench_changes.json")
-    return "\n\n".join(filter(None, tables))
+    return joined(trials(RESULTS / "tuning"), changes(RESULTS / "bench_changes.json"))
+
+
+def headline(records: list[Named]) -> str:
+    """The tables of some systems, then those by published protocols."""
+    return joined(table(best_settings(records), HEADLINE), published(records))
 
 
 def all_results(records: list[Named]) -> str:
     """The tables of all systems, then the tests of those with their best trials."""
-    return f"{table(records)}\n\n{tests(records)}"
+    return joined(table(records), published(records), tests(records))
+
+
+def joined(*tables: str) -> str:
+    """Those tables that there are."""
+    return "\n\n".join(filter(None, tables))
 
 
 def evaluation_records(folder: Path = RESULTS) -> list[Named]:

@@ -10,7 +10,9 @@ vectors d_i:
 
 P(i)  = softmax of (cos(h, e_i) + cos(g, d_i)) / 2 tau
 
-An item that training has not seen has no id worth reading: its second cosine is 0.
+An item that training has not seen has no id worth reading: its second cosine is 0.  (Averaging the
+scores of an id model and a content model is known from EnsRec, arXiv 2512.17820; one loss for both
+is ours.)
 """
 
 from __future__ import annotations

@@ -80,7 +80,11 @@ def table(records: Iterable[Named], systems: tuple[str, ...] = ()) -> str:
 
 
 def comparisons(
-    rows: Iterable[tuple[str, list[Record]]], metric: str, domains: str, part: str = ""
+    rows: Iterable[tuple[str, list[Record]]],
+    metric: str,
+    domains: str,
+    part: str = "",
+    ranks: str = "ranks",
 ) -> dict[str, Comparison]:
     """Every row minus TEMA-LLM on the same test cases, each averaged over its seeds.
 
@@ -91,8 +95,9 @@ def comparisons(
         metric: as in `metric_of_ranks`.
         domains: "A", "B" or "AB" for both pooled.
         part: the name of a slice; "" for all cases.
+        ranks: "ranks" of the full ranking, or "ranks_sampled".
     """
-    values = {label: values_of(runs, metric, part) for label, runs in rows}
+    values = {label: values_of(runs, metric, part, ranks) for label, runs in rows}
     pooled = {
         label: np.concatenate([found[domain] for domain in domains])
         for label, found in values.items()
