@@ -1,5 +1,6 @@
 """The changes that `changes.py` compares: other options of a system, or a model with one change."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import nn
 
 from tema_lib.data.batches import Batch
 from tema_lib.models.base import SequenceRecommender
-from tema_lib.models.layers import BranchAttention, SequenceEncoder
+from tema_lib.models.layers import AttentionBlock, BranchAttention, SequenceEncoder
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.systems import configured
 from tema_lib.models.tema import Tema, TemaConfig
@@ -63,6 +64,69 @@ class TwoSASRecs(SASRec):
         return torch.cat([super().encode(batch, own), self.second.encode(batch, other)], -1) / 2
 
     last_hidden_states = SequenceRecommender.last_hidden_states
+
+
+class GatedBlock(AttentionBlock):
+    """A LiGR layer: each branch is multiplied by a gate, and the network is SwiGLU.
+
+    x + sigmoid(G x) * attention(norm(x)), and the same again with the network.  Read in the code
+    of eSASRec's authors (github.com/blondered/transformer_benchmark).
+    """
+
+    def __init__(self, hidden, heads, dropout, lags=0):
+        super().__init__(hidden, heads, dropout, lags)
+        self.network = None
+        self.gates = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(2))
+        self.wide, self.narrow = nn.Linear(hidden, 8 * hidden), nn.Linear(4 * hidden, hidden)
+
+    def forward(self, x, need_weights=False, at=None, visible=None):
+        mixed, weights = self.attention(self.attention_norm(x), need_weights, at, visible)
+        if at is not None:
+            x = x[torch.arange(len(x)), at][:, None]
+        x = x + self.dropout(mixed) * self.gates[0](x).sigmoid()
+        value, gate = self.wide(self.network_norm(x)).chunk(2, -1)
+        network = self.narrow(value * F.silu(gate))
+        return x + self.dropout(network) * self.gates[1](x).sigmoid(), weights
+
+
+def with_gated_blocks(model):
+    """The model with LiGR layers in all its encoders."""
+    config = model.config
+    for encoder in [each for each in model.modules() if isinstance(each, SequenceEncoder)]:
+        lags = config.max_length if config.lag_bias else 0
+        encoder.blocks = nn.ModuleList(
+            GatedBlock(config.hidden, config.heads, config.dropout, lags) for _ in encoder.blocks
+        )
+    return model
+
+
+class LearnedTemperature(nn.Module):
+    """`SimilarityHead` for cosines whose temperature is learned, from the given one on."""
+
+    def __init__(self, temperature):
+        super().__init__()
+        self.logarithm = nn.Parameter(torch.tensor(float(temperature)).log())
+
+    def normalized(self, vectors):
+        return F.normalize(vectors, dim=-1)
+
+    def states(self, states):
+        return self.normalized(states) / self.logarithm.exp()
+
+
+def with_learned_temperature(model):
+    for part in filter(None, (model, getattr(model, "sasrec", None))):
+        part.head = LearnedTemperature(part.config.temperature)
+    return model
+
+
+def with_long_ids(model):
+    """The model whose id vectors are ten times as long at first."""
+    with torch.no_grad():
+        for part in (model, getattr(model, "sasrec", None), getattr(model, "items", None)):
+            if hasattr(part, "id"):
+                part.id *= 10
+    return model
 
 
 class Changed(Tema):
@@ -210,7 +274,8 @@ class Change:
 
     options: dict = field(default_factory=dict)
     model: type | None = None
-    inputs: object = None  # a function of the experiment
+    inputs: Callable | None = None  # of the experiment
+    after: Callable = lambda model: model  # what is done to the fresh model
 
 
 WHOLE = "as it is"
@@ -220,11 +285,16 @@ GENERIC = {
     "positions from the start": Change(START),
     "no lag bias": Change({"lag_bias": False}),
     "all items as negatives": Change({"negatives": "all"}),
+    "softmax over both domains": Change({"loss": "catalogue softmax"}),
+    "a learned temperature": Change(after=with_learned_temperature),
+    "ids ten times as long at first": Change(after=with_long_ids),
+    "LiGR layers": Change(after=with_gated_blocks),
 }
 CHANGES = {
     "sasrec": GENERIC
     | {
         "one output map for both domains": Change({"domain_heads": False}),
+        "dot products": Change({"similarity": "dot"}),
         "trained on prefixes": Change(model=SASRecOnPrefixes),
         "trained on prefixes, positions from the start": Change(START, SASRecOnPrefixes),
         "averaged with a second SASRec": Change(model=TwoSASRecs),
@@ -252,10 +322,12 @@ def build(run, system, name):
     run = run.with_options(run.options | change.options)
     torch.manual_seed(run.seed)
     if system == "sasrec":
-        return (change.model or SASRec)(run.domain_of_item, configured(SASRecConfig, run))
-    inputs = change.inputs(run) if change.inputs else run.inputs()
-    config = configured(TemaConfig, run, modalities=run.modalities)
-    return (change.model or Tema)(inputs, config)
+        model = (change.model or SASRec)(run.domain_of_item, configured(SASRecConfig, run))
+    else:
+        inputs = change.inputs(run) if change.inputs else run.inputs()
+        config = configured(TemaConfig, run, modalities=run.modalities)
+        model = (change.model or Tema)(inputs, config)
+    return change.after(model)
 
 
 def new_targets(train, target):

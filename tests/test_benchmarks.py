@@ -273,18 +273,43 @@ def test_every_option_is_a_change_of_the_system():
                 assert getattr(changed_models.build(run, system, name).config, option) == value
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, change in changed_models.CHANGES["tema"].items() if change.model]
-)
+@pytest.mark.parametrize("name", changed_models.CHANGES["tema"])
 def test_a_changed_model_learns_and_scores_late_fusion_included(name):
-    """One step with every parameter in it, and scores that are products as TEMA-LLM's are."""
-    model = changed_models.CHANGES["tema"][name].model(inputs(), TemaConfig(hidden=16))
+    """One step with every parameter in it, and scores of every item."""
+    change = changed_models.CHANGES["tema"][name]
+    config = TemaConfig(**{"hidden": 16, "branch_dropout": 0.0} | change.options)
+    model = change.after((change.model or Tema)(inputs(), config))
     model.fit_statistics(sequences([*USERS, [1, 2, 13, 3]]))
     terms = model.loss(batch_of(*USERS))
     model.total_loss(terms).backward()
-    assert model.sasrec.id.grad.abs().sum() > 0
-    assert model.items.tag.grad.abs().sum() > 0
+    for part, parameter in model.named_parameters():
+        assert parameter.grad is not None, part
     scores = model.eval().score(ranking(*USERS), torch.arange(1, 23))
     assert scores.shape == (len(USERS), 22)
     assert scores.isfinite().all()
     assert scores.std() > 0.1
+
+
+def test_a_gated_block_with_open_gates_adds_what_a_plain_block_adds_from_attention():
+    block = changed_models.GatedBlock(16, 2, 0.0)
+    for gate in block.gates:
+        torch.nn.init.zeros_(gate.weight)
+    torch.nn.init.constant_(block.gates[0].bias, 50.0)  # open
+    torch.nn.init.constant_(block.gates[1].bias, -50.0)  # shut
+    x = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0))
+    expected = x + block.attention(block.attention_norm(x))[0]
+    torch.testing.assert_close(block(x)[0], expected)
+    at = torch.tensor([4, 1])
+    torch.testing.assert_close(block(x, at=at)[0][:, 0], expected[[0, 1], at])
+
+
+def test_a_learned_temperature_starts_at_the_given_one_and_ids_start_ten_times_as_long():
+    torch.manual_seed(0)
+    model = SASRec(DOMAIN, SASRecConfig(hidden=16, max_length=20)).eval()
+    scores = model.score(ranking(*USERS), torch.arange(1, 23))
+    same = changed_models.with_learned_temperature(model)
+    torch.testing.assert_close(same.score(ranking(*USERS), torch.arange(1, 23)), scores)
+    assert same.head.logarithm.requires_grad
+    length = model.id.detach().norm()
+    longer = changed_models.with_long_ids(model).id.detach().norm()
+    assert float(longer / length) == pytest.approx(10)
