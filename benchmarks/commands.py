@@ -25,6 +25,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+# Before torch is imported, for this process alone: the commands choose for themselves.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 RECORD = ROOT / "results" / "bench_run.json"
 KEPT = ("HOME", "PATH", "LANG", "SHELL", "USER", "TERM", "TEMA_REAL_DATA")  # of the environment
 
