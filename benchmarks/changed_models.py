@@ -14,6 +14,7 @@ from tema_lib.models.layers import AttentionBlock, BranchAttention, SequenceEnco
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.systems import configured
 from tema_lib.models.tema import Tema, TemaConfig
+from tema_lib.tuning import setting
 
 
 def prefixes(batch):
@@ -304,6 +305,8 @@ CHANGES = {
         "an encoder for each sequence": Change({"shared_encoder": False}),
         "no branch left out in training": Change({"branch_dropout": 0.0}),
         "no late fusion": Change({"late_fusion": False}),
+        # The best trial on the synthetic data while TEMA-LLM was searched without late fusion.
+        "no late fusion, settings of trial 1": Change({"late_fusion": False} | setting(1)),
         "trained on prefixes": Change(model=TemaOnPrefixes),
         "id dropout": Change(model=IdDropout),
         "ids by frequency": Change(model=IdsByFrequency),
@@ -317,7 +320,7 @@ CHANGES = {
 
 
 def build(run, system, name):
-    """A fresh system with one change, seeded as the systems are."""
+    """The experiment with a change's options, and the fresh system, seeded as the systems are."""
     change = CHANGES[system][name]
     run = run.with_options(run.options | change.options)
     torch.manual_seed(run.seed)
@@ -327,7 +330,7 @@ def build(run, system, name):
         inputs = change.inputs(run) if change.inputs else run.inputs()
         config = configured(TemaConfig, run, modalities=run.modalities)
         model = (change.model or Tema)(inputs, config)
-    return change.after(model)
+    return run, change.after(model)
 
 
 def new_targets(train, target):

@@ -62,8 +62,7 @@ def main():
             for seed, name in cases:
                 if name not in wanted or (run.raw.name, system, name, seed, trial) in known:
                     continue
-                own = run.with_seed(seed)
-                model = build(own, system, name)
+                own, model = build(run.with_seed(seed), system, name)
                 start = time.process_time()
                 history = train(model, own.split, own.domain_of_item, own.training)
                 seconds = time.process_time() - start

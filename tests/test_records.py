@@ -392,55 +392,50 @@ def test_the_cost_of_every_system_is_on_record():
         )
 
 
-def test_the_recipe_says_what_the_record_of_devices_says():
-    rows = results.read_benchmark("bench_devices.json")["rows"]
+def test_the_recipe_says_what_the_record_of_changes_says():
+    rows = results.read_benchmark("bench_changes.json")["rows"]
     rows = [row for row in rows if row["data"] == "synthetic"]
 
-    def change(system, name, key="valid_mrr"):
-        """By seed: the value with the change minus that of the system as it is."""
-        by_seed = {
-            which: {
-                row["seed"]: row[key] for row in rows if (row["system"], row["change"]) == which
-            }
-            for which in ((system, name), (system, "as it is"))
-        }
-        changed, whole = by_seed.values()
-        assert set(changed) == set(whole) == {0, 1, 2}
-        return np.array([changed[seed] - whole[seed] for seed in range(3)])
+    def values(system, name, key="valid_mrr"):
+        found = {r["seed"]: r[key] for r in rows if (r["system"], r["change"]) == (system, name)}
+        assert set(found) == {0, 1, 2}
+        return np.array([found[seed] for seed in range(3)])
 
-    start = change("sasrec", "positions from the start")
-    assert (start < 0).all()
-    assert round(start.mean(), 3) == -0.006
-    start = change("tema", "positions from the start")
-    assert round(start.mean(), 3) == -0.001
-    assert start.max() > 0
-    for system, name in (
+    def change(system, name):
+        """By seed: the validation MRR with the change minus that of the system as it is."""
+        return values(system, name) - values(system, "as it is")
+
+    for system, name, mean in (  # every seed agrees
+        ("tema", "no late fusion", -0.012),
+        ("sasrec", "positions from the start", -0.006),
+        ("tema", "all items as negatives", 0.003),
+        ("tema", "next tags predicted", 0.002),
+        ("sasrec", "trained on prefixes", 0.003),
+    ):
+        found = change(system, name)
+        assert abs(np.sign(found).sum()) == 3, name
+        assert round(found.mean(), 3) == mean, name
+    for system, name in (  # the sign depends on the seed
+        ("sasrec", "averaged with a second SASRec"),
+        ("tema", "positions from the start"),
         ("sasrec", "no lag bias"),
         ("tema", "no lag bias"),
         ("sasrec", "one output map for both domains"),
+        ("tema", "an encoder for each sequence"),
+        ("tema", "no branch left out in training"),
+        ("tema", "tags and title words"),
+        ("tema", "a branch of tags"),
+        ("tema", "trained on prefixes"),
     ):
-        assert change(system, name).min() < 0 < change(system, name).max()
-    negatives = change("tema", "all items as negatives")
-    assert (negatives > 0).all()
-    assert round(negatives.mean(), 3) == 0.006
-    new = {row["change"]: [] for row in rows if row["system"] == "tema"}
-    for row in (row for row in rows if row["system"] == "tema"):
-        assert row["new_cases"] == 60
-        new[row["change"]].append(row["new_hr"])
-    new = {name: np.mean(values) for name, values in new.items()}
-    assert round(new["as it is"], 2) == 0.43
+        assert change(system, name).min() < 0 < change(system, name).max(), name
+    assert change("sasrec", "averaged with a second SASRec").mean() < 0
+    assert change("tema", "tags of the history added").max() < 0
+    new = {
+        name: values("tema", name, "new_hr").mean()
+        for name in {row["change"] for row in rows if row["system"] == "tema"}
+    }
+    assert {row["new_cases"] for row in rows} == {60}
+    assert round(new["as it is"], 2) == 0.57
     assert new["all items as negatives"] == 0
     for name in ("id dropout", "ids by frequency", "logit adjustment"):
-        assert new[f"added: {name}"] <= new["as it is"]
-        assert change("tema", f"added: {name}").mean() < 0
-    fusion = change("tema", "added: late fusion")
-    assert (fusion > 0).all()
-    assert round(fusion.mean(), 3) == 0.004
-    assert abs(new["added: late fusion"] - new["as it is"]) < 0.01
-    forms = {
-        (row["form"], row["seed"]): row["valid_mrr"]
-        for row in results.read_benchmark("bench_tag_forms.json")["rows"]
-        if row["data"] == "fk_mini"
-    }
-    averaged = [forms["scores averaged with those of ids", s] - forms["tags", s] for s in (0, 1)]
-    assert sorted(round(gain, 3) for gain in averaged) == [0.008, 0.009]
+        assert new[name] < new["as it is"] + 1.5 / 60  # a target or so
