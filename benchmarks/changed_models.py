@@ -202,6 +202,8 @@ class NextTags(Tema):
         states = self.encode(batch, inputs)
         real = batch.targets > 0
         fused = states[real][:, : self.config.hidden]
+        if self.sasrec is not None:
+            fused = 2 * fused  # `encode` halves it
         logits = fused @ F.normalize(self.items.tag_embedding(), dim=1).T
         logits = logits[:, 1:].log_softmax(1)  # without "no tag"
         ids, weights = (

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from operator import itemgetter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,16 +52,15 @@ def main():
     found = {"kind": "benchmark", "name": "changes", "rows": []}
     if chosen.out.is_file():
         found = json.loads(chosen.out.read_text(encoding="utf-8"))
-    known = {
-        tuple(row[part] for part in ("data", "system", "change", "seed", "trial"))
-        for row in found["rows"]
-    }
+    key = itemgetter("data", "system", "change", "seed")
+    known = {key(row): row["trial"] for row in found["rows"]}
     for data in chosen.data:
         for system in chosen.systems:
             run, trial = tuned(Experiment(data, replies="export"), system, trials_folder())
             cases = [(seed, name) for seed in chosen.seeds for name in CHANGES[system]]
             for seed, name in cases:
-                if name not in wanted or (run.raw.name, system, name, seed, trial) in known:
+                case = (run.raw.name, system, name, seed)
+                if name not in wanted or known.get(case) == trial:
                     continue
                 own, model = build(run.with_seed(seed), system, name)
                 start = time.process_time()
@@ -82,9 +82,9 @@ def main():
                     "best_epoch": history.best,
                     "cpu_seconds": round(seconds, 1),
                 }
-                found["rows"].append(row)
+                found["rows"] = [old for old in found["rows"] if key(old) != case] + [row]
                 found["commit"], found["dirty"] = records.commit_and_state()
-                folders = " ".join(Path(each).name for each in chosen.data)
+                folders = " ".join(sorted({row["data"] for row in found["rows"]}))
                 found["command"] = f"python benchmarks/changes.py --data {folders}"
                 records.write_json(chosen.out, found)
                 print(row, flush=True)

@@ -236,6 +236,7 @@ def on(data, systems, seeds):
         ranks[system] = [made[rates[system], seed][0]["test"] for seed in seeds]
         for (rate, seed), (found, about) in made.items():
             versions |= about.pop("versions", {})
+            about.pop("after_each_epoch", None)  # for time_to_quality.py
             rows.append(
                 {
                     "system": system,

@@ -117,10 +117,9 @@ class Experiment:
         self.whose_tags = tags
         self.replies_from = "live" if replies == "shipped" and not self.synthetic else replies
         # Width, dropout and epochs were chosen on validation targets.
-        self.hidden = 64 if self.synthetic else 128
-        self.defaults: dict[str, Any] = {"dropout": 0.5 if self.synthetic else 0.3}
+        self.hidden, self.dropout = (64, 0.5) if self.synthetic else (128, 0.3)
         self.epochs = epochs or 20
-        self.options: Mapping[str, Any] = self.defaults | known_options(options)
+        self.options = known_options(options)
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol is {protocol!r}: choose from {', '.join(PROTOCOLS)}.")
         self.protocol = protocol
@@ -137,7 +136,7 @@ class Experiment:
     def with_options(self, options: Mapping[str, Any]) -> Experiment:
         """The same experiment with other options; it shares data, features and tags made so far."""
         other = self.with_seed(self.seed)
-        other.options = self.defaults | known_options(options)
+        other.options = known_options(options)
         return other
 
     # --- data (notebook 01) ---
@@ -591,12 +590,12 @@ class Experiment:
         )
 
 
-def known_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options, each of which some configuration has; raises ValueError for any other."""
     known = {field.name for config in (TrainConfig, *CONFIGS) for field in fields(config)}
     if unknown := set(options) - known:
         raise ValueError(f"no configuration has an option {min(unknown)!r}.")
-    return dict(options)
+    return options
 
 
 @contextlib.contextmanager

@@ -45,7 +45,9 @@ def test_options_reach_the_model_and_its_training_and_an_unknown_one_is_refused(
     assert own.build("sasrec").encoders[0].blocks[0].attention.lag is None
     assert run.build("sasrec").encoders[0].blocks[0].attention.lag.shape == (2, 50)
     assert (own.training.learning_rate, own.training.epochs) == (1e-4, 3)
-    assert run.build("sasrec").config.dropout == 0.5  # of the synthetic data
+    assert run.build("sasrec").config.dropout == run.dropout == 0.5  # of the synthetic data
+    assert run.build("llm-rec").config.dropout == 0.1  # its own
+    assert own.build("llm-rec").config.dropout == 0.4
     assert own.raw is run.raw  # data are shared
     assert own.build("sasrec-per-domain").config.per_domain
     with pytest.raises(ValueError, match="no configuration has an option 'droput'"):

@@ -82,7 +82,7 @@ def search() -> str:
 
 def headline(records: list[Named]) -> str:
     """The tables of some systems, then those by published protocols."""
-    return joined(table(best_settings(records), HEADLINE), published(records))
+    return joined(table(best_settings(records), HEADLINE), published(records, HEADLINE))
 
 
 def all_results(records: list[Named]) -> str:

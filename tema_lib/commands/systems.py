@@ -24,7 +24,7 @@ TAGS, WORD_PIECES = 300, 900  # of it as well, rounded
 class DefaultSize:
     """What an `Experiment` offers a system, random but of the right shape."""
 
-    hidden, modalities = 64, MODALITIES
+    hidden, dropout, modalities = 64, 0.3, MODALITIES
     options: Mapping[str, Any] = MappingProxyType({})
     domain_of_item = torch.tensor([-1] + [0] * (ITEMS // 2) + [1] * (ITEMS // 2))
     profiles = Profiles(("",) * USERS, torch.randn(USERS, 384), torch.ones(USERS, dtype=torch.bool))

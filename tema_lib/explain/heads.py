@@ -20,7 +20,7 @@ from tema_lib.data.batches import Batch
 from tema_lib.evaluation.intervals import interval
 from tema_lib.explain.attention import in_branch, newest_attention
 from tema_lib.explain.occlusion import agreement
-from tema_lib.models.layers import AttentionBlock, SequenceEncoder
+from tema_lib.models.layers import AttentionBlock, MultiHeadAttention, SequenceEncoder
 from tema_lib.models.tema import Tema
 from tema_lib.tags.item_tags import ItemTags
 
@@ -196,28 +196,38 @@ def uniform_attention(
 
     Args:
         branch, layer, head: which heads, layers and heads counted from 1; None chooses all. If all
-            three are None, attention across the branches becomes uniform as well.
+            three are None, attention across the branches becomes uniform as well, and that of the
+            SASRec whose scores are averaged in.
     """
     uniform = copy.deepcopy(model)
-    hidden = model.config.hidden
-    width = hidden // model.config.heads
     heads = range(model.config.heads) if head is None else range(head - 1, head)
-    chosen = slice(heads.start * width, heads.stop * width)
-    with torch.no_grad():
-        for name in uniform.config.branches:
-            # A copy for each branch: they may share one encoder.
-            encoder = uniform.encoders[name] = copy.deepcopy(uniform.encoders[name])
-            assert isinstance(encoder, SequenceEncoder)
-            for number, block in enumerate(encoder.blocks, start=1):
-                assert isinstance(block, AttentionBlock)
-                if branch not in (None, name) or layer not in (None, number):
-                    continue
-                projection = block.attention.query_key_value
-                for parameter in (projection.weight, projection.bias):
-                    # Rows: queries, keys, values.
-                    parameter.view(3, hidden, *parameter.shape[1:])[:2, chosen] = 0
-                if block.attention.lag is not None:
-                    block.attention.lag[heads.start : heads.stop] = 0
-        if (branch, layer, head) == (None, None, None):
-            uniform.across.query.zero_()
+    encoders = {}
+    for name in uniform.config.branches:
+        # A copy for each branch: they may share one encoder.
+        uniform.encoders[name] = copy.deepcopy(uniform.encoders[name])
+        if branch in (None, name):
+            encoders[name] = uniform.encoders[name]
+    if (branch, layer, head) == (None, None, None):
+        torch.nn.init.zeros_(uniform.across.query)
+        if uniform.sasrec is not None:
+            encoders["ids"] = uniform.sasrec.encoders[0]
+    for encoder in encoders.values():
+        assert isinstance(encoder, SequenceEncoder)
+        for number, block in enumerate(encoder.blocks, start=1):
+            assert isinstance(block, AttentionBlock)
+            if layer in (None, number):
+                _attend_equally(block.attention, heads)
     return uniform
+
+
+@torch.no_grad()
+def _attend_equally(attention: MultiHeadAttention, heads: range) -> None:
+    """Make queries, keys and lag biases of these heads 0, in place."""
+    hidden = attention.output.in_features
+    width = hidden // attention.heads
+    projection = attention.query_key_value
+    for parameter in (projection.weight, projection.bias):  # rows: queries, keys, values
+        by_kind = parameter.view(3, hidden, *parameter.shape[1:])
+        by_kind[:2, heads.start * width : heads.stop * width] = 0
+    if attention.lag is not None:
+        attention.lag[heads.start : heads.stop] = 0

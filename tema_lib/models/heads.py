@@ -60,7 +60,7 @@ class EncoderConfig:
     heads: int = 2  # of attention
     layers: int = 1  # of each sequence encoder
     max_length: int = 50  # events of a history that are read, the newest ones
-    dropout: float = 0.3  # chosen on validation; .5 on the synthetic data (`Experiment`)
+    dropout: float = 0.3  # chosen on validation; `Experiment` has its own for the synthetic data
     positions: str = "from the end"  # of a sequence, where 0 is the newest; or "from the start"
     lag_bias: bool = True  # ours: a learned bias of attention for each number of events in between
     negatives: str = "seen"  # ours, in training: items that can be a target there; or "all"

@@ -48,6 +48,7 @@ class ModelInputs(Protocol):
     """
 
     hidden: int  # the width D to build with
+    dropout: float  # of systems that have no rate of their own
     options: Mapping[str, Any]  # fields of a system's configuration, in place of their defaults
 
     @property

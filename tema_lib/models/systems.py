@@ -52,14 +52,19 @@ Config = TypeVar("Config", bound=EncoderConfig)
 
 
 def configured(config: type[Config], run: ModelInputs, **fixed: Any) -> Config:
-    """A configuration with the run's width and those of its options that are fields of it.
+    """A configuration with the run's width, dropout, and those of its options that are its fields.
+
+    A system whose configuration has a dropout rate of its own keeps it.
 
     Args:
         fixed: what makes the system, whatever the options say.
     """
     names = {known.name for known in fields(config)}
     given = {name: value for name, value in run.options.items() if name in names}
-    return config(**{"hidden": run.hidden} | given | fixed)
+    sizes: dict[str, Any] = {"hidden": run.hidden}
+    if config.dropout == EncoderConfig.dropout:
+        sizes["dropout"] = run.dropout
+    return config(**sizes | given | fixed)
 
 
 def tema(

@@ -11,8 +11,8 @@ vectors d_i:
 P(i)  = softmax of (cos(h, e_i) + cos(g, d_i)) / 2 tau
 
 An item that training has not seen has no id worth reading: its second cosine is 0.  (Averaging the
-scores of an id model and a content model is known from EnsRec, arXiv 2512.17820; one loss for both
-is ours.)
+scores of an id model and a content model is known from EnsRec, arXiv 2512.17820, which trains them
+apart; LLM4CDSR adds the scores of such branches under one loss.)
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tema_lib.data.batches import Batch
-from tema_lib.data.sequences import domain_view
+from tema_lib.data.sequences import Sequences, domain_view
 from tema_lib.models.base import SequenceRecommender, evaluation_mode
 from tema_lib.models.heads import EncoderConfig, SimilarityHead
 from tema_lib.models.inputs import MODALITIES, ItemInputs
 from tema_lib.models.item_embedding import ItemRepresentation
 from tema_lib.models.layers import BranchAttention, Dropout, SequenceEncoder
+from tema_lib.models.losses import seen_in
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 
 BRANCHES = ("A", "B", "merged")
@@ -70,6 +71,8 @@ class Tema(SequenceRecommender):
         ValueError: for an unknown option, or a modality that the inputs lack.
     """
 
+    seen: Tensor
+
     def __init__(self, inputs: ItemInputs, config: TemaConfig = TemaConfig()):
         super().__init__(inputs.domain_of_item, config.loss, config.negatives)
         if not config.branches or set(config.branches) - set(BRANCHES):
@@ -92,11 +95,17 @@ class Tema(SequenceRecommender):
         )
         self.across = BranchAttention(config.hidden, len(config.branches), config.branch_dropout)
         self.dropout = Dropout(config.dropout)
+        # Whether training has seen an item. Kept with the weights: scores depend on it.
+        self.register_buffer("seen", inputs.domain_of_item >= 0)
         self.sasrec: SASRec | None = None
         if config.late_fusion and "id" in config.modalities:
             names = {known.name for known in fields(SASRecConfig)} & set(asdict(config))
             sizes = {name: getattr(config, name) for name in names}
             self.sasrec = SASRec(inputs.domain_of_item, SASRecConfig(**sizes))
+
+    def fit_statistics(self, train: Sequences) -> None:
+        super().fit_statistics(train)
+        self.seen = seen_in(train, self.seen)
 
     def branches(
         self,
@@ -162,7 +171,7 @@ class Tema(SequenceRecommender):
         """
         assert self.sasrec is not None
         ids, outputs = self.sasrec.item_embeddings()
-        return ids, outputs * self.possible[:, None]
+        return ids, outputs * self.seen[:, None]
 
     def last_id_states(self, batch: Batch, ids: Tensor) -> Tensor:
         """That SASRec's states at the last events, [B, D]; 0 for an empty history."""

@@ -188,6 +188,16 @@ def test_uniform_attention_changes_the_chosen_head_of_a_copy_only(world):
     assert changed["merged"][0, 0, 1].tolist() == pytest.approx([1 / 6] * 6, abs=1e-5)
     assert torch.equal(changed["merged"][0, 0, 0], before["merged"][0, 0, 0])
     assert torch.equal(changed["A"], before["A"])
-    every = newest_attention(uniform_attention(world.model), batch)
+    assert world.model.sasrec is not None
+    blind = uniform_attention(world.model)
+    assert blind.sasrec.encoders[0].blocks[0].attention.lag.abs().max() == 0
+    with_weights = blind.sasrec.encoders[0](torch.randn(1, 6, 16), torch.tensor([6]), True)[1][0]
+    assert with_weights[0, :, -1].flatten().tolist() == pytest.approx([1 / 6] * 12, abs=1e-5)
+    one = uniform_attention(world.model, "merged", 1, 2)
+    assert all(
+        torch.equal(new, old)
+        for new, old in zip(one.sasrec.parameters(), world.model.sasrec.parameters())
+    )
+    every = newest_attention(blind, batch)
     assert every["merged"][0].flatten().tolist() == pytest.approx([1 / 6] * 24, abs=1e-5)
     assert torch.equal(newest_attention(world.model, batch)["merged"], before["merged"])

@@ -60,7 +60,8 @@ def awake(model, seed=1):
 class SmallInputs:
     """`ModelInputs` of the 22 items; 40 training sequences, all but the third with a profile."""
 
-    domain_of_item, hidden, options, modalities = DOMAIN, 16, {}, MODALITIES
+    domain_of_item, hidden, dropout, options = DOMAIN, 16, 0.3, {}
+    modalities = MODALITIES
     profiles = Profiles(
         ("",) * 40,
         torch.randn(40, 16, generator=torch.Generator().manual_seed(3)),

@@ -19,6 +19,7 @@ from tests.helpers.models import (
     batch_of,
     inputs,
     ranking,
+    sequences,
 )
 
 
@@ -84,9 +85,20 @@ def test_scores_are_the_mean_of_those_of_fused_items_and_of_ids():
     of_fused, of_ids = (half.score(batch, items) for half in halves.values())
     torch.testing.assert_close(model.score(batch, items), (of_fused + of_ids) / 2)
     assert (of_fused - of_ids).abs().max() > 1
-    model.possible[7] = False  # an item that training has not seen: its id has no say
+    model.seen[7] = False  # an item that training has not seen: its id has no say
     of_ids[:, 6] = 0
     torch.testing.assert_close(model.score(batch, items), (of_fused + of_ids) / 2)
+
+
+def test_an_id_that_training_has_not_seen_scores_0_whatever_the_negatives_are():
+    model = Tema(inputs(), TemaConfig(hidden=16, negatives="all"))
+    model.fit_statistics(sequences([[1, 2, 13]]))
+    assert model.possible[1:].all()
+    _, of_ids = model.id_embeddings()
+    assert of_ids.abs().sum(1).nonzero().flatten().tolist() == [1, 2, 13]
+    fresh = Tema(inputs(), model.config)
+    fresh.load_state_dict(model.state_dict())  # which ids are known travels with the weights
+    assert torch.equal(fresh.seen, model.seen)
 
 
 def test_without_ids_there_is_no_model_of_ids():

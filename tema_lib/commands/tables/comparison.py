@@ -72,8 +72,7 @@ def table(records: Iterable[Named], systems: tuple[str, ...] = ()) -> str:
                 continue
             cells = " | ".join(cell(runs, domain, metric) for domain, metric in columns)
             seeds = len({run["seed"] for run in runs})
-            found = differences.get(label)
-            difference = f"{found.difference:+.4f}{mark(found.corrected)}" if found else "-"
+            difference = starred(differences.get(label))
             lines.append(f"| {label} | {cells} | {difference} | {new_items(runs)} | {seeds} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) or NONE_YET
@@ -149,6 +148,11 @@ def tested(found: Comparison) -> str:
 def p_text(p: float) -> str:
     """ "p = .034", "p < .001" """
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def starred(found: Comparison | None) -> str:
+    """A difference with the stars of its p value; a dash where there is none."""
+    return f"{found.difference:+.4f}{mark(found.corrected)}" if found else "-"
 
 
 def mark(p: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -68,6 +69,7 @@ def changes(path: Path) -> str:
         "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for (data, system, change), rows in found.items():
+        rows.sort(key=itemgetter("seed"))
         whole = {row["seed"]: row["valid_mrr"] for row in found[data, system, "as it is"]}
         differences = [f"{row['valid_mrr'] - whole[row['seed']]:+.4f}" for row in rows]
         told = "" if change == "as it is" else ", ".join(differences)
