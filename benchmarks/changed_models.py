@@ -151,12 +151,12 @@ class ChangedIds(Tema):
 
 
 class IdDropout(ChangedIds):
-    """In training an item's id is left out with probability `share`: content has to speak."""
+    """In training an item's id is left out with some probability: content has to speak."""
 
-    share = 0.2
+    probability = 0.2
 
     def ids(self, ids):
-        return ids * (torch.rand(len(ids), 1) >= self.share) if self.training else ids
+        return ids * (torch.rand(len(ids), 1) >= self.probability) if self.training else ids
 
 
 class IdsByFrequency(ChangedIds):
@@ -195,7 +195,7 @@ class LogitAdjustment(Changed):
 class NextTags(Tema):
     """An auxiliary loss: the fused state also predicts the tags of the next item, as weighted."""
 
-    share = 0.3
+    loss_weight = 0.3
 
     def loss(self, batch):
         inputs, outputs = self.item_embeddings()
@@ -212,7 +212,7 @@ class NextTags(Tema):
         of_tags = (logits.gather(1, (ids - 1).clamp(min=0)) * weights).sum(1)
         return {
             "next item": self.next_item(states, outputs, batch),
-            "next tags": -self.share * of_tags.mean(),
+            "next tags": -self.loss_weight * of_tags.mean(),
         }
 
 
@@ -239,7 +239,7 @@ class TagBranch(Changed):
 class TagProfile(Changed):
     """The tags of the history so far, newer ones counting more, added to the fused state."""
 
-    kept = 0.8  # of an event's weight, one event later
+    decay = 0.8  # of an event's weight, one event later
 
     def __init__(self, inputs, config):
         super().__init__(inputs, config)
@@ -249,10 +249,10 @@ class TagProfile(Changed):
         state = super().encode_fused(batch, table)
         position = torch.arange(batch.sequence.size(1), device=batch.sequence.device)
         lag = (position[:, None] - position).float()
-        decay = torch.where(lag >= 0, self.kept ** lag.clamp(min=0), 0.0)
+        weights = torch.where(lag >= 0, self.decay ** lag.clamp(min=0), 0.0)
         real = (batch.sequence > 0)[..., None]
         tags = F.embedding(batch.sequence, self.items.parts()["tags"]) * real
-        profile = F.normalize(decay @ tags, dim=-1)
+        profile = F.normalize(weights @ tags, dim=-1)
         for_a, for_b = profile @ self.profile[0], profile @ self.profile[1]
         return state + torch.where(batch.position_domains[..., None] == 0, for_a, for_b)
 
@@ -281,10 +281,10 @@ class Change:
     after: Callable = lambda model: model  # what is done to the fresh model
 
 
-WHOLE = "as it is"
+BASELINE = "as it is"
 START = {"positions": "from the start"}
 GENERIC = {
-    WHOLE: Change(),
+    BASELINE: Change(),
     "positions from the start": Change(START),
     "no lag bias": Change({"lag_bias": False}),
     "all items as negatives": Change({"negatives": "all"}),

@@ -1,8 +1,8 @@
-"""What is each part of a system worth?  One change at a time, on validation targets alone.
+"""Ablations and additions: one change at a time, on validation targets alone.
 
     python benchmarks/changes.py --data synthetic --seeds 0 1 2 [--changes "no lag bias" ...]
 
-SASRec and TEMA-LLM with the settings of their best trials: a device of the recipe taken away,
+SASRec and TEMA-LLM with the settings of their best trials: a component of the recipe taken away,
 another way to use tags, or something that might help new items; no test target is ranked.  Writes
 the best validation MRR of each seed, and HR@10 of the validation targets that training has not
 seen, into results/bench_changes.json, line by line as they end; what is there is not made again.
@@ -34,7 +34,7 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "bench_changes.json")
     chosen = parser.parse_args()
 
-    from changed_models import CHANGES, WHOLE, build, new_targets
+    from changed_models import BASELINE, CHANGES, build, new_targets
 
     from tema_lib import records
     from tema_lib.evaluation.protocols import Protocol
@@ -48,7 +48,7 @@ def main():
     names = dict.fromkeys(name for system in chosen.systems for name in CHANGES[system])
     if unknown := set(chosen.changes or ()) - set(names):
         sys.exit(f"change {min(unknown)!r} is unknown: choose from {', '.join(names)}.")
-    wanted = {WHOLE, *(chosen.changes or names)}
+    wanted = {BASELINE, *(chosen.changes or names)}
     found = {"kind": "benchmark", "name": "changes", "rows": []}
     if chosen.out.is_file():
         found = json.loads(chosen.out.read_text(encoding="utf-8"))

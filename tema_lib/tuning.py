@@ -1,8 +1,8 @@
 """The search for settings: every system is given the same ones, and validation alone decides.
 
-Trial 0 is the setting that was used before there was a search, with the width and epochs of the
-data. The others are drawn at random from `SPACE`, once for all systems and data sets, so that no
-system is tuned more than another. A record of trials holds no test metric.
+Trial 0 is the setting that was used before there was a search, with the width and epochs that the
+data had at the time.  The others are drawn at random from `SPACE`, once for all systems and data
+sets, so that no system is tuned more than another.  A record of trials holds no test metric.
 
 Status: ours.
 """

@@ -182,7 +182,7 @@ def test_an_exponent_is_a_slope_and_an_unknown_peer_is_named():
         peers.environment("nobody")
 
 
-def test_the_mark_is_reached_after_the_first_epoch_that_is_not_below_it():
+def test_a_target_is_reached_after_the_first_epoch_that_is_not_below_it():
     assert time_to_quality.reached([0.1, 0.3, 0.2, 0.4], [1, 2, 3, 4], 0.3) == 2
     assert time_to_quality.reached([0.1, 0.3], [1, 2], 0.31) is None
 
@@ -277,8 +277,7 @@ def test_every_option_is_a_change_of_the_system():
 
 
 @pytest.mark.parametrize("name", changed_models.CHANGES["tema"])
-def test_a_changed_model_learns_and_scores_late_fusion_included(name):
-    """One step with every parameter in it, and scores of every item."""
+def test_a_changed_model_learns_with_all_its_parameters_and_scores_every_item(name):
     change = changed_models.CHANGES["tema"][name]
     known = {key: value for key, value in change.options.items() if hasattr(TemaConfig, key)}
     config = TemaConfig(**{"hidden": 16, "branch_dropout": 0.0} | known)
@@ -294,17 +293,43 @@ def test_a_changed_model_learns_and_scores_late_fusion_included(name):
     assert scores.std() > 0.1
 
 
-def test_a_gated_block_with_open_gates_adds_what_a_plain_block_adds_from_attention():
+def test_a_gated_block_multiplies_each_branch_by_its_gate():
     block = changed_models.GatedBlock(16, 2, 0.0)
-    for gate in block.gates:
-        torch.nn.init.zeros_(gate.weight)
-    torch.nn.init.constant_(block.gates[0].bias, 50.0)  # open
-    torch.nn.init.constant_(block.gates[1].bias, -50.0)  # shut
     x = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0))
-    expected = x + block.attention(block.attention_norm(x))[0]
+    after = x + torch.sigmoid(block.gates[0](x)) * block.attention(block.attention_norm(x))[0]
+    value, gate = (block.network_norm(after) @ block.wide.weight.T + block.wide.bias).chunk(2, -1)
+    network = block.narrow(value * gate * torch.sigmoid(gate))
+    expected = after + torch.sigmoid(block.gates[1](after)) * network
     torch.testing.assert_close(block(x)[0], expected)
     at = torch.tensor([4, 1])
     torch.testing.assert_close(block(x, at=at)[0][:, 0], expected[[0, 1], at])
+
+
+@pytest.mark.parametrize("name", changed_models.CHANGES["sasrec"])
+def test_a_changed_sasrec_learns_with_all_its_parameters_and_scores_every_item(name):
+    change = changed_models.CHANGES["sasrec"][name]
+    config = SASRecConfig(**{"hidden": 16} | change.options)
+    model = change.after((change.model or SASRec)(DOMAIN, config))
+    model.fit_statistics(sequences([*USERS, [1, 2, 13, 3]]))
+    model.loss(batch_of(*USERS))["next item"].backward()
+    for part, parameter in model.named_parameters():
+        assert parameter.grad is not None, part
+    scores = model.eval().score(ranking(*USERS), torch.arange(1, 23))
+    assert scores.shape == (len(USERS), 22)
+    assert scores.isfinite().all()
+
+
+def test_title_words_are_further_tags_of_each_item():
+    run = Experiment("synthetic", replies="export")
+    tags, words = run.inputs(), run.inputs(tags="title words")
+    both = changed_models.with_title_words(run)
+    count = len(tags.tag_vectors)
+    assert len(both.tag_vectors) == count + len(words.tag_vectors) - 1
+    item = 5
+    own, more = (set(one.tag_ids[item].tolist()) - {0} for one in (tags, words))
+    assert set(both.tag_ids[item].tolist()) - {0} == own | {word + count - 1 for word in more}
+    assert torch.equal(both.tag_vectors[count - 1 + min(more)], words.tag_vectors[min(more)])
+    assert float(both.tag_weights[item].sum()) == pytest.approx(1)
 
 
 def test_a_learned_temperature_starts_at_the_given_one_and_ids_start_ten_times_as_long():

@@ -61,8 +61,8 @@ def changes(path: Path) -> str:
     for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
         found[row["data"], row["system"], row["change"]].append(row)
     lines = [
-        "**One change at a time**, best validation MRR, its difference from the system as it is in "
-        "the same seeds, and HR@10 of the validation targets that training has not seen "
+        "**One change at a time** (ablations and additions), best validation MRR, its difference "
+        "from the system as it is in the same seeds, and HR@10 of the validation targets that training has not seen "
         "(`benchmarks/changes.py`)",
         "",
         "| data | system | change | mean | difference by seed | new items HR@10 | of | seeds |",
