@@ -62,8 +62,8 @@ def changes(path: Path) -> str:
         found[row["data"], row["system"], row["change"]].append(row)
     lines = [
         "**One change at a time** (ablations and additions), best validation MRR, its difference "
-        "from the system as it is in the same seeds, and HR@10 of the validation targets that training has not seen "
-        "(`benchmarks/changes.py`)",
+        "from the system as it is in the same seeds, and HR@10 of the validation targets that "
+        "training has not seen (`benchmarks/changes.py`)",
         "",
         "| data | system | change | mean | difference by seed | new items HR@10 | of | seeds |",
         "|---|---|---|---:|---:|---:|---:|---:|",
