@@ -14,6 +14,7 @@ import pytest
 from tema_lib import records as results
 from tema_lib.evaluation.metrics import METRICS
 from tema_lib.evaluation.ranking import Ranks
+from tema_lib.evaluation.significance import compare
 
 RESULTS = pathlib.Path(__file__).resolve().parents[1] / "results"
 COMMITTED = sorted(RESULTS.rglob("*.json"))
@@ -450,3 +451,48 @@ def test_the_recipe_says_what_the_record_of_changes_says():
     assert round(new["softmax over both domains"], 2) == 0.04
     for name in ("id dropout", "ids by frequency", "logit adjustment"):
         assert new[name] < new["as it is"] + 1.5 / 60  # a target or so
+
+
+@pytest.mark.parametrize("folder", ["tuned/synthetic", "further-users"])
+def test_readme_says_what_the_records_of_best_trials_say(folder):
+    found = {}
+    for record in results.read_records(RESULTS / folder):
+        found.setdefault(record["system"], []).append(record)
+
+    def reached(system, domain):
+        return [record["metrics"]["full"][domain]["NDCG@10"] for record in found[system]]
+
+    def minus_tema(metric="NDCG@10", domains="AB", part="", reference="tema"):
+        values = {name: results.values_of(runs, metric, part) for name, runs in found.items()}
+        pooled = {name: np.concatenate([by[d] for d in domains]) for name, by in values.items()}
+        return compare(pooled.pop(reference), pooled)
+
+    below = ["tema-no-tags", "tema-shuffled-tags", "tema-title-words", "tema-small-tags"]
+    below += ["llm4cdsr", "autocdsr", "sasrec"]
+    for domain in "AB":
+        assert all(min(reached("tema", domain)) > max(reached(name, domain)) for name in below)
+        tests = minus_tema(domains=domain)
+        assert all(tests[name].corrected < 0.01 for name in below)
+    assert {len(runs) for runs in found.values()} == {5}
+    assert abs(minus_tema()["tema-merged"].difference) < 0.0025
+    new = {
+        name: np.mean(
+            [run["slices"]["target never seen"]["full"][d]["HR@10"] for run in runs for d in "AB"]
+        )
+        for name, runs in found.items()
+    }
+    assert 0.45 < new["tema"] < 0.56
+    assert new["tema"] > 2 * new["tema-no-tags"]
+    assert new["sasrec"] < 0.03
+    if folder == "further-users":
+        transitions = minus_tema(part="cross-domain transition")["tema-merged"]
+        assert transitions.difference > 0
+        assert transitions.corrected < 0.01
+        seen = minus_tema(part="target seen")["tema-no-tags"]
+        assert round(seen.difference, 3) == 0.004
+        assert seen.corrected < 0.01
+        assert round(minus_tema()["llm-emf"].difference, 3) == -0.003
+        assert minus_tema(domains="A")["llm-emf"].corrected > 0.05
+        over_none = minus_tema(reference="tema-no-tags")["tema-small-tags"]
+        assert round(over_none.difference, 3) == 0.002
+        assert over_none.p < 0.01
