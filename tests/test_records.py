@@ -496,3 +496,29 @@ def test_readme_says_what_the_records_of_best_trials_say(folder):
         over_none = minus_tema(reference="tema-no-tags")["tema-small-tags"]
         assert round(over_none.difference, 3) == 0.002
         assert over_none.p < 0.01
+
+
+def test_readme_says_what_the_records_of_fk_mini_say():
+    found = {}
+    for record in results.read_records(RESULTS / "tuned" / "fk_mini"):
+        found.setdefault(record["system"], []).append(record)
+
+    def reached(system, domain):
+        return [record["metrics"]["full"][domain]["NDCG@10"] for record in found[system]]
+
+    values = {name: results.values_of(runs, "NDCG@10") for name, runs in found.items()}
+    pooled = {name: np.concatenate([by["A"], by["B"]]) for name, by in values.items()}
+    tests = compare(pooled.pop("tema"), pooled)
+    assert all(tests[name].corrected > 0.05 for name in ("tema-no-tags", "tema-shuffled-tags"))
+    for domain in "AB":
+        for name in ("sasrec", "sasrec-per-domain"):
+            assert min(reached("tema", domain)) > max(reached(name, domain))
+    mean = {name: np.mean([reached(name, domain) for domain in "AB"]) for name in found}
+    plain = results.read_benchmark("bench_parity.json")["data"]["fk_mini"]["NDCG@10"]
+    for name in ("ours", "rectools"):
+        assert mean["sasrec"] < np.mean([plain[name][domain] for domain in "AB"]) < mean["tema"]
+    for record in found["tema"]:
+        never = record["slices"]["target never seen"]
+        assert never["cases"] == 57
+        assert never["full"]["A"]["HR@10"] == never["full"]["B"]["HR@10"] == 0
+    assert {len(runs) for runs in found.values()} == {5}
