@@ -387,10 +387,10 @@ def test_the_cost_of_every_system_is_on_record():
         costs = record["data"][name]["systems"]
         profiled = {"llm4cdsr", "llm4cdsr-no-contrastive"} if name == "fk_mini" else set()
         assert set(costs) == set(SYSTEMS) - profiled  # profiles cost thousands of answers
-        assert all(
-            (cost["train"] > 0) == (cost["parameters"] > 0) or cost["train"] < 0.2
-            for cost in costs.values()
-        )
+        learn = {bool(cost["parameters"]): [] for cost in costs.values()}
+        for cost in costs.values():
+            learn[bool(cost["parameters"])].append(cost["train"])
+        assert max(learn[False]) < min(learn[True])  # counting is cheaper than learning
 
 
 def test_the_recipe_says_what_the_record_of_changes_says():

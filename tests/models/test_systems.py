@@ -175,7 +175,7 @@ def test_the_notebook_shows_the_same_example():
     ("data", "systems"),
     [
         ("synthetic", set(SYSTEMS)),
-        ("fk_mini", {"sasrec", "tema", "tema-no-tags", "tema-small-tags", "llm4cdsr-no-profiles"}),
+        ("tuned/fk_mini", {"sasrec", "sasrec-per-domain", "tema", "tema-no-tags"}),
     ],
 )
 def test_records_of_trained_systems_are_above_the_markov_chain(data, systems):
