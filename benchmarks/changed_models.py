@@ -136,6 +136,11 @@ class Changed(Tema):
     last_hidden_states = SequenceRecommender.last_hidden_states
 
 
+def frequency(train, rows):
+    """float [rows]: how many interactions each item has in training."""
+    return torch.bincount(train.items, minlength=rows).float()
+
+
 class ChangedIds(Tema):
     """TEMA-LLM whose fused vectors get `ids` of the id embeddings in place of themselves."""
 
@@ -166,7 +171,7 @@ class IdsByFrequency(ChangedIds):
 
     def fit_statistics(self, train):
         super().fit_statistics(train)
-        count = torch.bincount(train.items, minlength=len(self.domain_of_item)).float()
+        count = frequency(train, len(self.domain_of_item))
         self.gate = (count / (count + self.k))[:, None]
 
     def ids(self, ids):
@@ -179,8 +184,7 @@ class LogitAdjustment(Changed):
 
     def fit_statistics(self, train):
         super().fit_statistics(train)
-        count = torch.bincount(train.items, minlength=len(self.domain_of_item)).float()
-        self.log_frequency = torch.log(count + 1)[:, None]
+        self.log_frequency = torch.log(frequency(train, len(self.domain_of_item)) + 1)[:, None]
 
     def item_embeddings(self):
         table, outputs = super().item_embeddings()
