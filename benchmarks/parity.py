@@ -114,8 +114,8 @@ def train_ours(run, settings, seed):
     }
 
 
-def train_rectools(run, settings, seed, path):
-    """The same of one of theirs, which the worker leaves in the file."""
+def train_peer(peer, run, given, path):
+    """The same of a library's model, left in the file by its worker, parity_<peer>.py."""
     import numpy as np
 
     events_file = KEPT / f"{run.raw.name}-{run.raw.sha256[:8]}.npz"
@@ -129,11 +129,10 @@ def train_rectools(run, settings, seed, path):
             n_items=run.items.count,
             n_a=a,
         )
-    given = settings["shape"] | settings["training"] | settings.get("model", {}) | {"seed": seed}
     done = subprocess.run(
         [
-            str(peers.environment("rectools")),
-            str(ROOT / "benchmarks" / "parity_rectools.py"),
+            str(peers.environment(peer)),
+            str(ROOT / "benchmarks" / f"parity_{peer}.py"),
             str(events_file),
             str(path),
             json.dumps(given),
@@ -143,7 +142,7 @@ def train_rectools(run, settings, seed, path):
         text=True,
     )
     if done.returncode:
-        sys.exit(f"RecTools: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}")
+        sys.exit(f"{peer}: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}")
 
 
 def one_run(run, system, rate, seed):
@@ -164,7 +163,8 @@ def one_run(run, system, rate, seed):
     if not path.exists():
         half = path.with_suffix(f".{os.getpid()}.npz")
         if system.startswith("rectools"):
-            train_rectools(run, settings, seed, half)
+            given = settings["shape"] | settings["training"] | settings.get("model", {})
+            train_peer("rectools", run, given | {"seed": seed}, half)
         else:
             found, about = train_ours(run, settings, seed)
             np.savez(

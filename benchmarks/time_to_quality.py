@@ -1,16 +1,17 @@
 """How long until a model ranks as well as a known library's does in the end?
 
-    python benchmarks/time_to_quality.py --data FOLDER/fk_core5
+    python benchmarks/time_to_quality.py --data FOLDER/fk_core5 [--peers rectools recbole]
 
-RecTools' SASRec is trained with the first four settings of our search (`tema_lib.tuning`); of each
-it takes what it has: width, layers, dropout, learning rate and epochs.  Both sides stop after five
-epochs without a better validation MRR, and `tema_lib.evaluation.ranking` ranks the validation
-targets after every epoch of both.  The target is the best validation MRR of RecTools' best trial.
-Then the CPU seconds until each reaches it, validation included: RecTools in that trial, our SASRec
-and TEMA-LLM with the best of the same four.  One thread each, one seed.  What comes before training
-is in neither, but for RecTools' own preparation of the data inside `fit`.
+The SASRec of each library is trained with four settings of our search
+(`tema_lib.tuning`); of each it takes what it has: width, layers, dropout, learning rate and epochs.
+All sides stop after five epochs without a better validation MRR, and `tema_lib.evaluation.ranking`
+ranks the validation targets after every epoch of all.  The target is the best validation MRR of a
+library's best trial.  Then the CPU seconds until each reaches it, validation included: the library
+in that trial, our SASRec and TEMA-LLM with the best of the same four.  One thread each, one seed.
+What comes before training is in none, but for RecTools' own preparation of the data inside `fit`.
 
-Finished trials of RecTools are kept in build/parity/; writes results/bench_time_to_quality.json.
+Finished trials of the libraries are kept in build/parity/; writes
+results/bench_time_to_quality.json.
 """
 
 import argparse
@@ -25,7 +26,9 @@ import numpy as np
 import parity
 
 OURS = ("sasrec", "tema")
-TRIALS = range(4)
+# With what their settings are completed: RecBole's batches are of rows, its default number of them.
+PEERS = {"rectools": {}, "recbole": {"rows": 2048}}
+TRIALS = (0, 1, 2, 9)
 PATIENCE = 5
 
 
@@ -35,21 +38,21 @@ def reached(mrr, seconds, target):
     return round(float(seconds[above[0]]), 1) if len(above) else None
 
 
-def rectools(run, number, seed=0):
+def trial(run, peer, number):
     """({setting of the network}, [validation MRR], [CPU seconds]) after each epoch of a trial."""
     from tema_lib.tuning import setting
 
     given = {"hidden": run.hidden, "epochs": run.epochs} | setting(number)
     shape = parity.SHAPE | {name: given[name] for name in ("hidden", "layers", "dropout")}
     training = parity.TRAINING | {name: given[name] for name in ("learning_rate", "epochs")}
-    settings = {"shape": shape, "training": training | {"patience": PATIENCE}}
-    identity = json.dumps([settings, run.raw.sha256, seed], sort_keys=True)
+    settings = shape | training | {"patience": PATIENCE, "seed": 0} | PEERS[peer]
+    identity = json.dumps([settings, run.raw.sha256], sort_keys=True)
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:10]
-    path = parity.KEPT / f"{run.raw.name}-rectools-trial-{number}-{fingerprint}.npz"
+    path = parity.KEPT / f"{run.raw.name}-{peer}-trial-{number}-{fingerprint}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         half = path.with_suffix(".half.npz")
-        parity.train_rectools(run, settings, seed, half)
+        parity.train_peer(peer, run, settings, half)
         half.replace(path)
     with np.load(path) as file:
         about = json.loads(str(file["about"]))
@@ -64,7 +67,10 @@ def ours(run, system):
     record = read_trials(trials_folder() / run.raw.name / f"{system}.json") or {"trials": []}
     record["trials"] = [trial for trial in record["trials"] if trial["number"] in TRIALS]
     if len(record["trials"]) < len(TRIALS):
-        sys.exit(f"{system} lacks trials of {run.raw.name}: tema tune --trials {len(TRIALS)}")
+        sys.exit(
+            f"{system} lacks trials of {run.raw.name}: tema tune --numbers "
+            + " ".join(map(str, TRIALS))
+        )
     number = best(record)["number"]
     own = run.with_options(setting(number))
     model = own.build(system)
@@ -78,6 +84,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument(
         "--out", type=Path, default=parity.ROOT / "results" / "bench_time_to_quality.json"
     )
@@ -88,35 +95,41 @@ def main():
     run = Experiment(chosen.data, replies="export")
     if run.split.name != "leave-one-out":
         sys.exit(f"{run.raw.name} brings its own split; this comparison needs leave-one-out.")
-    trials = {}
-    for number in TRIALS:
-        settings, mrr, seconds = rectools(run, number)
-        trials[number] = {"settings": settings, "valid_mrr": max(mrr), "curve": (mrr, seconds)}
-        print(f"rectools, trial {number}: {max(mrr):.4f}, {seconds[-1]:.0f} s", flush=True)
-    best = max(trials, key=lambda number: trials[number]["valid_mrr"])
-    target = trials[best]["valid_mrr"]
-    seconds = reached(*trials[best]["curve"], target)
-    rows = [{"system": "rectools", "trial": best, "seconds": seconds}]
+    libraries = {}
+    for peer in chosen.peers:
+        trials = {}
+        for number in TRIALS:
+            settings, mrr, seconds = trials[number] = trial(run, peer, number)
+            print(f"{peer}, trial {number}: {max(mrr):.4f}, {seconds[-1]:.0f} s", flush=True)
+        best = max(trials, key=lambda number: max(trials[number][1]))
+        settings, mrr, seconds = trials[best]
+        libraries[peer] = {
+            "trial": best,
+            "settings": settings,
+            "target_mrr": round(max(mrr), 6),
+            "seconds": reached(mrr, seconds, max(mrr)),
+            "whole_training": round(seconds[-1], 1),
+            "all_trials": {str(number): round(max(one[1]), 6) for number, one in trials.items()},
+            "ours": {},
+        }
     for system in OURS:
         number, mrr, seconds = ours(run, system)
-        row = {"system": system, "trial": number, "seconds": reached(mrr, seconds, target)}
-        rows.append(
-            row | {"valid_mrr": round(max(mrr), 6), "whole_training": round(seconds[-1], 1)}
-        )
-    for row in rows:
-        row["times_as_fast"] = row["seconds"] and round(rows[0]["seconds"] / row["seconds"], 1)
-        print(row, flush=True)
+        for peer, library in libraries.items():
+            mine = reached(mrr, seconds, library["target_mrr"])
+            library["ours"][system] = {
+                "trial": number,
+                "seconds": mine,
+                "times_as_fast": mine and round(library["seconds"] / mine, 1),
+                "valid_mrr": round(max(mrr), 6),
+                "whole_training": round(float(seconds[-1]), 1),
+            }
+            print(f"{system}, to {peer}'s quality: {library['ours'][system]}", flush=True)
     commit, dirty = commit_and_state()
     record = {
         "kind": "benchmark",
         "name": "time_to_quality",
         "data": {"name": run.raw.name, "sha256": run.raw.sha256},
-        "target_mrr": round(target, 6),
-        "rectools": {
-            str(number): {"settings": one["settings"], "valid_mrr": round(one["valid_mrr"], 6)}
-            for number, one in trials.items()
-        },
-        "rows": rows,
+        "libraries": libraries,
         "commit": commit,
         "dirty": dirty,
         "command": f"python benchmarks/time_to_quality.py --data FOLDER/{run.raw.name}",

