@@ -136,6 +136,9 @@ def best(record: Record) -> dict[str, Any]:
 def tuned(run: Experiment, system: str, folder: Path) -> tuple[Experiment, int | None]:
     """The experiment with the settings of a system's best trial, and the number of that trial.
 
+    A control of TEMA-LLM without trials of its own has the best trial of TEMA-LLM and of the same
+    without tags, where that is one and the same.
+
     Args:
         run: the experiment.
         system: a name in `SYSTEMS`; one without parameters has nothing to tune (None).
@@ -146,13 +149,24 @@ def tuned(run: Experiment, system: str, folder: Path) -> tuple[Experiment, int |
     """
     if not any(True for _ in run.build(system).parameters()):
         return run, None
-    path = folder / run.raw.name / f"{system}.json"
-    record = read_trials(path)
-    if record is None or not record["trials"]:
-        raise ValueError(f"{system} has no trials in {path.parent}: run `tema tune` first.")
-    check_same(record, new_record(run.with_seed(record["seed"]), system), path)
-    chosen = best(record)
-    return run.with_options(chosen["options"]), chosen["number"]
+    own = (system,)
+    if system.startswith("tema-") and not (folder / run.raw.name / f"{system}.json").is_file():
+        own = ("tema", "tema-no-tags")
+    found = {}
+    for name in own:
+        path = folder / run.raw.name / f"{name}.json"
+        record = read_trials(path)
+        if record is None or not record["trials"]:
+            raise ValueError(f"{system} has no trials in {path.parent}: run `tema tune` first.")
+        check_same(record, new_record(run.with_seed(record["seed"]), name), path)
+        found[best(record)["number"]] = best(record)["options"]
+    if len(found) > 1:
+        raise ValueError(
+            f"{system} has no trials in {path.parent}, and the best trials of {' and '.join(own)} "
+            f"differ: run `tema tune --systems {system} --numbers {' '.join(map(str, found))}`."
+        )
+    ((number, options),) = found.items()
+    return run.with_options(options), number
 
 
 def check_same(record: Record, mine: Record, path: Path) -> None:

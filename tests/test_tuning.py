@@ -160,6 +160,23 @@ def test_a_tuned_system_has_the_settings_of_its_own_best_trial(run, tmp_path):
         tuning.tuned(run, "tema", tmp_path)
 
 
+def test_a_control_without_trials_has_the_best_of_the_two_that_it_lies_between(run, tmp_path):
+    kept_trials(tmp_path, run, "tema", [0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="tema-shuffled-tags has no trials in"):
+        tuning.tuned(run, "tema-shuffled-tags", tmp_path)
+    kept_trials(tmp_path, run, "tema-no-tags", [0.1, 0.1, 0.2])
+    own, trial = tuning.tuned(run, "tema-shuffled-tags", tmp_path)
+    assert trial == 2
+    assert own.build("tema-shuffled-tags").config.dropout == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="llm-emf has no trials"):  # it is no control
+        tuning.tuned(run, "llm-emf", tmp_path)
+    kept_trials(tmp_path, run, "tema-no-tags", [0.1, 0.3, 0.2])
+    with pytest.raises(ValueError, match="differ: run .*tema-shuffled-tags --numbers 2 1"):
+        tuning.tuned(run, "tema-shuffled-tags", tmp_path)
+    kept_trials(tmp_path, run, "tema-shuffled-tags", [0.4, 0.3])
+    assert tuning.tuned(run, "tema-shuffled-tags", tmp_path)[1] == 0
+
+
 def test_a_search_that_cannot_go_on_ends_with_one_sentence(run, tmp_path):
     kept_trials(tmp_path, run, "sasrec", [0.1], tags_sha256="0" * 64)
     done = tema("tune", "--systems", "sasrec", "--numbers", "3", "--out", tmp_path)
