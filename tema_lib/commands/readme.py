@@ -1,8 +1,8 @@
 """`tema readme`: render the tables of README and docs/ from the records in results/.
 
 README.md holds a few systems of each data set, docs/results.md all of them, docs/recipe.md the
-search for settings, docs/performance.md the comparison of speed. Each table is between two marker
-comments.
+search for settings, docs/performance.md the comparison of speed, docs/teaching/ how long the steps
+of a run take. Each table is between two marker comments.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tema_lib.commands.tables.comparison import Named, best_settings, table, tests
+from tema_lib.commands.tables.durations import durations
 from tema_lib.commands.tables.published import published
 from tema_lib.commands.tables.search import changes, trials
 from tema_lib.commands.tables.speed import speed
@@ -49,6 +50,9 @@ def main(chosen: argparse.Namespace) -> None:
         "docs/performance.md": marked(
             "speed", speed(RESULTS / "bench_speed.json"), "results/bench_speed.json"
         ),
+        "docs/teaching/README.md": marked(
+            "steps", durations(RESULTS / "bench_run.json"), "results/bench_run.json"
+        ),
     }
     for file, block in tables.items():
         path = ROOT / file
@@ -68,7 +72,7 @@ def main(chosen: argparse.Namespace) -> None:
             write_atomically(path, rendered)
     files = ", ".join(tables)
     if not chosen.check:
-        print(f"{files}: rendered from {len(records)} run records and the benchmark of speed")
+        print(f"{files}: rendered from {len(records)} run records and two benchmarks")
     elif records:
         print(f"{files} agree with {len(records)} records")
     else:

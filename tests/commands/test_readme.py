@@ -29,7 +29,7 @@ def test_the_notebook_table_lists_every_notebook():
         assert f"(notebooks/{path.name})" in text, f"README.md: {path.name} is missing"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])
 def test_no_link_is_broken(path):
     text = path.read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
