@@ -23,6 +23,7 @@ from tema_lib.tags.draft import prompt_for
 from tema_lib.tags.export import export_tags
 from tema_lib.tags.item_tags import ItemTags
 from tema_lib.workspace import ROOT
+from tests.helpers.models import small_run
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +157,15 @@ def test_a_model_of_ones_own_is_trained_once_and_left_on_the_processor(tmp_path,
     assert all(torch.equal(*pair) for pair in zip(model.parameters(), again.parameters()))
     assert run.evaluate(again).ranks.metric("MRR") > 0
     assert not again.training
+
+
+def test_a_system_is_ranked_on_the_test_targets(tmp_path, monkeypatch):
+    """Not on those of the validation part, which may have chosen its epoch."""
+    run = small_run(tmp_path, monkeypatch)
+    test, valid = run.split.test.last.tolist(), run.split.valid.last.tolist()
+    assert test != valid
+    assert run.ranks("popularity").target.tolist() == test
+    assert run.evaluate(run.build("popularity")).ranks.target.tolist() == test
 
 
 def test_an_evaluation_is_a_table_of_means_intervals_and_cases(counted):

@@ -28,6 +28,7 @@ ORDER = (
     ("explain",),
     ("experiment",),
     ("tuning",),
+    ("museum",),
     ("notebook",),
     ("cli", "commands", "__main__"),
 )

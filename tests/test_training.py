@@ -297,6 +297,16 @@ def test_statistics_are_fitted_on_the_training_part_only():
     assert seen[0] is split.train
 
 
+def test_training_never_reads_the_test_part():
+    """Neither to choose an epoch nor for anything else: there need not be one."""
+    split = small_split()
+    short = {"name": "sasrec", "config": replace(LITTLE, epochs=2)}
+    model, history = trained(split=replace(split, test=None), **short)
+    other, same = trained(split=split, **short)
+    assert history.valid_mrr == same.valid_mrr
+    assert same_weights(model, other)
+
+
 def test_every_training_event_but_the_first_is_a_target_once():
     split, predicted = small_split(), []
     for batch in training_batches(
