@@ -149,7 +149,7 @@ def tuned(run: Experiment, system: str, folder: Path) -> tuple[Experiment, int |
     """
     if not any(True for _ in run.build(system).parameters()):
         return run, None
-    own = (system,)
+    own: tuple[str, ...] = (system,)
     if system.startswith("tema-") and not (folder / run.raw.name / f"{system}.json").is_file():
         own = ("tema", "tema-no-tags")
     found = {}

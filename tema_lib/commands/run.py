@@ -139,7 +139,7 @@ def plan(setting: Setting, experiment: Experiment, systems: Sequence[str]) -> di
         todo[trained[-1]] = Step(steps.train_and_rank, (setting, system), (TAGS,))
     for path in NOTEBOOKS:
         number = path.stem[:2]
-        before: list[str] = trained
+        before = trained
         if number in ("00", "01", "08"):  # they need nothing that this run makes
             before = []
         elif number in ("02", "03"):
