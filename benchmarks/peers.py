@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "peers"
 TORCH = "torch==2.13.0"
+# duckdb: our evaluator ranks for RecBole and RecTools (parity_*.py), and its package reads tables.
 # RecBole imports ray; ray 2.6 needs pkg_resources, which setuptools 82 dropped, and has no wheel
 # for Python 3.12.
 PINS = {
@@ -29,6 +30,7 @@ PINS = {
         "pandas==2.1.4",
         "scipy==1.13.1",
         "ray==2.6.3",
+        "duckdb==2.0.0",
     ],
     "rectools": [
         "rectools[torch]==0.19.0",
@@ -36,6 +38,7 @@ PINS = {
         "pandas==2.3.3",
         "scipy==1.17.1",
         "pytorch-lightning==2.5.2",
+        "duckdb==2.0.0",
     ],
     "replay": [
         "replay-rec[torch]==0.22.0",
