@@ -15,8 +15,10 @@ from tema_lib import records as results
 from tema_lib.evaluation.metrics import METRICS
 from tema_lib.evaluation.ranking import Ranks
 from tema_lib.evaluation.significance import compare
+from tema_lib.tuning import read_trials
 
-RESULTS = pathlib.Path(__file__).resolve().parents[1] / "results"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
 COMMITTED = sorted(RESULTS.rglob("*.json"))
 
 
@@ -522,3 +524,55 @@ def test_readme_says_what_the_records_of_fk_mini_say():
         assert never["cases"] == 57
         assert never["full"]["A"]["HR@10"] == never["full"]["B"]["HR@10"] == 0
     assert {len(runs) for runs in found.values()} == {5}
+
+
+def test_readme_says_what_the_records_of_fk_core5_say():
+    found = {}
+    for record in results.read_records(RESULTS / "tuned" / "fk_core5"):
+        found.setdefault(record["system"], []).append(record)
+    learned = ["tema", "tema-no-tags", "tema-shuffled-tags", "tema-title-words"]
+    learned += ["sasrec", "sasrec-per-domain"]
+
+    def reached(system, domain):
+        return [record["metrics"]["full"][domain]["NDCG@10"] for record in found[system]]
+
+    def minus(reference, domains="AB"):
+        values = {name: results.values_of(found[name], "NDCG@10") for name in learned}
+        pooled = {name: np.concatenate([by[d] for d in domains]) for name, by in values.items()}
+        return compare(pooled.pop(reference), pooled), values
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+    tests, values = minus("tema")
+    for name, words in (
+        ("tema-shuffled-tags", "shuffled tags"),
+        ("tema-title-words", "title words"),
+        ("tema-no-tags", "no tags"),
+    ):
+        gain = np.concatenate([values["tema"][d] - values[name][d] for d in "AB"])
+        half = 1.96 * gain.std(ddof=1) / len(gain) ** 0.5
+        ends = (gain.mean(), gain.mean() - half, gain.mean() + half)
+        shown = [f"{end:.4f}".replace("0.", ".") for end in ends]
+        assert f"{shown[0]} over {words} ({shown[1]} to {shown[2]})" in readme
+        assert (tests[name].corrected < 0.01) == (name != "tema-title-words")
+    assert f"(p = {tests['tema-title-words'].p:.2f})".replace("0.", ".") in readme
+    for domain in "AB":
+        for name in ("sasrec", "sasrec-per-domain"):
+            assert min(reached("tema", domain)) > max(reached(name, domain))
+            assert minus("tema", domain)[0][name].corrected < 0.01
+    assert np.mean(reached("tema", "A")) > 0.072
+    assert np.mean(reached("tema", "B")) > 0.043
+    for record in found["tema"]:
+        never = record["slices"]["target never seen"]
+        assert never["cases"] == 34
+        assert never["full"]["A"]["HR@10"] == never["full"]["B"]["HR@10"] == 0
+
+
+def test_on_fk_core5_all_that_were_searched_had_the_same_trials():
+    folder = RESULTS / "tuning" / "fk_core5"
+    trials = {
+        path.stem: [trial["number"] for trial in read_trials(path)["trials"]]
+        for path in folder.glob("*.json")
+    }
+    assert trials == dict.fromkeys(
+        ("sasrec", "sasrec-per-domain", "tema", "tema-no-tags"), [0, 1, 7, 9, 11]
+    )
