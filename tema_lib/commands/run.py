@@ -90,10 +90,9 @@ def main(chosen: argparse.Namespace) -> None:
     print_table(setting.results)
     say("\nIn words", done[IN_WORDS].value)
     print(
-        f"\nExecuted notebooks  {shown(setting.executed)}/"
+        f"\nExecuted notebooks  {shown(setting.executed)}/, in {total:.0f} seconds"
         f"\nHTML                {shown(setting.pages / 'index.html')}"
         f"\nRun records         {shown(setting.results)}/"
-        f"\n{total:.0f} seconds"
     )
     return None
 
