@@ -2,8 +2,8 @@
 
     python benchmarks/time_to_quality.py --data FOLDER/fk_core5 [--peers rectools recbole]
 
-The SASRec of each library is trained with four settings of our search
-(`tema_lib.tuning`); of each it takes what it has: width, layers, dropout, learning rate and epochs.
+The SASRec of each library is trained with four settings of our search (`tema_lib.tuning`); of each
+it takes what it has: width, layers, dropout, learning rate and epochs.
 All sides stop after five epochs without a better validation MRR, and `tema_lib.evaluation.ranking`
 ranks the validation targets after every epoch of all.  The target is the best validation MRR of a
 library's best trial.  Then the CPU seconds until each reaches it, validation included: the library

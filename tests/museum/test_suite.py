@@ -12,6 +12,7 @@ from tests.helpers.sources import LIBRARY, imported
 
 RANKING = "tests/evaluation/test_ranking.py::"
 EVERY_MODEL = "tests/models/test_properties.py::test_every_model"
+EVERY_PARAMETER = "every_trained_parameter_is_reached_and_can_change_a_score"
 # Exhibit -> tests that existed for the sake of the right function, and catch the broken one.
 CAUGHT_BY = {
     "stable sort": [
@@ -45,11 +46,11 @@ CAUGHT_BY = {
     ],
     "swapped masks": [
         "tests/data/test_sequences.py::test_domain_view_finds_the_way_back_to_merged_time",
-        f"{EVERY_MODEL}[every_trained_parameter_is_reached_and_can_change_a_score-sasrec-per-domain]",
+        f"{EVERY_MODEL}[{EVERY_PARAMETER}-sasrec-per-domain]",
     ],
     "wrong end": ["tests/models/test_layers.py::test_positions_count_from_either_end"],
     "loss without effect": [
-        f"{EVERY_MODEL}[every_trained_parameter_is_reached_and_can_change_a_score-llm4cdsr]",
+        f"{EVERY_MODEL}[{EVERY_PARAMETER}-llm4cdsr]",
     ],
     "impossible negatives": [
         "tests/models/test_losses.py::"
