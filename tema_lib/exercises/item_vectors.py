@@ -22,7 +22,10 @@ def plain_tag_mean(answer: Answer) -> None:
     tag_ids = _some_tags(40, 4, 30)
     mean = _tensor(answer(tag_ids, vectors), (41, 6))
     count = (tag_ids > 0).sum(1)
-    assert not mean[count == 0].any(), "an item without tags has a vector of zeros"
+    assert mean.isfinite().all(), "there is a NaN; by what do you divide if an item has no tag?"
+    assert not mean[count == 0].any(), (
+        "an item without tags must have a vector of zeros, whatever row 0 of the vectors holds"
+    )
     alone = count == 1
     assert _close(mean[alone], vectors[tag_ids[alone].amax(1)]), (
         "the mean of a single tag is the vector of this tag; do you divide by K?"
@@ -50,6 +53,9 @@ def relevance(answer: Answer) -> None:
     ratio = {}
     for temperature in (1e-3, 0.1, 0.5):
         weights = _tensor(answer(text, vectors, tag_ids, temperature), (41, 4))
+        assert weights.isfinite().all(), (
+            "a weight is NaN or infinite: some items have no tag, and exp(1000) is too large"
+        )
         assert not weights[~given].any(), "where there is no tag (id 0), the weight is 0"
         assert _close(weights.sum(1), given.any(1).float()), (
             "the weights of an item must sum to 1, or to 0 if it has no tag"
@@ -102,7 +108,7 @@ def fuse(answer: Answer) -> None:
             "a learned vector must stand in where its modality is missing, and only there"
         )
     nothing = answer(torch.zeros(3, 20, 5), present, torch.zeros(3, 5))
-    assert not nothing.any(), "of zeros alone, the sum is 0"
+    assert not nothing.any(), "the sum of zeros must be 0"
     _assert_learns(answer, parts, present, missing)
 
 

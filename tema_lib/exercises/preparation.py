@@ -18,13 +18,15 @@ from tema_lib.exercises.check import Answer
 def time_order(answer: Answer) -> None:
     """The positions of events, oldest first: times [E] -> int [E]."""
     rng = np.random.default_rng(0)
-    for times in (rng.permutation(40), rng.integers(0, 5, 400)):
+    for times in (86_400 * rng.permutation(40), rng.integers(0, 5, 400)):
         order = _row(answer(times.copy()), len(times))
         assert sorted(order) == list(range(len(times))), (
             "return positions 0 to E-1, each of them once"
         )
         step = np.diff(times[order])
-        assert (step >= 0).all(), "times[order] must rise: order[0] is where the oldest event is"
+        assert (step >= 0).all(), (
+            "times[order] must never fall: order[0] is where the oldest event is"
+        )
         assert (np.diff(order)[step == 0] > 0).all(), (
             "events of one day must stay in the order of the file; is your sort stable?"
         )
@@ -50,7 +52,9 @@ def hold_out(answer: Answer) -> None:
             for number, name in ((2, "test"), (1, "validation")):
                 count = int((part[own] == number).sum())
                 assert count == 1, f"a user has {count} {name} targets, not one"
-            assert np.isin(part[own], (0, 1, 2)).all(), "three events suffice: use all of them"
+            assert np.isin(part[own], (0, 1, 2)).all(), (
+                "an event of a user with at least three is none of 0, 1, 2"
+            )
             assert part[own[-1]] == 2, f"a test target must be {what}"
             assert part[own[-2]] == 1, "the validation target must be the last before the test's"
 
@@ -134,7 +138,7 @@ def split_at(answer: Answer) -> None:
 def _row(found: Any, length: int) -> np.ndarray:
     found = np.asarray(found)
     assert found.shape == (length,), (
-        f"one value an event is due: the shape must be ({length},), not {found.shape}"
+        f"return one value per event: the shape must be ({length},), not {found.shape}"
     )
     return found
 

@@ -69,7 +69,7 @@ def read_tags(answer: Answer) -> None:
             "a piece of more than four words": ", ".join(
                 [tags[0], " ".join(WORDS.split()[:5]), *tags[1:]]
             ),
-            "mark-up in one piece": ", ".join([*tags, f"<b>{tags[0]} set</b>"]),
+            "a piece with other characters": ", ".join([*tags, f"{tags[0]} = {tags[1]}"]),
         }
         for what, reply in shown.items():
             found = _read(answer, reply)
@@ -81,10 +81,10 @@ def read_tags(answer: Answer) -> None:
         "Sorry! As a language model I have no opinion, and its title says nothing about it, alas.",
         "tea, pot",
         "tea, pot, Tea.",
-        "<b>tea</b>, <i>pot</i>, <u>mug</u>",
+        "tea=1, pot=2, mug=3",
     ):
         found = _read(answer, reply)
-        assert not found, f"fewer than three tags are no list, return (): {reply!r} gives {found}"
+        assert not found, f"fewer than three tags: return (), but {reply!r} gives {found}"
     for reply in ("[", "[]", '["tea", "pot", 1/0]', "[1, 2, 3]", "null", "{}", ",,,", "1.\n2.\n3."):
         for tag in _read(answer, reply):  # whatever it makes of these, it does not stop
             assert re.search("[a-z0-9]", tag), f"{tag!r} is no tag, but read from {reply!r}"
@@ -188,7 +188,7 @@ def _question(answer: Answer, title: str, description: str, domain: str) -> list
     assert isinstance(text, str), "return one text"
     lines = text.splitlines()
     due = 4 if description else 3
-    assert len(lines) == due, f"{due} lines are due, there are {len(lines)}: {text[:90]!r}"
+    assert len(lines) == due, f"it must have {due} lines, not {len(lines)}: {text[:90]!r}"
     assert lines[-1] == "Tags:", 'the last line must be "Tags:", where the model goes on'
     return lines
 
