@@ -36,12 +36,6 @@ def plain_tag_mean(answer: Answer) -> None:
     assert _close(change[count == 3], vectors[tag_ids[count == 3, 2]]), (
         "each of an item's tags must count, and all alike"
     )
-    wide = torch.nn.functional.pad(tag_ids, (0, 3))
-    assert _close(answer(wide, vectors), mean), "more columns of padding change the mean"
-    other = torch.cat([torch.full((1, 6), 9.0), vectors[1:]])
-    assert _close(answer(tag_ids, other), mean), (
-        "row 0 of the vectors is no tag, and it has an effect"
-    )
 
 
 def relevance(answer: Answer) -> None:
@@ -57,11 +51,11 @@ def relevance(answer: Answer) -> None:
             "a weight is NaN or infinite: some items have no tag, and exp(1000) is too large"
         )
         assert not weights[~given].any(), "where there is no tag (id 0), the weight is 0"
-        assert _close(weights.sum(1), given.any(1).float()), (
-            "the weights of an item must sum to 1, or to 0 if it has no tag"
-        )
         assert _close(weights[5, :3], torch.full((3,), 1 / 3)), (
             "to a missing text (a row of zeros) all tags of the item are equally near"
+        )
+        assert _close(weights.sum(1), given.any(1).float()), (
+            "the weights of an item must sum to 1, or to 0 if it has no tag"
         )
         other = answer(5 * text, vectors * torch.rand(31, 1).add(0.5), tag_ids, temperature)
         assert _close(other, weights), "longer vectors change the weights; a cosine has no length"
@@ -84,15 +78,14 @@ def fuse(answer: Answer) -> None:
     present[:, 0], present[:, 2:4] = True, False  # one item has everything, two have nothing
     parts = parts.where(present[..., None], 0)
     fused = _tensor(answer(parts.clone(), present, missing.clone()), (20, 5))
-    garbage = parts.where(present[..., None], torch.nan)
-    again = answer(garbage, present, missing.clone())
-    assert again.isfinite().all(), (
-        "NaN where a modality is missing reaches the result: 0 times NaN is NaN, so choose, "
-        "do not multiply"
-    )
-    assert _close(again, fused), "what stands in the row of a missing modality has an effect"
+    for garbage in (9.0, torch.nan):
+        again = answer(parts.where(present[..., None], garbage), present, missing.clone())
+        assert again.isfinite().all(), (
+            "NaN where a modality is missing reaches the result: 0 times NaN is NaN, so choose, "
+            "do not multiply"
+        )
+        assert _close(again, fused), "what stands in the row of a missing modality has an effect"
     assert fused[2].any(), "an item that lacks everything has zeros; it needs the learned vectors"
-    assert _close(fused[2], fused[3]), "two items that lack everything must have the same vector"
     for modality in range(3):
         step = torch.randn(5)
         moved = parts.clone()
@@ -121,7 +114,6 @@ def whitened(answer: Answer) -> None:
     present[0] = False
     matrix[~present] = 0
     white = _tensor(answer(matrix.clone(), present, 3), (301, 3))
-    assert white.isfinite().all(), "the result has NaN or infinite numbers"
     assert not white[~present].any(), "the row of a missing item must stay zero"
     rows = white[present].double()
     assert _close(rows.mean(0), torch.zeros(3).double(), 1e-3), (
@@ -137,11 +129,6 @@ def whitened(answer: Answer) -> None:
     explained = rows @ torch.linalg.lstsq(rows, known).solution
     assert (explained.pow(2).sum(0) > 0.9 * known.pow(2).sum(0)).all(), (
         "the strongest directions are not those that were kept; in which order are they?"
-    )
-    matrix[~present] = 50
-    again = answer(matrix, present, 3)[present].double()
-    assert _close(again @ again.T, rows @ rows.T, 1e-2), (
-        "what stands in a missing row has an effect"
     )
 
 
@@ -163,15 +150,10 @@ def _some_tags(items: int, width: int, tags: int) -> Tensor:
 
 
 def _assert_learns(answer: Answer, parts: Tensor, present: Tensor, missing: Tensor) -> None:
-    """The gradient reaches what is used, and nothing else."""
+    """The gradient reaches the parts and the learned vectors."""
     parts, missing = parts.clone().requires_grad_(), missing.clone().requires_grad_()
     fused = answer(parts, present, missing)
     assert fused.requires_grad, "the result is cut off from the parts: nothing could be learned"
     fused.sum().backward()
     assert missing.grad is not None, "no gradient reaches the learned vectors"
     assert parts.grad is not None, "no gradient reaches the parts"
-    lacking = (~present).sum(1, keepdim=True).expand_as(missing)
-    assert _close(missing.grad, lacking.float()), (
-        "a learned vector must learn from all the items that lack its modality"
-    )
-    assert not parts.grad[~present].any(), "a gradient reaches the row of a missing modality"

@@ -35,6 +35,15 @@ def by_hand(text, vectors, tag_ids, temperature):
     return weights / weights.sum(1, keepdim=True).clamp(min=1e-12)
 
 
+def not_divided(text, vectors, tag_ids, temperature):
+    weights = softmax(text, vectors, tag_ids, temperature)
+    return 2 * weights * text.any(1, keepdim=True) + weights * ~text.any(1, keepdim=True)
+
+
+def without_text(text, vectors, tag_ids, temperature):
+    return softmax(text, vectors, tag_ids, temperature) * text.any(1, keepdim=True)
+
+
 def hot(text, vectors, tag_ids, temperature):
     return softmax(text, vectors, tag_ids, 1 / temperature)
 
@@ -47,6 +56,11 @@ def masked(parts, present, missing):
     """0 times NaN is NaN."""
     given = present[..., None].float()
     return (parts * given + missing[:, None] * (1 - given)).sum(0)
+
+
+def added(parts, present, missing):
+    """Only NaN is kept out."""
+    return parts.nan_to_num(0).sum(0) + (missing[:, None] * ~present[..., None]).sum(0)
 
 
 def zeros(parts, present, missing):
@@ -63,6 +77,14 @@ def always_added(parts, present, missing):
 
 def cut_off(parts, present, missing):
     return torch.where(present[..., None], parts.detach(), missing[:, None].detach()).sum(0)
+
+
+def offset(parts, present, missing):
+    return torch.where(present[..., None], parts, missing[:, None]).sum(0) + 1
+
+
+def frozen_parts(parts, present, missing):
+    return torch.where(present[..., None], parts.detach(), missing[:, None]).sum(0)
 
 
 def half_cut_off(parts, present, missing):
@@ -98,13 +120,19 @@ def standardised(matrix, present, width):
         ("relevance", lambda *given: softmax(*given, hidden=0), "where there is no tag"),
         ("relevance", lambda *given: softmax(*given, unit=lambda x, dim: x), "no length"),
         ("relevance", by_hand, "NaN"),
+        ("relevance", not_divided, "must sum to 1"),
+        ("relevance", without_text, "missing text"),
+        ("relevance", lambda *given: softmax(*given[:3], given[3] / 2), "differ by 2"),
         ("relevance", hot, "temperature"),
         ("relevance", far, "nearer to the text"),
         ("fuse", masked, "0 times NaN"),
+        ("fuse", added, "has an effect"),
         ("fuse", zeros, "needs the learned vectors"),
         ("fuse", average, "a sum, not a mean"),
         ("fuse", always_added, "only there"),
+        ("fuse", offset, "the sum of zeros"),
         ("fuse", cut_off, "cut off"),
+        ("fuse", frozen_parts, "no gradient reaches the parts"),
         ("fuse", half_cut_off, "no gradient reaches the learned vectors"),
         ("whitened", lambda *given: white(*given, weakest=True), "strongest directions"),
         ("whitened", lambda *given: white(*given, scale=False), "a variance of 1"),

@@ -54,6 +54,24 @@ def in_order(users, times, least=3, ties=1):
     return part
 
 
+def oldest_validates(users, times):
+    part = in_order(users, times)
+    oldest = np.lexsort((times, users))[np.unique(np.sort(users), return_index=True)[1]]
+    oldest = oldest[part[oldest] == 0]
+    part[part == 1] = 0
+    part[oldest] = 1
+    return part
+
+
+def distinct_users(users, items, domains, m, n):
+    """A repeat does not count."""
+    kept = np.zeros(len(users), dtype=bool)
+    once = np.unique([users, items], axis=1, return_index=True)[1]
+    kept[once] = passes(users[once], items[once], domains[once], m, n, 50)
+    same = [(one == items) & (user == users) for user, one in zip(users[kept], items[kept])]
+    return np.any(same, axis=0) if same else kept
+
+
 def passes(users, items, domains, m, n, count=1):
     """A fixed number of passes."""
     kept = np.ones(len(users), dtype=bool)
@@ -115,17 +133,22 @@ def split(users, times, cut, which="first", new_users=False, strict=False):
         ("hold_out", last_of_all, "a user has 0 test targets"),
         ("hold_out", in_file_order, "later than all events before it"),
         ("hold_out", short_users_train, "mark them all -1"),
+        ("hold_out", oldest_validates, "the validation target must be"),
         ("hold_out", lambda *given: in_order(*given, ties=-1), "further down the file"),
         ("in_core", passes, "an item that is left has fewer than 2"),
         ("in_core", lambda *given: passes(*given, 3), "an item that is left has fewer than 2"),
         ("in_core", in_all, "fewer than 1 events in one domain"),
+        ("in_core", distinct_users, "there is a larger part"),
         ("in_core", both_limits, "were dropped"),
         ("in_core", always_both, "every event must stay"),
         ("branch_reads", lambda *given: reads(*given, shift=1), "no reading ahead"),
         ("branch_reads", lambda *given: reads(*given, shift=-1), "this very event"),
+        ("branch_reads", lambda sequence, *_: sequence, "of its own domain"),
         ("branch_reads", compact, "no reading ahead"),
         ("branch_reads", only_own, "still reads its own latest event"),
         ("branch_reads", lambda *given: reads(*given, first=True), "no reading ahead"),
+        ("split_at", lambda users, times, cut: (times > 0, times > cut), "is trained on"),
+        ("split_at", lambda users, times, cut: (times <= cut, times <= cut), "after the cut"),
         ("split_at", lambda *given: split(*given, which="last"), "the first event after the cut"),
         ("split_at", lambda *given: split(*given, new_users=True), "needs a history"),
         ("split_at", lambda *given: split(*given, strict=True), "at or before the cut"),

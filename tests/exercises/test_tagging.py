@@ -1,5 +1,6 @@
 """Wrong answers that students give to the exercises of notebook 02, and what they are told."""
 
+import json
 import re
 
 import numpy as np
@@ -45,6 +46,12 @@ def without_json(reply):
     return [tag for tag in fits if len(tag.split()) <= 4] if len(fits) >= 3 else []
 
 
+def of_texts_only(reply):
+    """Numbers in JSON have no `lower`."""
+    pieces = json.loads(reply.strip("`json")) if "[" in reply and "]" in reply else None
+    return [tag.lower() for tag in pieces] if pieces else without_json(reply)
+
+
 def executed(reply):
     return [tag.lower() for tag in eval(reply)] if reply.startswith("[") else without_json(reply)
 
@@ -62,8 +69,13 @@ def rolled(domain, rng):
     """Everybody gets the tags of the item some places on."""
     giver = np.arange(len(domain))
     for own in [np.flatnonzero(domain == d) for d in (0, 1)]:
-        giver[own] = np.roll(own, rng.integers(1, len(own)))
+        giver[own] = np.roll(own, rng.integers(1, len(own)) if rng else 1)
     return giver
+
+
+def shuffled_if_many(domain, rng):
+    """A few items only move one place on."""
+    return permuted(domain, rng, again=True) if len(domain) > 10 else rolled(domain, None)
 
 
 def drawn(domain, rng):
@@ -107,10 +119,13 @@ def asked(**how):
         ("read_tags", lambda reply: at_commas(reply, True), "a numbered list"),
         ("read_tags", by_line, "JSON"),
         ("read_tags", without_json, "JSON"),
+        ("read_tags", lambda reply: parse_tags(reply) or [reply], "return ()"),
+        ("read_tags", of_texts_only, "it stops with"),
         ("read_tags", executed, "fenced JSON"),
         ("givers", permuted, "keeps its own tags"),
         ("givers", lambda *given: permuted(*given, within=False), "stay in their domain"),
         ("givers", rolled, "moved, not shuffled"),
+        ("givers", shuffled_if_many, "about the same chance"),
         ("givers", drawn, "no tag becomes more frequent"),
         ("givers", lambda d, rng: permuted(d, np.random.default_rng(), again=True), "same seed"),
         (
@@ -125,6 +140,8 @@ def asked(**how):
         ("write_question", asked(one=lambda text: clean(text).split(" tags")[0]), "words are lost"),
         ("write_question", asked(one=lambda text: clean(text, 10**6)), "cut to 300"),
         ("write_question", asked(one=lambda text: clean(text, 200)), "first 300"),
+        ("write_question", lambda *texts: prompt(*texts) + " tea", "where the model goes on"),
+        ("write_question", lambda a, b, c: prompt(a, b.lower(), c), "hold the description"),
         ("write_question", asked(always=True), "it must have 3 lines"),
         ("write_question", asked(begin="A product"), "name the domain"),
     ],
