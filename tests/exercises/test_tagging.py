@@ -86,7 +86,7 @@ def drawn(domain, rng):
     return giver
 
 
-def prompt(title, description, domain, one=clean, always=False, begin="For a {} shop"):
+def prompt(title, description, domain, one=clean, always=False, begin="A product of {}"):
     lines = [begin.format(domain), f"Title: {one(title)}"]
     lines += [f"Description: {one(description)}"] if description or always else []
     return "\n".join([*lines, "Tags:"])
@@ -143,7 +143,7 @@ def asked(**how):
         ("write_question", lambda *texts: prompt(*texts) + " tea", "where the model goes on"),
         ("write_question", lambda a, b, c: prompt(a, b.lower(), c), "hold the description"),
         ("write_question", asked(always=True), "it must have 3 lines"),
-        ("write_question", asked(begin="A product"), "name the domain"),
+        ("write_question", asked(begin="A product:"), "name the domain"),
     ],
 )
 def test_a_wrong_answer_is_told_what_is_wrong(name, wrong, says):
