@@ -27,7 +27,12 @@ def fuse(parts, present, missing):
 
 
 def whitened(matrix, present, width):
-    """PCA, but each direction is divided by its own standard deviation, not all by one number."""
+    """PCA, but each direction is divided by its own standard deviation, not all by one number.
+
+    The last cell shows that neighbours get worse. A likely reason: topics differ most along the
+    strong directions. After whitening, the weakest direction counts as much as the strongest, and
+    what it holds is mostly the wording of single items.
+    """
     rows = matrix[present].double()
     centred = rows - rows.mean(0)
     variance, directions = torch.linalg.eigh(centred.T @ centred / len(rows))  # ascending
