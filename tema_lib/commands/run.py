@@ -189,7 +189,7 @@ def expected_seconds(todo: dict[str, Step], experiment: Experiment) -> dict[str,
 
 def write_index(pages: Path, name: str, seconds: dict[str, float]) -> None:
     """The page that links the pages of all notebooks."""
-    for drawing in (ROOT / "notebooks").glob("*.svg"):  # what the notebooks show beside themselves
+    for drawing in (ROOT / "notebooks").glob("*.svg"):  # what notebooks show
         shutil.copy(drawing, pages)
     links = "".join(
         f'<li><a href="{path.stem}.html">{html.escape(path.stem)}</a>, '
