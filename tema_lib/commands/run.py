@@ -189,9 +189,8 @@ def expected_seconds(todo: dict[str, Step], experiment: Experiment) -> dict[str,
 
 def write_index(pages: Path, name: str, seconds: dict[str, float]) -> None:
     """The page that links the pages of all notebooks."""
-    pictures = ROOT / "notebooks" / "pipeline.svg"  # notebook 00 shows it
-    if pictures.exists():
-        shutil.copy(pictures, pages)
+    for drawing in (ROOT / "notebooks").glob("*.svg"):  # what notebooks show
+        shutil.copy(drawing, pages)
     links = "".join(
         f'<li><a href="{path.stem}.html">{html.escape(path.stem)}</a>, '
         f"{seconds[path.stem]:.0f} s</li>\n"

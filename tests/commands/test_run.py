@@ -1,5 +1,6 @@
 """`tema run`: what is wrong is said before anything is made, and what was left out at the end."""
 
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -150,3 +151,11 @@ def test_an_estimate_grows_with_the_data_and_with_a_slower_machine(monkeypatch):
     assert list(same.values()) == [100.0, 10.0, 18.0]
     longer = run.expected_seconds(todo, Experiment("synthetic", epochs=40))
     assert list(longer.values()) == [100.0, 20.0, 18.0]
+
+
+def test_the_drawings_that_notebooks_show_lie_beside_their_pages(tmp_path):
+    run.write_index(tmp_path, "synthetic", {path.stem: 1.0 for path in run.NOTEBOOKS})
+    texts = [path.read_text("utf-8") for path in run.NOTEBOOKS]
+    shown = {name for text in texts for name in re.findall(r"\]\(([\w-]+\.svg)\)", text)}
+    assert shown
+    assert shown <= {path.name for path in tmp_path.iterdir()}
