@@ -76,9 +76,9 @@ def tests():
 
     The notebooks come last (`tests/conftest.py`), when the chain has trained what they share.
     """
-    notebooks = sorted(
-        path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")
-    )
+    folder = ROOT / "notebooks"
+    found = [*folder.glob("[0-9]*.ipynb"), *folder.glob("assignments/*/*.ipynb")]
+    notebooks = sorted(path.relative_to(ROOT).as_posix() for path in found)
     report = ["--durations=8", "-o", "junit_family=xunit1", f"--junit-xml={REPORT}"]
     return TESTS, ["-m", "pytest", "tests", "--nbval", *notebooks, *PARALLEL, *report]
 
