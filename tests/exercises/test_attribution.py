@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tema_lib.exercises import explanation
+from tema_lib.exercises import attribution
 from tema_lib.exercises.check import verdict
 
 
@@ -161,4 +161,4 @@ def zero_over_zero(weights, values):
     ],
 )
 def test_a_wrong_answer_is_told_what_is_wrong(check, answer, says):
-    assert says in verdict(getattr(explanation, check), answer)
+    assert says in verdict(getattr(attribution, check), answer)
