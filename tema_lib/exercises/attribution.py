@@ -32,9 +32,11 @@ def share_across(answer: Answer) -> None:
             answer(SimpleNamespace(history=history, event_weights=weights, domain=domain))
         )
 
-    one, other = torch.rand(2, 7).softmax(-1)
-    assert _near(share("AAAAAAA", one, "A"), 0), "nothing lies in the other domain: the share is 0"
-    assert _near(share("BBBBBBB", one, "A"), 1), "everything lies in the other domain: it is 1"
+    weights = torch.rand(7).softmax(-1)
+    assert _near(share("AAAAAAA", weights, "A"), 0), (
+        "nothing lies in the other domain: the share is 0"
+    )
+    assert _near(share("BBBBBBB", weights, "A"), 1), "everything lies in the other domain: it is 1"
     single = torch.eye(7)[2]
     assert _near(share("AABAAAA", single, "A"), 1), (
         "one event has all the attention, and it is in the other domain: add weights, not events"
@@ -42,14 +44,14 @@ def share_across(answer: Answer) -> None:
     assert _near(share("AABAAAA", single, "B"), 0), (
         "the domain that counts is the one that is not the target's (`record.domain`)"
     )
-    mixed = share("ABBABAB", one, "A")
-    assert _near(mixed + share("ABBABAB", one, "B"), 1), (
+    assert _near(share("ABBABAB", weights, "A") + share("ABBABAB", weights, "B"), 1), (
         "for a target in A and one in B, the two shares must add up to 1"
     )
-    half = share("ABBABAB", (one + other) / 2, "A")
-    assert _near(2 * half, mixed + share("ABBABAB", other, "A")), (
-        "halfway between two sets of weights the share must be halfway, too"
-    )
+    for part in torch.rand(5):
+        two = part * torch.eye(7)[2] + (1 - part) * torch.eye(7)[5]
+        assert _near(share("AABAAAA", two, "A"), part), (
+            "two events have the attention, one in each domain: the share is the weight of one"
+        )
 
 
 def occlusion_effects(answer: Answer) -> None:
@@ -81,12 +83,8 @@ def occlusion_effects(answer: Answer) -> None:
     def newest_counts_most(past: list[int]) -> float:
         return sum(value[item] / 2**age for age, item in enumerate(reversed(past)))
 
-    oldest, *_, newest = _numbers(answer(newest_counts_most, history), 5)
+    oldest, *_ = _numbers(answer(newest_counts_most, history), 5)
     assert _near(oldest, value[4] / 16), "the order of the remaining events must stay as it was"
-    moved_up = sum(value[item] / 2**age for age, item in enumerate((4, 2, 9, 4), 1))
-    assert _near(newest, value[7] - moved_up), (
-        "without the newest event, the one before it becomes the newest"
-    )
     assert _near(_numbers(answer(adds_up, [9]), 1), [value[9]]), (
         "a history of one event is shortened to an empty one"
     )
@@ -107,9 +105,7 @@ def rank_correlation(answer: Answer) -> None:
         assert _near(rho(np.exp(3 * one), other), plain), (
             "only the order counts: another scale of one attribution must not change the result"
         )
-        assert _near(rho(other, one), plain), "which of the two comes first must not matter"
     tied, other = rng.integers(4, size=20).astype(float), rng.integers(6, size=20).astype(float)
-    assert _near(rho(tied, tied), 1), "with ties, too, the same order gives 1"
     for _ in range(5):
         order = rng.permutation(20)
         assert _near(rho(tied[order], other[order]), rho(tied, other)), (
@@ -180,17 +176,10 @@ def value_weighted(answer: Answer) -> None:
     assert _near(twice, 2 * odds), (
         "a value vector of twice the length must double the odds w / (1 - w) of its event"
     )
-    turned = values @ torch.linalg.qr(torch.randn(4, 4))[0]
-    assert _near(answer(weights, turned), found), (
-        "only the lengths of the value vectors count, not where they point"
-    )
     values[:, 0] = 0
     found = answer(weights, values)
     assert not found.isnan().any(), (
         "NaN: the oldest event attends to itself alone, and here its value vector is 0"
-    )
-    assert not found[:, :, 0].any(), (
-        "an event whose value vector is 0 adds nothing: its weight is 0"
     )
 
 

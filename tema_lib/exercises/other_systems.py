@@ -49,16 +49,15 @@ def shortest_mixture(answer: Answer) -> None:
         assert (mixtures - found).norm(dim=1).min() < 1e-2, "it does not lie between the two"
         assert found.norm() < mixtures.norm(dim=1).min() + 1e-3, "another mixture is shorter"
     equal = torch.randn(6)
-    found = _shaped(answer(equal, equal.clone()), 6)
-    assert not found.isnan().any(), "NaN: two equal vectors have a difference of 0 to divide by"
-    assert _same(found, equal), "a vector mixed with itself is that vector"
+    assert _same(_shaped(answer(equal, equal.clone()), 6), equal), (
+        "two equal vectors: every mixture is that vector. Is there a difference of 0 to divide by?"
+    )
 
 
 def recent_mean(answer: Answer) -> None:
     """(vectors (B, T, D), decay) -> states (B, T, D), means in which each step back counts less."""
     vectors = torch.randn(3, 6, 4)
     states = _shaped(answer(vectors, 0.5), 3, 6, 4)
-    assert _same(states[:, 0], vectors[:, 0]), "the first state is the mean of one event: itself"
     changed = vectors.clone()
     changed[:, 4:] += 1
     assert _same(answer(changed, 0.5)[:, :4], states[:, :4]), (
@@ -71,13 +70,9 @@ def recent_mean(answer: Answer) -> None:
     assert _same(weights[5, :5], 0.7 * weights[5, 1:]), (
         "each event counts `decay` times as much as the one after it, up to the newest"
     )
-    assert _same(weights[3, :3], 0.7 * weights[3, 1:4]), (
-        "in an earlier state, too, `decay` counts back from that event"
+    assert _same(answer(vectors, 0.0), vectors), (
+        "with decay 0 only the newest event counts, and it has the weight 0 ** 0 = 1"
     )
-    assert _same(answer(vectors, 1.0)[:, -1], vectors.mean(1)), "with decay 1 it is the plain mean"
-    newest = answer(vectors, 0.0)
-    assert not newest.isnan().any(), "NaN: with decay 0 there is still one event of weight 1"
-    assert _same(newest, vectors), "with decay 0 only the newest event counts"
     long = answer(torch.ones(1, 400, 1), 0.1)
     assert torch.isfinite(long).all(), (
         "a long history overflows: take the power of how far back an event is, "
@@ -111,13 +106,8 @@ def soft_contrastive(answer: Answer) -> None:
         "targets soft, and does no gradient flow through them?"
     )
     for _ in range(5):
-        x, y = (torch.randn(6, 4).requires_grad_() for _ in range(2))
-        loss = answer(x, y)
-        for side in torch.autograd.grad(loss, [x, y], allow_unused=True, materialize_grads=True):
-            assert side.any(), "no gradient reaches one of the two sides"
-        order = torch.randperm(6)
-        assert _same(answer(x[order], y[order]), loss), "the order of the pairs must not matter"
-        assert _same(loss, soft_contrastive_loss(x, y)), (
+        x, y = torch.randn(2, 6, 4)
+        assert _same(answer(x, y), soft_contrastive_loss(x, y)), (
             "on random vectors it is another number than in section 3: there are two "
             "cross-entropies, of the rows and of the columns, the second with transposed targets"
         )

@@ -24,6 +24,25 @@ def always_domain_b(record):
     return sum(weight for event, weight in pairs if event.domain == "B")
 
 
+def winner_takes_all(record):
+    return round(1 - own_domain(record))
+
+
+def largest_weight_only(record):
+    pairs = zip(record.history, record.event_weights.tolist())
+    return max([weight for event, weight in pairs if event.domain != record.domain], default=0)
+
+
+def newest_first(log_p, history):
+    """What is left is asked about in the wrong order."""
+    shorter = [history[:j] + history[j + 1 :] for j in range(len(history))]
+    return [log_p(history) - log_p(past[::-1]) for past in shorter]
+
+
+def nothing_for_a_single_event(log_p, history):
+    return occlusion(log_p, history) if len(history) > 1 else [0.0]
+
+
 def every_event_of_the_item(log_p, history):
     return [log_p(history) - log_p([i for i in history if i != item]) for item in history]
 
@@ -100,6 +119,17 @@ def in_order_of_arrival(log_p, history):
     return values
 
 
+def by_item(log_p, history):
+    """Right as long as no item occurs twice."""
+    values = dict.fromkeys(history, 0.0)
+    orders = list(permutations(values))
+    for order in orders:
+        for n, item in enumerate(order):
+            after, before = ([i for i in history if i in order[:m]] for m in (n + 1, n))
+            values[item] += (log_p(after) - log_p(before)) / len(orders)
+    return [values[item] for item in history]
+
+
 def unweighted(weights, values):
     return weights
 
@@ -138,6 +168,10 @@ def zero_over_zero(weights, values):
         ("share_across", events_counted, "add weights, not events"),
         ("share_across", own_domain, "the share is 0"),
         ("share_across", always_domain_b, "not the target's"),
+        ("share_across", winner_takes_all, "the weight of one"),
+        ("share_across", largest_weight_only, "everything lies in the other domain"),
+        ("occlusion_effects", nothing_for_a_single_event, "shortened to an empty one"),
+        ("occlusion_effects", newest_first, "the order of the remaining events"),
         ("occlusion_effects", every_event_of_the_item, "go by position"),
         ("occlusion_effects", padding_in_its_place, "leaves no gap"),
         ("occlusion_effects", other_sign, "the sign"),
@@ -151,6 +185,7 @@ def zero_over_zero(weights, values):
         ("exact_shapley", in_order_of_time_only, "share the credit equally"),
         ("exact_shapley", equal_parts, "has the value 0"),
         ("exact_shapley", in_order_of_arrival, "stays in the order of time"),
+        ("exact_shapley", by_item, "go by position"),
         ("value_weighted", unweighted, "double the odds"),
         ("value_weighted", uniform, "the weights stay as they are"),
         ("value_weighted", not_normalised, "sum to 1 again"),

@@ -24,6 +24,14 @@ def summed(ranks, k):
     return (ranks <= k).sum() / k
 
 
+def of_any_case(ranks, k):
+    return (ranks <= k).any() / k
+
+
+def without_the_gap(differences, gap):
+    return (1.96 * np.std(differences)) ** 2
+
+
 def half_the_gap_half_the_cases(differences, gap):
     return 1.96 * np.std(differences) / abs(gap)
 
@@ -55,6 +63,34 @@ def target_last(scores, target, history):
     return (competing(scores, target, history) >= scores[target]).sum()
 
 
+def lowest_first(scores, target, history):
+    return len(competing(scores, target, history)) + 1 - rightly(scores, target, history)
+
+
+def rightly(scores, target, history):
+    candidates = competing(scores, target, history)
+    above, tied = (candidates > scores[target]).sum(), (candidates == scores[target]).sum()
+    return 1 + above + (tied - 1) / 2
+
+
+def close_is_tied(scores, target, history):
+    candidates = competing(scores, target, history)
+    tied = np.isclose(candidates, scores[target])
+    return 1 + ((candidates > scores[target]) & ~tied).sum() + (tied.sum() - 1) / 2
+
+
+def middle_only_if_all_are_tied(scores, target, history):
+    if len(set(scores)) == 1:
+        return (len(scores) + 1) / 2
+    return target_first(scores, target, history)
+
+
+def subtracts_the_history(scores, target, history):
+    above = (scores > scores[target]).sum() - (scores[history] > scores[target]).sum()
+    tied = (scores == scores[target]).sum() - (scores[history] == scores[target]).sum()
+    return 1 + above + (tied - 1) / 2
+
+
 def stable_sort(scores, target, history):
     order = np.argsort(-scores, kind="stable").tolist()
     return 1 + sum(i not in history for i in order[: order.index(target)])
@@ -69,12 +105,6 @@ def target_of_the_history_is_gone(scores, target, history):
     others = [i for i in range(len(scores)) if i not in history and i != target]
     above, tied = (scores[others] > scores[target]).sum(), (scores[others] == scores[target]).sum()
     return len(scores) if target in history else 1 + above + tied / 2
-
-
-def nan_is_ranked(scores, target, history):
-    candidates = competing(scores, target, history)
-    above, tied = (candidates > scores[target]).sum(), (candidates == scores[target]).sum()
-    return 1 + above + (tied - 1) / 2
 
 
 def resampled_apart(one, other):
@@ -109,6 +139,10 @@ def one_standard_error_each_side(one, other):
 def symmetric(one, other):
     error = 1.96 * np.std(one - other) / len(one) ** 0.5
     return np.mean(one - other) + np.array([-error, error])
+
+
+def high_first(one, other):
+    return means_of(one, other)[::-1]
 
 
 def the_other_way_round(one, other):
@@ -162,22 +196,29 @@ def in_place(scores_of, sequences):
         ("precision_at", strictly_before, "at 1 it is 1"),
         ("precision_at", rounded_down, "behind the first k"),
         ("precision_at", summed, "at 1 it is 1"),
+        ("precision_at", of_any_case, "a third of the cases"),
+        ("cases_needed", without_the_gap, "in another unit"),
         ("cases_needed", half_the_gap_half_the_cases, "four times as many"),
         ("cases_needed", around_zero, "a constant added"),
         ("cases_needed", one_standard_error, "times the gap, not 1"),
         ("cases_needed", variance_of_the_pilot_mean, "a longer pilot run"),
         ("rank_of", target_first, "in the middle of the list"),
         ("rank_of", target_last, "in the middle of the list"),
+        ("rank_of", lowest_first, "nothing is above the target"),
+        ("rank_of", close_is_tied, "nearly agree are not tied"),
+        ("rank_of", middle_only_if_all_are_tied, "add up to"),
+        ("rank_of", subtracts_the_history, "is left out once"),
         ("rank_of", stable_sort, "in the middle of the list"),
         ("rank_of", everything_competes, "items of the history do not compete"),
         ("rank_of", target_of_the_history_is_gone, "is still ranked"),
-        ("rank_of", nan_is_ranked, "a score of nan was ranked"),
+        ("rank_of", rightly, "a score of nan was ranked"),
         ("paired_interval", resampled_apart, "much too wide"),
         ("paired_interval", lowest_and_highest, "too wide"),
         ("paired_interval", too_few_drawn, "too wide"),
         ("paired_interval", of_single_cases, "too wide"),
         ("paired_interval", one_standard_error_each_side, "too narrow"),
         ("paired_interval", symmetric, "nobody lost"),
+        ("paired_interval", high_first, "low must be below high"),
         ("paired_interval", the_other_way_round, "one minus other"),
         ("leaks", event_removed, "an honest system is accused"),
         ("leaks", event_hidden, "replace, do not remove"),

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from tema_lib.exercises import other_systems
 from tema_lib.exercises.check import verdict
+from tema_lib.models.llm4cdsr import soft_contrastive_loss
 
 
 def length_of_the_sum(cosine):
@@ -30,6 +31,10 @@ def halfway(g1, g2):
 
 def the_shorter(g1, g2):
     return min(g1, g2, key=torch.linalg.vector_norm)
+
+
+def best_of_three(g1, g2):
+    return min((g1, g2, (g1 + g2) / 2), key=torch.linalg.vector_norm)
 
 
 def any_beta(g1, g2):
@@ -83,14 +88,20 @@ def running_average(vectors, decay):
 
 def divided_by_powers(vectors, decay):
     power = decay ** torch.arange(vectors.size(1)).float()[:, None]
-    if not decay:
-        return vectors
     return (vectors / power).cumsum(1) / (1 / power).cumsum(0)
+
+
+def but_for_zero(vectors, decay):
+    return divided_by_powers(vectors, decay) if decay else vectors
 
 
 def hard_targets(x, y):
     partner = torch.arange(len(x))
     return (F.cross_entropy(x @ y.T, partner) + F.cross_entropy(y @ x.T, partner)) / 2
+
+
+def ignores_y(x, y):
+    return soft_contrastive_loss(x, x)
 
 
 def soft(x, y):
@@ -129,16 +140,19 @@ def cosines(x, y):
         ("shortest_length", one_example, "at the cosine"),
         ("shortest_mixture", halfway, "beta must stay between 0 and 1"),
         ("shortest_mixture", the_shorter, "halfway between them"),
+        ("shortest_mixture", best_of_three, "another mixture is shorter"),
         ("shortest_mixture", any_beta, "beta must stay between 0 and 1"),
-        ("shortest_mixture", divided_by_zero, "NaN"),
+        ("shortest_mixture", divided_by_zero, "two equal vectors"),
         ("shortest_mixture", swapped, "nothing is shorter than the short one"),
         ("shortest_mixture", shortened, "does not lie between"),
-        ("recent_mean", everything, "itself"),
+        ("recent_mean", everything, "it leaks"),
         ("recent_mean", not_normalised, "have to sum to 1"),
         ("recent_mean", plain_mean, "`decay` times as much"),
         ("recent_mean", running_average, "`decay` times as much"),
-        ("recent_mean", divided_by_powers, "overflows"),
+        ("recent_mean", divided_by_powers, "with decay 0"),
+        ("recent_mean", but_for_zero, "overflows"),
         ("soft_contrastive", hard_targets, "targets soft"),
+        ("soft_contrastive", ignores_y, "row i of x belongs to row i of y"),
         ("soft_contrastive", gradient_through_targets, "no gradient flow through them"),
         ("soft_contrastive", rows_only, "two cross-entropies"),
         ("soft_contrastive", targets_not_transposed, "transposed targets"),
