@@ -34,6 +34,11 @@ def recent_mean(vectors, decay):
     return (weights / weights.sum(1, keepdim=True)) @ vectors
 
 
+# One number, how fast the past fades, and no attention: in a run with seed 0 this comes about as
+# far as merged SASRec on the synthetic data. Before you conclude anything, add seeds, and compare
+# the slices: a mean cannot tell which of the earlier events belong to the topic at hand.
+
+
 def soft_contrastive(x, y):
     """The targets are what the rows themselves say, and no parameter should change to suit them."""
     logits = x @ y.T
