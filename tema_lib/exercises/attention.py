@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tema_lib.exercises.check import Answer
+from tema_lib.exercises.check import Answer, same, shaped
 
 
 def positions_from_the_end(answer: Answer) -> None:
@@ -20,7 +20,7 @@ def positions_from_the_end(answer: Answer) -> None:
     for width in (8, 11):
         lengths = torch.randint(1, 9, (20,))
         lengths[0] = 8  # no padding where the width is 8, too
-        found = _shaped(answer(lengths, width), 20, width)
+        found = shaped(answer(lengths, width), 20, width)
         assert not found.is_floating_point(), "positions index a table: return whole numbers"
         for row, length in zip(found.tolist(), lengths.tolist()):
             assert row[length - 1] == 0, (
@@ -41,16 +41,16 @@ def causal_weights(answer: Answer) -> None:
     sequence[3] = 0  # nobody
     real = sequence > 0
     allowed = real[:, :, None] & real[:, None] & torch.ones(6, 6, dtype=torch.bool).tril()
-    weights = _shaped(answer(scores, sequence), 4, 6, 6)
+    weights = shaped(answer(scores, sequence), 4, 6, 6)
     assert not weights.isnan().any(), "NaN: where nothing may be seen, a softmax is 0/0"
     assert not weights.triu(1).any(), "a later event has a weight"
     assert not (weights * ~real[:, None]).any(), "padding has a weight: it is no event to attend to"
     assert not weights[~real].any(), "a row of padding attends to nothing: its weights are 0"
-    assert _same(weights.sum(-1)[real], 1), (
+    assert same(weights.sum(-1)[real], 1), (
         "the weights of an event do not sum to 1: what is forbidden has to go before the softmax"
     )
     other = torch.where(allowed, scores, 90 * torch.randn(4, 6, 6))
-    assert _same(answer(other, sequence), weights), (
+    assert same(answer(other, sequence), weights), (
         "a forbidden score, large or small, must not change any weight"
     )
     _doubles_odds(lambda raised: answer(raised, sequence)[0, 5], scores, (0, 5, 2))
@@ -67,21 +67,21 @@ def mixed_branches(answer: Answer) -> None:
     states, scores = torch.randn(6, 3, 5), torch.randn(6, 3)
     present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1], [0, 1, 0], [0, 0, 0]]) > 0
     states[~present] = 0  # what an absent branch has
-    mixture = _shaped(answer(states, scores, present), 6, 5)
+    mixture = shaped(answer(states, scores, present), 6, 5)
     assert not mixture.isnan().any(), (
         "NaN: an absent branch has a state of zeros, which has no direction, "
         "and without any branch there is nothing to share the weight"
     )
     louder = states * (0.5 + 4 * torch.rand(6, 3, 1))
-    assert _same(answer(louder, scores, present), mixture), (
+    assert same(answer(louder, scores, present), mixture), (
         "a longer state speaks louder: before they are mixed, all states have length 1"
     )
-    assert _same(mixture[4], F.normalize(states[4, 1], dim=0)), (
+    assert same(mixture[4], F.normalize(states[4, 1], dim=0)), (
         "a branch that is alone has the whole weight, whatever its score"
     )
     noise = torch.where(present[..., None], states, 50 * torch.randn(6, 3, 5))
     loud = torch.where(present, scores, 50 * torch.rand(6, 3))
-    assert _same(answer(noise, loud, present), mixture), (
+    assert same(answer(noise, loud, present), mixture), (
         "the state or the score of an absent branch changes the mixture: without any branch, too, "
         "its weight has to be 0"
     )
@@ -97,7 +97,7 @@ def loss_of_possible(answer: Answer) -> None:
     possible[[2, 5, 11]] = False
     ids = torch.nonzero(possible).flatten()
     targets = ids[torch.randint(len(ids), (7,))]
-    loss = _shaped(answer(states, vectors, targets, possible))
+    loss = shaped(answer(states, vectors, targets, possible))
     assert loss.isfinite(), "the loss is not a finite number"
     assert loss.requires_grad, "no gradient reaches the item vectors"
     (gradient,) = torch.autograd.grad(loss, vectors)
@@ -109,15 +109,15 @@ def loss_of_possible(answer: Answer) -> None:
         "an item that could be a target, and is not, has to be moved: it was offered and ignored"
     )
     twice = answer(states.repeat(2, 1), vectors, targets.repeat(2), possible)
-    assert _same(twice, loss), "the same positions twice give the same loss: it is their mean"
+    assert same(twice, loss), "the same positions twice give the same loss: it is their mean"
     uniform = answer(torch.zeros(7, 4), vectors, targets, possible)
-    assert _same(uniform, math.log(9)), (
+    assert same(uniform, math.log(9)), (
         "a state of zeros knows nothing: its loss is ln(number of possible targets)"
     )
     raised = vectors.detach().clone()
     raised[ids[0]] += math.log(2) * states[0] / (states[0] @ states[0])
     before, after = (-answer(states[:1], v, ids[:1], possible) for v in (vectors, raised))
-    assert _same(after.exp() / (1 - after.exp()), 2 * before.exp() / (1 - before.exp())), (
+    assert same(after.exp() / (1 - after.exp()), 2 * before.exp() / (1 - before.exp())), (
         "a score that rises by ln 2 has to double the odds p / (1 - p): "
         "scores are the products of states and vectors, unchanged"
     )
@@ -131,19 +131,6 @@ def _doubles_odds(weights_of: Answer, scores: Tensor, at: tuple[int, ...]) -> No
     raised = scores.detach().clone()
     raised[at] += math.log(2)
     before, after = (weights_of(s)[at[-1]] for s in (scores.detach(), raised))
-    assert _same(after / (1 - after), 2 * before / (1 - before)), (
+    assert same(after / (1 - after), 2 * before / (1 - before)), (
         "a score that rises by ln 2 has to double the odds w / (1 - w), as in a softmax"
     )
-
-
-def _shaped(value: object, *shape: int) -> Tensor:
-    """The value, if it is a tensor of this shape."""
-    wanted = f"a tensor of shape {shape}" if shape else "one number, as a tensor"
-    assert isinstance(value, Tensor), f"return {wanted}"
-    assert value.shape == shape, f"return {wanted}, not of shape {tuple(value.shape)}"
-    return value
-
-
-def _same(found: Tensor, expected: Tensor | float) -> bool:
-    expected = torch.as_tensor(expected, dtype=found.dtype).expand_as(found)
-    return torch.allclose(found, expected, rtol=1e-3, atol=1e-4)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tema_lib.exercises.check import Answer
+from tema_lib.exercises.check import Answer, number
 from tema_lib.explain.occlusion import agreement
 
 LogP = Callable[[list[int]], float]
@@ -28,7 +28,7 @@ def share_across(answer: Answer) -> None:
 
     def share(domains: str, weights: Tensor, domain: str) -> float:
         history = [SimpleNamespace(domain=d) for d in domains]
-        return _number(
+        return number(
             answer(SimpleNamespace(history=history, event_weights=weights, domain=domain))
         )
 
@@ -95,7 +95,7 @@ def rank_correlation(answer: Answer) -> None:
     rng = np.random.default_rng(0)
 
     def rho(one: np.ndarray, other: np.ndarray) -> float:
-        return _number(answer(one, other))
+        return number(answer(one, other))
 
     for size in (3, 8, 21):
         one, other = rng.normal(size=(2, size))
@@ -205,18 +205,11 @@ def _sum_of(games: list[tuple[float, set[int]]]) -> LogP:
     return lambda past: sum(weight * (together <= set(past)) for weight, together in games)
 
 
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise AssertionError("return one number") from None
-
-
 def _numbers(values: Any, count: int) -> np.ndarray:
     """A list, array or tensor of so many numbers."""
     assert hasattr(values, "__len__"), "return one number for each event"
     assert len(values) == count, f"return one number for each event, here {count}"
-    return np.array([_number(value) for value in values])
+    return np.array([number(value) for value in values])
 
 
 def _near(found: Any, expected: Any) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 Answer = Callable[..., Any]
 
@@ -49,3 +50,25 @@ def verdict(check: Callable[[Answer], None], answer: Answer) -> str:
             said = f"{type(error).__name__}: {error}".removesuffix(": ")
             return f"not solved yet: it stops with {said}"
     return "solved"
+
+
+def number(value: Any) -> float:
+    """The value, if it is one number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise AssertionError("return one number") from None
+
+
+def shaped(value: object, *shape: int) -> Tensor:
+    """The value, if it is a tensor of this shape."""
+    wanted = f"a tensor of shape {shape}" if shape else "one number, as a tensor"
+    assert isinstance(value, Tensor), f"return {wanted}"
+    assert value.shape == shape, f"return {wanted}, not of shape {tuple(value.shape)}"
+    return value
+
+
+def same(found: Tensor, expected: Tensor | float) -> bool:
+    """Whether a tensor is what is expected, but for rounding."""
+    expected = torch.as_tensor(expected, dtype=found.dtype).expand_as(found)
+    return torch.allclose(found, expected, rtol=1e-3, atol=1e-4)

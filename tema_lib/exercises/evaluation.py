@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tema_lib.evaluation.intervals import interval
-from tema_lib.exercises.check import Answer
+from tema_lib.exercises.check import Answer, number
 
 ITEMS = 8  # of the invented systems below
 Scores = Callable[[Tensor], Tensor]
@@ -25,7 +24,7 @@ def precision_at(answer: Answer) -> None:
     """(ranks float [cases], k) -> the mean share of the first k ranks that hold a right item."""
 
     def precision(ranks: list[float], k: int) -> float:
-        return _number(answer(np.array(ranks, dtype=float), k))
+        return number(answer(np.array(ranks, dtype=float), k))
 
     assert _near(precision([3, 8, 7.5], 2), 0), "no target is among the first two: it is 0"
     assert _near(precision([1, 1, 1], 1), 1), "each first rank holds its target: at 1 it is 1"
@@ -51,7 +50,7 @@ def cases_needed(answer: Answer) -> None:
     gap = 0.05
 
     def needed(differences: np.ndarray, gap: float) -> float:
-        return _number(answer(differences, gap))
+        return number(answer(differences, gap))
 
     found = needed(pilot, gap)
     assert found > 1, "return a number of cases"
@@ -84,7 +83,7 @@ def rank_of(answer: Answer) -> None:
     rng = np.random.default_rng(0)
 
     def rank(scores: np.ndarray, target: int, history: list[int]) -> float:
-        return _number(answer(scores, target, history))
+        return number(answer(scores, target, history))
 
     for count in (1, 2, 9):
         assert _near(rank(np.zeros(count), 0, []), (count + 1) / 2), (
@@ -136,7 +135,7 @@ def paired_interval(answer: Answer) -> None:
         found = answer(one, other)
         assert hasattr(found, "__len__"), "return two numbers, low and high"
         assert len(found) == 2, "return two numbers, low and high"
-        return np.array([_number(bound) for bound in found])
+        return np.array([number(bound) for bound in found])
 
     users = rng.beta(0.4, 1.2, size=400)  # easy and hard ones: both systems share them
     noise = rng.normal(scale=0.05, size=400)
@@ -239,13 +238,6 @@ def _one_user(sequences: Tensor) -> Tensor:
 def _hardly(sequences: Tensor) -> Tensor:
     no_ties = 1e-2 * torch.arange(ITEMS + 1.0)
     return _transitions(1)(sequences) + no_ties + 1e-4 * _oracle(sequences)
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise AssertionError("return one number") from None
 
 
 def _near(found: float, expected: float) -> bool:
