@@ -1,0 +1,198 @@
+"""How a process is shut in on Linux: namespaces, a file system of its own, a limit on processes.
+
+The file system is built from nothing: Python, its packages and this library, all read-only, and an
+empty /tmp. Sources, grade book and submissions are not hidden in it, they are not there. What is
+made here is a command; `tema_lib.course.protection` tries whether it really protects.
+Status: ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tema_lib.workspace import PACKAGE, ROOT, data_folder, in_checkout
+
+SYSTEM = ("/bin", "/sbin", "/lib", "/lib64", "/usr", "/etc/ld.so.cache")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+MEMORY_OF_FILES = "256m"  # of the sandbox's /tmp, in memory
+UID = 64_207  # of nobody else, where there is no control group
+UNSHARE = "unshare --net --pid --mount --ipc --uts --fork --kill-child"
+PREFIX = Path(sys.prefix).resolve()  # of the virtual environment
+# The whole environment of a student's process.
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/tmp",
+    "USER": "student",
+    "LANG": "C.UTF-8",
+    "TEMA_HOME": "/tmp/tema",
+    "MPLBACKEND": "agg",
+    "MPLCONFIGDIR": "/tmp",
+    "TQDM_DISABLE": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """One way to shut processes in.
+
+    Attributes:
+        name: what limits processes, for the reader.
+        group: the control group below which each sandbox gets one of its own, or None.
+        own_uid: whether a uid of their own (root's processes) and RLIMIT_NPROC limit processes.
+        hidden: folders that must not be there even where one of Python's folders holds them.
+    """
+
+    name: str
+    group: Path | None = None
+    own_uid: bool = False
+    hidden: tuple[Path, ...] = ()
+
+    @contextlib.contextmanager
+    def command(self, program: list[str], processes: int) -> Iterator[list[str]]:
+        """The command that runs a program shut in; at the end all its processes are ended."""
+        with tempfile.TemporaryDirectory(prefix="sandbox-") as root, self._own_group(
+            processes
+        ) as group:
+            enter = self._script(Path(root), program)
+            unshare = UNSHARE if self.own_uid else UNSHARE + " --user --map-root-user"
+            join = f"echo $$ > {shlex.quote(str(group))}/cgroup.procs && " if group else ""
+            yield ["/bin/sh", "-c", f"{join}exec {unshare} /bin/sh -c {shlex.quote(enter)}"]
+
+    def _script(self, root: Path, program: list[str]) -> str:
+        """Build the file system, enter it, give up all rights, start the program."""
+        lines = ["set -e", f"cd {shlex.quote(str(root))}"]
+        lines.append(f"mount -t tmpfs -o mode=755,size={MEMORY_OF_FILES} none .")
+        lines += ["cd .", f"cd {shlex.quote(str(root))}"]  # into what was mounted
+        lines += ["mkdir proc dev old", "mkdir -m 1777 tmp", "mount -t proc proc proc"]
+        shown = tuple(dict.fromkeys(folders()))
+        for path in (*shown, *map(Path, DEVICES)):
+            lines += _show(path)
+        for folder in self.hidden:
+            if any(folder.is_relative_to(path) for path in shown):
+                lines.append(f"mount -t tmpfs none {shlex.quote('.' + str(folder))}")
+        lines += ["pivot_root . old", "cd /tmp", "umount -l /old", "rmdir /old"]
+        rights = "setpriv --bounding-set=-all --inh-caps=-all --no-new-privs"
+        if self.own_uid:
+            rights += f" --reuid={UID} --regid={UID} --clear-groups"
+        return "\n".join([*lines, f"exec {rights} {shlex.join(program)}"])
+
+    @contextlib.contextmanager
+    def _own_group(self, processes: int) -> Iterator[Path | None]:
+        """A control group of at most so many processes; those left at the end are killed."""
+        if self.group is None:
+            yield None
+            return
+        group = Path(tempfile.mkdtemp(prefix="sandbox-", dir=self.group))
+        try:
+            # The process that made the namespaces, and the first one in them, are no student's.
+            (group / "pids.max").write_text(str(processes + 2))
+            yield group
+        finally:
+            _remove(group)
+
+
+def _show(path: Path) -> list[str]:
+    """Lines that put a file or folder into the new file system, at its own path, read-only."""
+    there, here = shlex.quote(str(path)), shlex.quote("." + str(path))
+    above = shlex.quote("." + str(path.parent))
+    if path.is_symlink():
+        return [f"mkdir -p {above}", f"ln -s {shlex.quote(os.readlink(path))} {here}"]
+    made = f"mkdir -p {here}" if path.is_dir() else f"mkdir -p {above}; : > {here}"
+    bound = [made, f"mount --rbind {there} {here}"]
+    return bound if str(path) in DEVICES else [*bound, f"mount -o remount,bind,ro {here}"]
+
+
+def folders() -> list[Path]:
+    """What Python needs, and this library with the data it ships; none inside another."""
+    wanted = [Path(path) for path in SYSTEM if os.path.lexists(path)]
+    wanted += [Path(sys.base_prefix).resolve(), PREFIX, PACKAGE]
+    if in_checkout():
+        wanted += [ROOT / "pyproject.toml", data_folder() / "synthetic", data_folder() / "tags"]
+    return [
+        path for path in wanted if not any(path != a and path.is_relative_to(a) for a in wanted)
+    ]
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """Run a module of this library by the environment's Python, with nothing of the user's own."""
+    code = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); "
+    code += f"from {module} import main; main()"
+    return [str(PREFIX / Path(sys.executable).relative_to(sys.prefix)), "-I", "-B", "-c", code,
+            *arguments]
+
+
+# --- control groups ---
+
+
+def control_groups() -> list[Path]:
+    """Folders in which a control group that limits processes might be made: ours and those above.
+
+    Both versions: `8:pids:/path` below /sys/fs/cgroup/pids, `0::/path` below /sys/fs/cgroup.
+    """
+    own, found = Path("/proc/self/cgroup"), []
+    for line in own.read_text().splitlines() if own.is_file() else []:
+        _, controllers, path = line.split(":", 2)
+        if "pids" in controllers.split(","):
+            root = Path("/sys/fs/cgroup", controllers)
+        elif controllers == "" and Path("/sys/fs/cgroup/cgroup.controllers").is_file():
+            root = Path("/sys/fs/cgroup")
+        else:
+            continue
+        here = root / path.lstrip("/")
+        found += [folder for folder in (here, *here.parents) if folder.is_relative_to(root)]
+    return [folder for folder in found if folder.is_dir()]
+
+
+def usable(folder: Path) -> bool:
+    """Whether a group can be made there that limits processes."""
+    try:
+        group = Path(tempfile.mkdtemp(prefix="sandbox-", dir=folder))
+    except OSError:
+        return False
+    try:
+        (group / "pids.max").write_text("10")
+        return True
+    except OSError:
+        return False
+    finally:
+        _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """End what is left in a group, and take it away; its processes need a moment to be gone."""
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            for number in re.findall(r"\d+", (group / "cgroup.procs").read_text()):
+                os.kill(int(number), signal.SIGKILL)
+        try:
+            group.rmdir()
+            return
+        except OSError:
+            time.sleep(0.01)
+
+
+def ways(hidden: tuple[Path, ...]) -> list[Isolation]:
+    """The ways worth trying on this machine, the best first; none outside of Linux."""
+    if not sys.platform.startswith("linux"):
+        return []
+    found = [
+        Isolation("a control group", group=folder, hidden=hidden)
+        for folder in control_groups()
+        if usable(folder)
+    ][:1]
+    if os.geteuid() == 0:
+        return [*found, Isolation("a uid of its own", own_uid=True, hidden=hidden)]
+    return [*found, Isolation("RLIMIT_NPROC in a namespace of users", hidden=hidden)]
