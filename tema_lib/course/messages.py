@@ -37,11 +37,11 @@ def encode(value: Any, depth: int = 0) -> Any:
         return value
     if depth == DEEPEST:
         raise NotPlain("lists, tuples or dictionaries are nested too deeply")
-    if type(value) is list:
+    if isinstance(value, list):  # and what is derived from it: it arrives as a list
         return [encode(part, depth + 1) for part in value]
-    if type(value) is tuple:
+    if isinstance(value, tuple):
         return {"tuple": [encode(part, depth + 1) for part in value]}
-    if type(value) is dict:
+    if isinstance(value, dict):
         if len(value) > ENTRIES:
             raise NotPlain(f"a dictionary has more than {ENTRIES:,} entries")
         pairs = value.items()

@@ -89,7 +89,7 @@ def missing(isolation: Isolation | None, limits: Limits, private: Sequence[Path]
     Args:
         isolation: what is tried; None for a process that is not shut in.
         limits: those of the submissions.
-        private: files and folders that exist, and that no submission may see.
+        private: files that exist, and that no submission may see.
     """
     ours = [str(PACKAGE), str(Path(sys.base_prefix).resolve())]
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -112,8 +112,9 @@ def missing(isolation: Isolation | None, limits: Limits, private: Sequence[Path]
 
 def best_isolation(limits: Limits, private: Sequence[Path]) -> tuple[Isolation | None, list[str]]:
     """(the way that protects best, the protections that it lacks); None where there is no way."""
-    tried = []
-    for isolation in (*ways(tuple(path.resolve() for path in private)), None):
+    tried: list[tuple[int, Isolation | None, list[str]]] = []
+    hidden = tuple(sorted({path.resolve().parent for path in private}))
+    for isolation in (*ways(hidden), None):
         lacks = missing(isolation, limits, private)
         if not lacks:
             return isolation, []

@@ -52,12 +52,12 @@ class SubmissionError(Exception):
     Attributes:
         kind: the name of its class.
         text: its message.
-        line: of the cell that was run, or of the cell that defines the function; 0 if unknown.
+        where: the line and the cell; "" if unknown.
     """
 
-    def __init__(self, kind: str, text: str, line: int) -> None:
-        super().__init__(f"{kind}: {text}" if text else kind)
-        self.kind, self.text, self.line = kind, text, line
+    def __init__(self, kind: str, text: str, where: str) -> None:
+        super().__init__(": ".join(filter(None, (kind, text))) + (f" ({where})" if where else ""))
+        self.kind, self.text, self.where = kind, text, where
 
 
 class Stopped(Exception):
@@ -119,9 +119,9 @@ class Sandbox:
     ) -> None:
         self.open.close()
 
-    def run(self, source: str) -> None:
-        """Run a cell."""
-        self._ask(self.limits.cell, run=source)
+    def run(self, source: str, cell: str = "") -> None:
+        """Run a cell; its name is for error messages."""
+        self._ask(self.limits.cell, run=source, cell=cell)
 
     def call(self, name: str, *arguments: Any, **named: Any) -> Any:
         """What a function of the submission returns; NotPlain for arguments that are not data."""
@@ -150,8 +150,8 @@ class Sandbox:
             except (messages.Malformed, RecursionError):
                 self._stop("it disturbed the connection to the grader")
         match reply["error"]:
-            case [str(kind), str(text), int(line)]:
-                raise SubmissionError(kind, text, line)
+            case [str(kind), str(text), str(where)]:
+                raise SubmissionError(kind, text, where)
         return self._stop("it disturbed the connection to the grader")
 
     def _receive(self, seconds: float) -> dict[str, Any]:

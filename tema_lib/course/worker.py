@@ -72,22 +72,23 @@ def answer(request: dict[str, Any], namespace: dict[str, Any]) -> dict[str, Any]
     try:
         with time_limit(request["seconds"]):
             if "run" in request:
-                run(request["run"], namespace)
+                run(request["run"], namespace, request["cell"])
                 return {"value": None}
             return {"value": messages.encode(call(request, namespace))}
     except TimeUp:
-        return {"error": ["TimeUp", f"took longer than {request['seconds']:g} s", 0]}
+        return {"error": ["TimeUp", f"took longer than {request['seconds']:g} s", ""]}
     except BaseException as error:  # also SystemExit, and what a student derives from BaseException
         return {"error": described(error)}
 
 
-def run(source: str, namespace: dict[str, Any]) -> None:
+def run(source: str, namespace: dict[str, Any], cell: str) -> None:
     """Run a cell. Where it is no Python, lines of IPython's own (% and !) are left out."""
+    name = f"<cell {cell}>"
     try:
-        code = compile(source, "<cell>", "exec")
+        code = compile(source, name, "exec")
     except SyntaxError:
         plain = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
-        code = compile(plain, "<cell>", "exec")
+        code = compile(plain, name, "exec")
     exec(code, namespace)
 
 
@@ -118,20 +119,20 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def described(error: BaseException) -> list[Any]:
-    """[class, message, line of the cell], whatever the error's own methods do."""
-    line, trace = 0, error.__traceback__
+def described(error: BaseException) -> list[str]:
+    """[class, message, where], whatever the error's own methods do."""
+    where, trace = "", error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == "<cell>":
-            line = trace.tb_lineno
+        if (name := trace.tb_frame.f_code.co_filename).startswith("<cell "):
+            where = f"line {trace.tb_lineno} of {name[1:-1]}"
         trace = trace.tb_next
-    if isinstance(error, SyntaxError) and type(error.lineno) is int:
-        line = error.lineno
+    if isinstance(error, SyntaxError) and not where:
+        where = f"line {error.lineno}"
     try:
-        text = str(error)[:LONGEST_TEXT]
+        text = str(error.msg if isinstance(error, SyntaxError) else error)[:LONGEST_TEXT]
     except BaseException:
         text = ""
-    return [type(error).__name__[:100], text, line]
+    return [type(error).__name__[:100], text, where[:100]]
 
 
 def send(replies: IO[bytes], message: dict[str, Any]) -> None:
