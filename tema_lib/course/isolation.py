@@ -63,9 +63,10 @@ class Isolation:
     @contextlib.contextmanager
     def command(self, program: list[str], processes: int) -> Iterator[list[str]]:
         """The command that runs a program shut in; at the end all its processes are ended."""
-        with tempfile.TemporaryDirectory(prefix="sandbox-") as root, self._own_group(
-            processes
-        ) as group:
+        with (
+            tempfile.TemporaryDirectory(prefix="sandbox-") as root,
+            self._own_group(processes) as group,
+        ):
             enter = self._script(Path(root), program)
             unshare = UNSHARE if self.own_uid else UNSHARE + " --user --map-root-user"
             join = f"echo $$ > {shlex.quote(str(group))}/cgroup.procs && " if group else ""
@@ -130,8 +131,14 @@ def python(module: str, *arguments: str) -> list[str]:
     """Run a module of this library by the environment's Python, with nothing of the user's own."""
     code = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); "
     code += f"from {module} import main; main()"
-    return [str(PREFIX / Path(sys.executable).relative_to(sys.prefix)), "-I", "-B", "-c", code,
-            *arguments]
+    return [
+        str(PREFIX / Path(sys.executable).relative_to(sys.prefix)),
+        "-I",
+        "-B",
+        "-c",
+        code,
+        *arguments,
+    ]
 
 
 # --- control groups ---

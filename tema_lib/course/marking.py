@@ -118,13 +118,14 @@ def _every(assignment: Assignment, points: float | None, why: str) -> Iterator[M
 
 def _load(submission: Submission, assignment: Assignment, sandbox: Sandbox) -> Iterator[str]:
     """Run the cells; notes on those that fail, and the rest is run all the same."""
+    place = "at the top"
     for cell in submission.merged(assignment):
+        place = cell.id or (place if place.startswith(("after", "at")) else f"after {place}")
         if cell.is_code:
-            name = cell.id or "without a name"
             try:
-                sandbox.run(cell.source, name)
+                sandbox.run(cell.source, place)
             except SubmissionError as error:
-                yield f"Cell {name}: {error}"
+                yield f"Cell {place}: {error}"
 
 
 def _run_tests(assignment: Assignment, sandbox: Sandbox) -> Iterator[Mark]:

@@ -1,8 +1,8 @@
 """What passes between the grader and the sandbox: plain data, one JSON text behind its length.
 
-A value is None, a bool, int, float or str, a list, tuple or dict of values, a numpy array or scalar,
-or a torch tensor. Arrays travel as the bytes of an .npy file that holds no object. Whatever a
-student's code writes into the channel, the grader gets exact built-in types out of it, or
+A value is None, a bool, int, float or str, a list, tuple or dict of values, a numpy array or
+scalar, or a torch tensor. Arrays travel as the bytes of an .npy file that holds no object. Whatever
+a student's code writes into the channel, the grader gets exact built-in types out of it, or
 `Malformed`. Status: ours.
 """
 

@@ -41,13 +41,6 @@ class ReleaseError(RuntimeError):
     """nbgrader cannot make a student's copy; the message is nbgrader's."""
 
 
-def sources(folder: Path) -> list[Path]:
-    """The assignments in a folder, `<name>/<name>.ipynb` each, by name."""
-    return sorted(
-        path for path in folder.glob("*/*.ipynb") if path.stem == path.parent.name
-    )
-
-
 def release(source: Path, course: Path) -> Path:
     """Make one assignment's copy for students, and put it into the exchange.
 
