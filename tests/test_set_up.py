@@ -364,9 +364,9 @@ def test_all_at_once_by_pip_and_by_uv(checkout, tool, bare, program, given, buil
         )
     text = said(done)
     assert f"{tool.TORCH} {why.format(address)}\n" in text
-    assert f"the other packages (notebooks,lab,llm,test), by {program}" in text
+    assert f"the other packages (notebooks,lab,llm,course,test), by {program}" in text
     torch = tool.TORCH.split("==")[1] + build
     assert checkout.installed() == {"torch": torch, **{f"for-{one}": "1.0" for one in EXTRAS}}
     assert checkout.stamps() == ["ready", "ready-course", "ready-lab", "ready-llm", "ready-test"]
     # Python may not keep what it compiles here, so that was done at once.
-    assert checkout.compiled() == ["for_lab", "for_llm", "for_notebooks", "for_test", "torch"]
+    assert checkout.compiled() == ["for_course", "for_lab", "for_llm", "for_notebooks", "for_test", "torch"]
