@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tema_lib.workspace import PACKAGE, ROOT, data_folder, in_checkout
@@ -25,7 +25,10 @@ from tema_lib.workspace import PACKAGE, ROOT, data_folder, in_checkout
 SYSTEM = ("/bin", "/sbin", "/lib", "/lib64", "/usr", "/etc/ld.so.cache")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 MEMORY_OF_FILES = "256m"  # of the sandbox's /tmp, in memory
-UID = 64_207  # of nobody else, where there is no control group
+# Only processes of its own. For root's processes the settings in /proc/sys would be open otherwise,
+# in a namespace of users too, and through kernel/core_pattern the whole machine.
+PROC = "ro,nosuid,nodev,noexec,subset=pid"
+UID = 64_207  # of nobody else, for submissions that root grades
 UNSHARE = "unshare --net --pid --mount --ipc --uts --fork --kill-child"
 PREFIX = Path(sys.prefix).resolve()  # of the virtual environment
 # The whole environment of a student's process.
@@ -50,8 +53,10 @@ class Isolation:
 
     Attributes:
         name: what limits processes, for the reader.
-        group: the control group below which each sandbox gets one of its own, or None.
-        own_uid: whether a uid of their own (root's processes) and RLIMIT_NPROC limit processes.
+        group: the control group below which each sandbox gets one of its own; without one,
+            RLIMIT_NPROC limits processes.
+        own_uid: whether root gives processes a uid of their own; else they get a namespace of
+            users, in which they are root without rights.
         hidden: folders that must not be there even where one of Python's folders holds them.
     """
 
@@ -77,7 +82,7 @@ class Isolation:
         lines = ["set -e", f"cd {shlex.quote(str(root))}"]
         lines.append(f"mount -t tmpfs -o mode=755,size={MEMORY_OF_FILES} none .")
         lines += ["cd .", f"cd {shlex.quote(str(root))}"]  # into what was mounted
-        lines += ["mkdir proc dev old", "mkdir -m 1777 tmp", "mount -t proc proc proc"]
+        lines += ["mkdir proc dev old", "mkdir -m 1777 tmp", f"mount -t proc -o {PROC} proc proc"]
         shown = tuple(dict.fromkeys(folders()))
         for path in (*shown, *map(Path, DEVICES)):
             lines += _show(path)
@@ -192,14 +197,19 @@ def _remove(group: Path) -> None:
 
 
 def ways(hidden: tuple[Path, ...]) -> list[Isolation]:
-    """The ways worth trying on this machine, the best first; none outside of Linux."""
+    """The ways worth trying on this machine, the best first; none outside of Linux.
+
+    RLIMIT_NPROC does not hold for root's processes, nor for those of a namespace's root that is the
+    machine's root: root needs a uid for them, or a control group.
+    """
     if not sys.platform.startswith("linux"):
         return []
-    found = [
-        Isolation("a control group", group=folder, hidden=hidden)
-        for folder in control_groups()
-        if usable(folder)
-    ][:1]
-    if os.geteuid() == 0:
-        return [*found, Isolation("a uid of its own", own_uid=True, hidden=hidden)]
-    return [*found, Isolation("RLIMIT_NPROC in a namespace of users", hidden=hidden)]
+    groups = [folder for folder in control_groups() if usable(folder)][:1]
+    both = [Isolation("a control group", group=folder, hidden=hidden) for folder in groups]
+    if os.geteuid() != 0:
+        return [*both, Isolation("a limit on processes", hidden=hidden)]
+    return [
+        *(replace(way, name="a control group and a uid", own_uid=True) for way in both),
+        Isolation("a uid", own_uid=True, hidden=hidden),
+        *both,
+    ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,23 +17,23 @@ from tema_lib.workspace import PACKAGE
 
 PROTECTIONS = (
     "other files (hidden tests, the grade book, other submissions) cannot be read",
-    "the checkout and the system cannot be written",
+    "the library, Python and the system's settings cannot be changed",
     "the network cannot be reached",
     "other processes cannot be seen or ended",
     "the number of processes is limited",
     "memory is limited",
 )
 PROBE = '''
-import os, socket
+import mmap, os, socket
 
 def sees(paths):
     return any(os.path.exists(path) for path in paths)
 
-def writes(folders):
-    for folder in folders:
+def opens(paths):
+    """Whether one of them can be opened for writing; nothing is written."""
+    for path in paths:
         try:
-            os.close(os.open(folder + "/tema-probe", os.O_CREAT | os.O_WRONLY))
-            os.unlink(folder + "/tema-probe")
+            os.close(os.open(path, os.O_WRONLY))
             return True
         except OSError:
             pass
@@ -77,8 +76,9 @@ def processes(most):
 
 def allocates(size):
     try:
-        return len(bytearray(size)) == size
-    except MemoryError:
+        mmap.mmap(-1, size).close()  # pages that nobody touches
+        return True
+    except OSError:
         return False
 '''
 
@@ -91,7 +91,7 @@ def missing(isolation: Isolation | None, limits: Limits, private: Sequence[Path]
         limits: those of the submissions.
         private: files that exist, and that no submission may see.
     """
-    ours = [str(PACKAGE), str(Path(sys.base_prefix).resolve())]
+    ours = [str(PACKAGE / "__init__.py"), os.__file__, "/proc/sys/kernel/core_pattern"]
     with socket.create_server(("127.0.0.1", 0)) as server:
         try:
             with Sandbox(isolation, limits) as sandbox:
@@ -99,7 +99,7 @@ def missing(isolation: Isolation | None, limits: Limits, private: Sequence[Path]
                 call = sandbox.call
                 holds = (
                     not call("sees", [str(path) for path in private]),
-                    not call("writes", ours),
+                    not call("opens", ours),
                     not call("connects", server.getsockname()[1]),
                     not call("sees_process", os.getpid()),
                     call("processes", 2 * limits.processes) <= limits.processes,

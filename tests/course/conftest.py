@@ -11,7 +11,7 @@ from tests.helpers import assignments
 
 @pytest.fixture(scope="session")
 def shut_in(tmp_path_factory):
-    """The isolation that holds here. Without one a test is skipped, in continuous integration fails."""
+    """The isolation that holds here; without one a test is skipped, or fails in .ci/run."""
     file = tmp_path_factory.mktemp("private") / "file"
     file.touch()
     isolation, lacks = best_isolation(Limits(), [file])

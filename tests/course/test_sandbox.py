@@ -1,10 +1,14 @@
-"""What students' code might do to the grader. Each attack succeeds where the guard is taken away."""
+"""What students' code might do to the grader.
+
+Each attack succeeds where its guard is taken away.
+"""
 
 import os
 import socket
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +32,7 @@ def attack(lines, imports="os"):
 LOOP = "while True: pass"
 STUBBORN = """while True:
     try:
-        while True: pass
+        while True: sum(range(9))
     except BaseException: pass"""
 
 
@@ -81,7 +85,7 @@ def test_without_limits_a_loop_goes_on():
 @pytest.mark.parametrize(
     ("lines", "guard", "words"),
     [
-        ("eaten = bytearray(2**30)", {"memory": 2**33}, "MemoryError"),
+        ("mmap.mmap(-1, 2**30).close()", {"memory": 2**33}, "Cannot allocate memory"),
         (
             "with open('/tmp/tema-large', 'wb') as file: file.truncate(2**27)\n"
             "os.unlink('/tmp/tema-large')",
@@ -92,7 +96,7 @@ def test_without_limits_a_loop_goes_on():
     ids=["memory", "file"],
 )
 def test_memory_and_files_have_limits(shut_in, tiny, tmp_path, lines, guard, words):
-    greedy = submission(tmp_path, first=attack(lines))
+    greedy = submission(tmp_path, first=attack(lines, "mmap, os"))
     marks = mark(tiny, greedy, shut_in, FAST)
     assert [one.points for one in marks.cells] == [0, 3]
     assert words in marks.cells[0].message
@@ -195,6 +199,20 @@ def test_the_library_is_there_to_be_read_only(shut_in):
             sandbox.call("write")
 
 
+@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root may change them")
+def test_root_s_submissions_cannot_change_the_system_s_settings(shut_in):
+    """What the kernel runs when a program crashes; it is opened here, not written."""
+    opens = "def opens(): open('/proc/sys/kernel/core_pattern', 'a').close()"
+    for way in ways(()):
+        with Sandbox(way, FAST) as sandbox:
+            sandbox.run(opens)
+            with pytest.raises(SubmissionError, match="No such file"):
+                sandbox.call("opens")
+    with Sandbox(None, FAST) as sandbox:
+        sandbox.run(opens)
+        sandbox.call("opens")
+
+
 def test_no_right_is_left_that_could_undo_the_walls(shut_in):
     status = "def status(): return open('/proc/self/status').read()\n"
     mount = (
@@ -293,7 +311,7 @@ def test_a_child_that_comes_back_does_not_answer_a_second_time(shut_in, tiny, tm
 
 
 def test_a_sandbox_that_does_not_start_says_what_the_system_said(shut_in):
-    broken = replace(shut_in, hidden=(*shut_in.hidden, __import__("pathlib").Path("/usr/no such")))
+    broken = replace(shut_in, hidden=(*shut_in.hidden, Path("/usr/no such")))
     with pytest.raises(Stopped, match="no such"), Sandbox(broken, FAST):
         pass
 
