@@ -149,18 +149,22 @@ def python(module: str, *arguments: str) -> list[str]:
 # --- control groups ---
 
 
+ALL_GROUPS = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
+
+
 def control_groups() -> list[Path]:
     """Folders in which a control group that limits processes might be made: ours and those above.
 
     Both versions: `8:pids:/path` below /sys/fs/cgroup/pids, `0::/path` below /sys/fs/cgroup.
     """
-    own, found = Path("/proc/self/cgroup"), []
-    for line in own.read_text().splitlines() if own.is_file() else []:
+    found = []
+    for line in OWN_GROUPS.read_text().splitlines() if OWN_GROUPS.is_file() else []:
         _, controllers, path = line.split(":", 2)
         if "pids" in controllers.split(","):
-            root = Path("/sys/fs/cgroup", controllers)
-        elif controllers == "" and Path("/sys/fs/cgroup/cgroup.controllers").is_file():
-            root = Path("/sys/fs/cgroup")
+            root = ALL_GROUPS / controllers
+        elif controllers == "" and (ALL_GROUPS / "cgroup.controllers").is_file():
+            root = ALL_GROUPS
         else:
             continue
         here = root / path.lstrip("/")

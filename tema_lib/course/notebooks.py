@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import os
 import stat
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -121,10 +122,13 @@ class Submission:
         before: dict[str, list[Cell]] = {}
         waiting: list[Cell] = []
         for cell in self.cells:
+            own = Cell("", "own", cell.source, cell.is_code)
             if last.get(cell.id) is cell:
-                before[cell.id], waiting = waiting, []
+                before[cell.id], waiting = [*before.get(cell.id, []), *waiting], []
+            elif cell.id in last:  # an earlier copy is run before the last one
+                before.setdefault(cell.id, []).append(own)
             else:
-                waiting.append(Cell("", "own", cell.source, cell.is_code))
+                waiting.append(own)
         for name, original in known.items():
             yield from before.get(name, [])
             if original.kind == "locked":
@@ -154,8 +158,10 @@ def _read(path: Path) -> list[Any]:
     if len(content) > LARGEST:
         raise NotANotebook(f"{path.name} is larger than {LARGEST >> 20} MiB")
     try:
-        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
-        nbformat.validate(notebook)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # cells without an id of their own, or with one twice
+            notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
+            nbformat.validate(notebook)
         return list(notebook.cells)
     except RecursionError as error:
         raise NotANotebook(f"{path.name} is no notebook: nested too deeply") from error

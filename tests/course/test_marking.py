@@ -1,4 +1,4 @@
-"""Marks: what is right gets its points, what is wrong a message, and no message gives tests away."""
+"""Right answers get their points, wrong ones a message, and no message gives a test away."""
 
 import json
 
@@ -53,7 +53,6 @@ def doubled(values):
     {then}
     return [2 * value for value in values]
 """
-WHAT_IT_KNOWS = "str(seen)"
 LEAKS = [
     "if len(seen) > 2: raise ValueError(str(seen))",
     "if len(seen) > 2: raise type(str(seen), (Exception,), {})",
@@ -67,7 +66,7 @@ LEAKS = [
 @pytest.mark.parametrize("then", LEAKS)
 def test_a_function_that_remembers_hidden_inputs_cannot_tell_them(shut_in, tiny, tmp_path, then):
     """Not in the hidden test's message, nor in that of a later test that shows all."""
-    second = f"def largest(values):\n    raise ValueError({WHAT_IT_KNOWS})\n"
+    second = "def largest(values):\n    raise ValueError(str(seen))\n"
     one = submission(tmp_path, first=REMEMBERS.format(then=then), second=second)
     marks = mark(tiny, one, shut_in)
     assert marks.score == 0
@@ -77,7 +76,7 @@ def test_a_function_that_remembers_hidden_inputs_cannot_tell_them(shut_in, tiny,
 
 
 def test_with_hidden_tests_in_the_author_s_order_it_could(shut_in, tiny, tmp_path):
-    """The guard of the test above, taken away: all lines of a test at once, as if none were hidden."""
+    """The guard of the test above, taken away: all lines of a test are run at once."""
     open_tests = Assignment(
         tiny.name,
         tuple(

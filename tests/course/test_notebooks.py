@@ -1,5 +1,6 @@
 """Sources and submissions: what is run, in which order, and what is no notebook."""
 
+import json
 import os
 
 import nbformat
@@ -38,7 +39,7 @@ def test_hidden_tests_without_an_end_are_hidden_all_the_same():
 
 def test_two_cells_of_one_name_are_the_author_s_mistake(tmp_path):
     notebook = assignments.source()
-    notebook.cells.append(notebook.cells[2])
+    notebook.cells.append(new_code_cell("again", metadata=notebook.cells[2].metadata))
     path = assignments.write(notebook, tmp_path / "tiny.ipynb")
     with pytest.raises(ValueError, match="two cells have the grade id first"):
         Assignment.read(path)
@@ -105,7 +106,7 @@ def test_cells_that_are_none_are_found(tmp_path):
     notebook = nbformat.from_dict(assignments.handed_in())
     notebook.cells[1]["source"] = 5
     path = tmp_path / "tiny.ipynb"
-    path.write_text(__import__("json").dumps(notebook))
+    path.write_text(json.dumps(notebook))
     with pytest.raises(NotANotebook):
         Submission.read(path)
 
