@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -66,7 +67,11 @@ def enter(graded: Sequence[Graded], course: Path) -> list[str]:
     from tema_lib.course.release import COURSE
 
     unknown = []
-    with Gradebook(f"sqlite:///{course}/gradebook.db", COURSE) as book:
+    with (
+        warnings.catch_warnings(),
+        Gradebook(f"sqlite:///{course}/gradebook.db", COURSE) as book,
+    ):
+        warnings.simplefilter("ignore")  # nbgrader's use of SQLAlchemy is not the lecturer's matter
         for student, marks in graded:
             name = marks.assignment
             try:

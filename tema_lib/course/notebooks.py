@@ -20,7 +20,7 @@ from typing import Any
 import nbformat
 
 LARGEST = 20 * 2**20  # bytes of a notebook that is handed in
-HIDDEN = ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
+HIDDEN = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")  # anywhere in a line, as for nbgrader
 
 
 class NotANotebook(ValueError):
@@ -48,10 +48,10 @@ class Cell:
         """Numbers of the lines of hidden tests, their marks included; the first line is 1."""
         found, inside = [], False
         for number, line in enumerate(self.source.splitlines(), 1):
-            inside = inside or line.strip() == HIDDEN[0]
+            inside = inside or HIDDEN[0] in line
             if inside:
                 found.append(number)
-            inside = inside and line.strip() != HIDDEN[1]
+            inside = inside and HIDDEN[1] not in line
         return frozenset(found)
 
     @property

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -20,10 +21,11 @@ from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from tema_lib.course.notebooks import HIDDEN
 from tema_lib.workspace import write_atomically
 
 COURSE = "tema-llm"
+# A mark in another spelling, which nbgrader takes for a remark.
+LEFT = re.compile(r"#+ *(begin|end) *(hidden +tests?|solutions?)", re.IGNORECASE)
 SETTINGS = '''"""Read by nbgrader's own commands when they run in this folder."""
 
 from pathlib import Path
@@ -63,11 +65,12 @@ def release(source: Path, course: Path) -> Path:
     api = nbgrader(course)
     _succeeded(api.generate_assignment(name), name)
     made = course / "release" / name / f"{name}.ipynb"
-    text = made.read_text(encoding="utf-8")
-    for mark in (*HIDDEN, "### BEGIN SOLUTION", "### END SOLUTION"):
-        if mark in text:
-            made.unlink()
-            raise ReleaseError(f"{name}: the student's copy would hold a line with {mark}")
+    if left := LEFT.search(made.read_text(encoding="utf-8")):
+        made.unlink()
+        raise ReleaseError(
+            f"{name}: nbgrader does not read the line {left[0]!r} as a mark, and what it marks "
+            "would be in the students' copy. Write ### BEGIN HIDDEN TESTS or ### BEGIN SOLUTION."
+        )
     shutil.rmtree(course / "exchange" / COURSE / "outbound" / name, ignore_errors=True)
     _succeeded(api.release_assignment(name), name)
     return made

@@ -68,22 +68,26 @@ def test_a_second_time_changes_nothing_but_what_is_new(course, monkeypatch):
     assert json.loads(copy.read_text()) == before
 
 
-def test_a_source_that_nbgrader_refuses_is_no_release(tmp_path):
+@pytest.mark.parametrize(
+    ("cell", "change", "words"),
+    [
+        (2, {"metadata": {}}, "Solution region detected in a non-solution cell"),
+        (
+            3,
+            {"source": "1\n### begin hidden tests\n2"},
+            "not read the line '### begin hidden tests'",
+        ),
+    ],
+)
+def test_a_source_that_would_give_something_away_is_no_release(
+    course, tmp_path, cell, change, words
+):
     notebook = assignments.source()
-    notebook.cells[2].metadata = {}  # a solution in a cell that is none
-    path = assignments.write(notebook, tmp_path / "sources" / "tiny" / "tiny.ipynb")
-    with pytest.raises(ReleaseError, match="Solution region detected in a non-solution cell"):
-        release(path, tmp_path / "course")
-
-
-def test_a_hidden_test_that_would_be_left_stops_the_release(tmp_path):
-    """nbgrader takes its mark in any other spelling for a remark."""
-    notebook = assignments.source()
-    notebook.cells[0].source = "### BEGIN HIDDEN TESTS"
-    path = assignments.write(notebook, tmp_path / "sources" / "tiny" / "tiny.ipynb")
-    with pytest.raises(ReleaseError):
-        release(path, tmp_path / "course")
-    assert not (tmp_path / "course" / "release" / "tiny" / "tiny.ipynb").exists()
+    notebook.cells[cell].update(change)
+    path = assignments.write(notebook, tmp_path / "other" / "other.ipynb")
+    with pytest.raises(ReleaseError, match=words):
+        release(path, course / "assignments")
+    assert not (course / "assignments" / "release" / "other" / "other.ipynb").exists()
 
 
 def test_a_class_of_five_is_graded(course, shut_in, monkeypatch):

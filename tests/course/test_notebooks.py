@@ -33,7 +33,7 @@ def test_hidden_lines_are_found_and_left_out(tiny):
 
 
 def test_hidden_tests_without_an_end_are_hidden_all_the_same():
-    cell = notebooks.Cell("a", "test", "x = 1\n  ### BEGIN HIDDEN TESTS\ny = 2\nz = 3", True)
+    cell = notebooks.Cell("a", "test", "x = 1\n  # BEGIN HIDDEN TESTS here\ny = 2\nz = 3", True)
     assert cell.visible_source == "x = 1"
 
 
