@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from tema_lib.commands.assignments import read, sources
 from tema_lib.commands.output import say, sentence, shown
 from tema_lib.course.feedback import page
+from tema_lib.course.formgrader import hand_over
 from tema_lib.course.gradebook import Graded, enter, write_tables
 from tema_lib.course.isolation import Isolation
 from tema_lib.course.marking import Marks, mark, unreadable
@@ -56,6 +58,7 @@ def main(chosen: argparse.Namespace) -> None:
     print(f"\nMarks: {shown(tables[0])}, {shown(tables[1])}; feedback: {shown(out)}")
     if book.is_file():
         unknown = enter(graded, course)
+        for_formgrader(found, {path.stem: path for path in paths}, course)
         print(f"Grade book: {shown(book)}")
         say("Not in the grade book as they are now; run `make assignments` again", unknown)
 
@@ -91,6 +94,13 @@ def marked(
         text = page(one.student, assignment, submission, marks)
         write_atomically(out / one.student / f"{one.assignment}.html", text)
         yield one.student, marks
+
+
+def for_formgrader(found: Sequence[HandedIn], sources: dict[str, Path], course: Path) -> None:
+    """What can be read goes where nbgrader's own pages look for it, to be marked by hand."""
+    for one in found:
+        with contextlib.suppress(NotANotebook):
+            hand_over(one.path, sources[one.assignment], one.student, course)
 
 
 def print_table(graded: Sequence[Graded]) -> None:

@@ -71,7 +71,7 @@ class Assignment:
     @classmethod
     def read(cls, path: Path) -> Assignment:
         """NotANotebook if this cannot be read, ValueError if a grade id occurs twice."""
-        cells = tuple(_cell(cell) for cell in _read(path))
+        cells = tuple(_cell(cell) for cell in read_cells(path))
         names = [cell.id for cell in cells if cell.id]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{path}: two cells have the grade id {twice[0]}")
@@ -108,7 +108,7 @@ class Submission:
     @classmethod
     def read(cls, path: Path) -> Submission:
         """Raises NotANotebook, with a sentence for the student."""
-        return cls(tuple(_cell(cell) for cell in _read(path)))
+        return cls(tuple(_cell(cell) for cell in read_cells(path)))
 
     def merged(self, assignment: Assignment) -> Iterator[Cell]:
         """The cells that are run, tests left out.
@@ -144,8 +144,11 @@ class Submission:
         return [name for name in wanted if name not in have]
 
 
-def _read(path: Path) -> list[Any]:
-    """The cells of a notebook, of any version of the format."""
+def read_cells(path: Path) -> list[Any]:
+    """The cells of a notebook of any version of the format, as nbformat has them.
+
+    Raises NotANotebook, with a sentence.
+    """
     try:
         # A link could name any file of ours; a pipe would wait for ever.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)

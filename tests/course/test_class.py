@@ -21,6 +21,7 @@ def course(tmp_path_factory):
     """What `tema assignments` makes of one small assignment, on a PATH without our programs."""
     home = tmp_path_factory.mktemp("home")
     assignments.write(assignments.source(), home / "sources" / "tiny" / "tiny.ipynb")
+    assignments.write(assignments.project(), home / "sources" / "project" / "project.ipynb")
     (home / "sources" / "tiny" / "table.csv").write_text("a,b\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEMA_HOME", str(home))
@@ -104,15 +105,18 @@ def test_a_class_of_five_is_graded(course, shut_in, monkeypatch):
     assignments.write(half, handed_in / "bob" / "tiny.ipynb")
     leaves = assignments.handed_in(first="import os\ndef doubled(values): os._exit(1)")
     assignments.write(leaves, handed_in / "dan" / "tiny.ipynb")
+    assignments.write(assignments.project(), handed_in / "ada" / "project.ipynb")
     (handed_in / "eve").mkdir()
     (handed_in / "eve" / "tiny.ipynb").write_text("no notebook")
 
     done = tema("grade", handed_in, "--sources", course / "sources")
     assert done.returncode == 0, done.stderr
-    assert "[5/5] eve, tiny: 0 of 5" in done.stdout
+    assert "[6/6] eve, tiny: 0 of 5" in done.stdout
     grades = course / "grades"
     with open(grades / "marks.csv", newline="") as file:
-        marks = {row["student"]: row for row in csv.DictReader(file)}
+        project, *others = csv.DictReader(file)
+        marks = {row["student"]: row for row in others}
+    assert (project["assignment"], project["by_hand"]) == ("project", "10.0")
     assert {name: row["score"] for name, row in marks.items()} == {
         "ada": "5.0",
         "bob": "2.0",
@@ -130,12 +134,21 @@ def test_a_class_of_five_is_graded(course, shut_in, monkeypatch):
     with Gradebook(f"sqlite:///{course}/assignments/gradebook.db", COURSE) as book:
         scores = {one.student.id: one.score for one in book.assignment_submissions("tiny")}
         assert scores == {name: float(row["score"]) for name, row in marks.items()}
-    # A second time, with another answer: the new marks count.
+        for cell, points in (("claim", 3), ("control", 5)):  # as the formgrader enters them
+            grade = book.find_grade(cell, "project", "project", "ada")
+            assert grade.needs_manual_grade
+            grade.manual_score, grade.needs_manual_grade = points, False
+        book.db.commit()
+    to_mark = course / "assignments" / "autograded"
+    assert {path.parts[-3] for path in to_mark.glob("*/tiny/tiny.ipynb")} == set(marks) - {"eve"}
+    # A second time, with another answer: the new marks count, and those of a person stay.
     shutil.rmtree(handed_in / "cy")
     assignments.write(half, handed_in / "cy" / "tiny.ipynb")
     assert tema("grade", handed_in, "--sources", course / "sources").returncode == 0
     with Gradebook(f"sqlite:///{course}/assignments/gradebook.db", COURSE) as book:
         assert book.find_submission("tiny", "cy").score == 2
+        done = book.find_submission("project", "ada")
+        assert (done.score, done.needs_manual_grade) == (8, False)
 
 
 @pytest.mark.parametrize(

@@ -122,15 +122,10 @@ def test_what_a_locked_cell_computes_with_students_functions_comes_from_them(shu
 
 
 def test_what_a_person_marks_is_left_open(tmp_path):
-    notebook = assignments.source()
-    del notebook.cells[2:]
-    for name, marks in (("text", {"grade": True, "solution": True}), ("task", {"task": True})):
-        cell = notebook.cells[0].copy()
-        cell.metadata, cell.id = assignments.about(name, points=10, **marks), name
-        notebook.cells.append(cell)
-    project = Assignment.read(assignments.write(notebook, tmp_path / "project.ipynb"))
-    marks = mark(project, submission(tmp_path / "b"), None)
-    assert (marks.score, marks.most, marks.by_hand) == (0, 20, 20)
+    path = assignments.write(assignments.project(), tmp_path / "project.ipynb")
+    marks = mark(Assignment.read(path), submission(tmp_path / "b"), None)
+    assert (marks.score, marks.most, marks.by_hand) == (0, 10, 10)
+    assert marks.notes == ("cell claim is missing", "cell control is missing")
     assert [one.points for one in marks.cells] == [None, None]
 
 

@@ -48,6 +48,18 @@ def source():
     )
 
 
+def project():
+    """A notebook that a person marks: a text for 4 points, and a task for 6."""
+    by_hand = {"grade": True, "solution": True, "points": 4, "cell_type": "markdown"}
+    task = {"task": True, "locked": True, "points": 6, "cell_type": "markdown"}
+    return new_notebook(
+        cells=[
+            new_markdown_cell("Your claim", metadata=about("claim", **by_hand)),
+            new_markdown_cell("Refute it", metadata=about("control", **task)),
+        ]
+    )
+
+
 def write(notebook, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
