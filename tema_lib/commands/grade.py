@@ -43,6 +43,8 @@ def main(chosen: argparse.Namespace) -> None:
         for student, marks in marked(found, assignments, isolation, limits, out):
             graded.append((student, marks))
             told = f"[{len(graded)}/{len(found)}] {printable(student)}, {marks.assignment}: "
+            told += f"{marks.score:g} of {marks.most - marks.by_hand:g}"
+            told += f", {marks.by_hand:g} by hand" if marks.by_hand else ""
             print(
                 told + f"{marks.score:g} of {marks.most:g}",
                 *map(printable, marks.notes),

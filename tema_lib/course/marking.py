@@ -105,7 +105,7 @@ def mark(
     else:
         if sandbox.ended:
             notes.append(f"The notebook was stopped: {sandbox.ended}.")
-    return Marks(assignment.name, marks, tuple(notes))
+    return Marks(assignment.name, marks, tuple(dict.fromkeys(notes)))
 
 
 def _every(assignment: Assignment, points: float | None, why: str) -> Iterator[Mark]:
@@ -125,7 +125,8 @@ def _load(submission: Submission, assignment: Assignment, sandbox: Sandbox) -> I
             try:
                 sandbox.run(cell.source, place)
             except SubmissionError as error:
-                yield f"Cell {place}: {error}"
+                if error.kind != "NotImplementedError":  # a test will say so
+                    yield f"Cell {place}: {error}"
 
 
 def _run_tests(assignment: Assignment, sandbox: Sandbox) -> Iterator[Mark]:

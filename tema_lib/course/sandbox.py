@@ -17,7 +17,8 @@ import signal
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +29,11 @@ START = 60.0  # seconds that Python may need until it is ready, on a machine tha
 GRACE = 1.0  # seconds between the interruption of a function and the end of its process
 
 
+def address_space() -> int:
+    """Bytes that a process may map: builds of torch for GPUs map several GiB of libraries."""
+    return (4 if version("torch").endswith("+cpu") else 16) * 2**30
+
+
 @dataclass(frozen=True)
 class Limits:
     """What one submission may use."""
@@ -35,7 +41,7 @@ class Limits:
     call: float = 10.0  # seconds of one call of a student's function
     cell: float = 60.0  # seconds of one cell
     total: float = 300.0  # seconds of the whole submission
-    memory: int = 4 * 2**30  # bytes of address space of each process
+    memory: int = field(default_factory=address_space)  # bytes of each process
     file: int = 64 * 2**20  # bytes of one file
     processes: int = 32  # at the same time, their threads included
 

@@ -116,6 +116,7 @@ def test_a_class_of_five_is_graded(course, shut_in, monkeypatch):
     with open(grades / "marks.csv", newline="") as file:
         project, *others = csv.DictReader(file)
         marks = {row["student"]: row for row in others}
+    assert "[1/6] ada, project: 0 of 0, 10 by hand" in done.stdout
     assert (project["assignment"], project["by_hand"]) == ("project", "10.0")
     assert {name: row["score"] for name, row in marks.items()} == {
         "ada": "5.0",
