@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,13 +18,14 @@ from tema_lib.course.isolation import Isolation
 from tema_lib.course.marking import Marks, mark, unreadable
 from tema_lib.course.notebooks import Assignment, NotANotebook, Submission
 from tema_lib.course.protection import best_isolation
-from tema_lib.course.sandbox import Limits
+from tema_lib.course.sandbox import CannotStart, Limits
 from tema_lib.course.submissions import HandedIn, handed_in
 from tema_lib.workspace import home, write_atomically
 
 
 def main(chosen: argparse.Namespace) -> None:
     """Mark all, one after the other; whatever one of them does, the next one is marked."""
+    os.environ.setdefault("MPLBACKEND", "agg")  # the authors' cells may draw
     folder = chosen.submissions.expanduser()
     if not folder.is_dir():
         sys.exit(f"SUBMISSIONS={chosen.submissions}: there is no such folder.")
@@ -52,7 +54,7 @@ def main(chosen: argparse.Namespace) -> None:
                 flush=True,
             )
         tables = write_tables(graded, out)
-    except OSError as error:
+    except (CannotStart, OSError) as error:
         sys.exit(sentence(error))
     except KeyboardInterrupt:
         sys.exit("\nInterrupted: no marks were written.")

@@ -30,6 +30,7 @@ MEMORY_OF_FILES = "256m"  # of the sandbox's /tmp, in memory
 PROC = "ro,nosuid,nodev,noexec,subset=pid"
 UID = 64_207  # of nobody else, for submissions that root grades
 UNSHARE = "unshare --net --pid --mount --ipc --uts --fork --kill-child"
+EXCHANGE = Path("/usr/local/share/nbgrader")  # nbgrader's own place for what students hand in
 PREFIX = Path(sys.prefix).resolve()  # of the virtual environment
 # The whole environment of a student's process.
 ENVIRONMENT = {
@@ -86,7 +87,7 @@ class Isolation:
         shown = tuple(dict.fromkeys(folders()))
         for path in (*shown, *map(Path, DEVICES)):
             lines += _show(path)
-        for folder in self.hidden:
+        for folder in (*self.hidden, *filter(Path.is_dir, [EXCHANGE])):
             if any(folder.is_relative_to(path) for path in shown):
                 lines.append(f"mount -t tmpfs none {shlex.quote('.' + str(folder))}")
         lines += ["pivot_root . old", "cd /tmp", "umount -l /old", "rmdir /old"]
@@ -136,14 +137,10 @@ def python(module: str, *arguments: str) -> list[str]:
     """Run a module of this library by the environment's Python, with nothing of the user's own."""
     code = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); "
     code += f"from {module} import main; main()"
-    return [
-        str(PREFIX / Path(sys.executable).relative_to(sys.prefix)),
-        "-I",
-        "-B",
-        "-c",
-        code,
-        *arguments,
-    ]
+    program = Path(sys.executable)
+    if program.is_relative_to(sys.prefix):  # as it is called where links have been followed
+        program = PREFIX / program.relative_to(sys.prefix)
+    return [str(program), "-I", "-B", "-c", code, *arguments]
 
 
 # --- control groups ---

@@ -12,6 +12,7 @@ import builtins
 import contextlib
 import functools
 import io
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,8 @@ def mark(
     """Load a submission in a sandbox of its own, and run the tests.
 
     Nothing that the submission does is an error here. A test that fails loses its own points only;
-    once the sandbox has been ended, all other tests get nothing.
+    once the sandbox has been ended, all other tests get nothing. A sandbox that does not start
+    (CannotStart) is nobody's fault, and an error.
 
     Args:
         assignment: the author's notebook.
@@ -141,7 +143,7 @@ def _run_tests(assignment: Assignment, sandbox: Sandbox) -> Iterator[Mark]:
     for cell in assignment.cells:
         if cell.kind == "locked" and cell.is_code:
             # One that shows what the student's functions do fails where they do.
-            with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.suppress(Exception), _quiet():
                 run(cell.source, namespace, cell.id)
         elif cell.kind == "test":
             before[cell.id] = dict(namespace)
@@ -156,10 +158,18 @@ def _run_tests(assignment: Assignment, sandbox: Sandbox) -> Iterator[Mark]:
             yield Mark(cell.id, None, cell.points)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What the author's cells print or warn of is not for the grader's terminal."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _failure(cell: Cell, source: str, namespace: dict[str, Any], hidden: bool) -> str:
     """What failed in a test, as the student may read it; "" if nothing did."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _quiet():
             run(source, namespace, cell.id)
     except Exception as error:
         words = _words(error, source, _line(error, cell), hidden)

@@ -151,7 +151,8 @@ def read_cells(path: Path) -> list[Any]:
     """
     try:
         # A link could name any file of ours; a pipe would wait for ever.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | os.O_NONBLOCK)
+        careful = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+        handle = os.open(path, os.O_RDONLY | careful)
         with open(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise NotANotebook(f"{path.name} is no file")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tema_lib.course.isolation import Isolation, ways
-from tema_lib.course.sandbox import Limits, Sandbox, Stopped, SubmissionError
+from tema_lib.course.sandbox import CannotStart, Limits, Sandbox, Stopped, SubmissionError
 from tema_lib.workspace import PACKAGE
 
 PROTECTIONS = (
@@ -105,7 +105,7 @@ def missing(isolation: Isolation | None, limits: Limits, private: Sequence[Path]
                     call("processes", 2 * limits.processes) <= limits.processes,
                     not call("allocates", limits.memory),
                 )
-        except (Stopped, SubmissionError, OSError):
+        except (CannotStart, Stopped, SubmissionError, OSError):
             return list(PROTECTIONS)
     return [name for name, held in zip(PROTECTIONS, holds) if not held]
 

@@ -66,12 +66,20 @@ class SubmissionError(Exception):
         self.kind, self.text, self.where = kind, text, where
 
 
+class CannotStart(RuntimeError):
+    """There is no sandbox; the message is the system's. Nothing of a student's has run yet."""
+
+
 class Stopped(Exception):
     """The sandbox was ended, or ended itself; it answers nothing any more."""
 
 
 class Sandbox:
-    """See above; `run` and `call` raise SubmissionError, and Stopped from the end onwards."""
+    """See above.
+
+    It raises CannotStart where it is entered; `run` and `call` raise SubmissionError, and Stopped
+    from the end onwards.
+    """
 
     def __init__(self, isolation: Isolation | None, limits: Limits) -> None:
         self.isolation, self.limits = isolation, limits
@@ -114,7 +122,7 @@ class Sandbox:
         except Stopped as stopped:
             assert self.process.stderr is not None
             said = self.process.stderr.read(2000).decode(errors="replace").strip()
-            raise Stopped(said or str(stopped)) from None
+            raise CannotStart(f"The sandbox does not start: {said or stopped}") from None
         self.deadline = time.monotonic() + self.limits.total
 
     def __exit__(

@@ -14,7 +14,7 @@ import pytest
 
 from tema_lib.course.isolation import ways
 from tema_lib.course.marking import mark
-from tema_lib.course.sandbox import Limits, Sandbox, Stopped, SubmissionError
+from tema_lib.course.sandbox import CannotStart, Limits, Sandbox, Stopped, SubmissionError
 from tests.helpers import assignments
 from tests.helpers.assignments import submission
 
@@ -314,7 +314,7 @@ def test_a_child_that_comes_back_does_not_answer_a_second_time(shut_in, tiny, tm
 
 def test_a_sandbox_that_does_not_start_says_what_the_system_said(shut_in):
     broken = replace(shut_in, hidden=(*shut_in.hidden, Path("/usr/no such")))
-    with pytest.raises(Stopped, match="no such"), Sandbox(broken, FAST):
+    with pytest.raises(CannotStart, match="no such"), Sandbox(broken, FAST):
         pass
 
 
