@@ -47,12 +47,7 @@ def main(chosen: argparse.Namespace) -> None:
             told = f"[{len(graded)}/{len(found)}] {printable(student)}, {marks.assignment}: "
             told += f"{marks.score:g} of {marks.most - marks.by_hand:g}"
             told += f", {marks.by_hand:g} by hand" if marks.by_hand else ""
-            print(
-                told + f"{marks.score:g} of {marks.most:g}",
-                *map(printable, marks.notes),
-                sep="\n    ",
-                flush=True,
-            )
+            print(told, *map(printable, marks.notes), sep="\n    ", flush=True)
         tables = write_tables(graded, out)
     except (CannotStart, OSError) as error:
         sys.exit(sentence(error))

@@ -111,12 +111,12 @@ def test_a_class_of_five_is_graded(course, shut_in, monkeypatch):
 
     done = tema("grade", handed_in, "--sources", course / "sources")
     assert done.returncode == 0, done.stderr
-    assert "[6/6] eve, tiny: 0 of 5" in done.stdout
+    assert "[6/6] eve, tiny: 0 of 5\n    tiny.ipynb is no notebook" in done.stdout
     grades = course / "grades"
     with open(grades / "marks.csv", newline="") as file:
         project, *others = csv.DictReader(file)
         marks = {row["student"]: row for row in others}
-    assert "[1/6] ada, project: 0 of 0, 10 by hand" in done.stdout
+    assert "[1/6] ada, project: 0 of 0, 10 by hand\n" in done.stdout
     assert (project["assignment"], project["by_hand"]) == ("project", "10.0")
     assert {name: row["score"] for name, row in marks.items()} == {
         "ada": "5.0",

@@ -125,6 +125,7 @@ for _ in range(messages.DEEPEST + 1):
         {"array": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (10**15,)}")},
         {"array": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}")},
         {"array": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}", b"\0" * 8)},
+        {"array": npy("{'descr': '<M8[D]', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8)},
         {"array": npy("__import__('os').abort()")},
         {"scalar": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8)},
         {"tensor": npy("{'descr': '<U1', 'fortran_order': False, 'shape': (1,)}", b"\0" * 4)},
