@@ -292,7 +292,7 @@ def test_who_writes_into_the_connection_is_stopped(shut_in, tiny, tmp_path, sent
     assert "disturbed the connection" in marks.notes[-1]
 
 
-def test_a_flood_of_replies_fills_no_memory(shut_in, tiny, tmp_path):
+def test_a_flood_of_replies_is_stopped(shut_in, tiny, tmp_path):
     lines = "while True:\n" + "\n".join("    " + line for line in WRITES.splitlines())
     first = attack(lines.format(bytes="b'\\0' * 7 + b'\\2' + b'{}'"))
     marks = mark(tiny, submission(tmp_path, first=first), shut_in, FAST)
