@@ -369,4 +369,11 @@ def test_all_at_once_by_pip_and_by_uv(checkout, tool, bare, program, given, buil
     assert checkout.installed() == {"torch": torch, **{f"for-{one}": "1.0" for one in EXTRAS}}
     assert checkout.stamps() == ["ready", "ready-course", "ready-lab", "ready-llm", "ready-test"]
     # Python may not keep what it compiles here, so that was done at once.
-    assert checkout.compiled() == ["for_course", "for_lab", "for_llm", "for_notebooks", "for_test", "torch"]
+    assert checkout.compiled() == [
+        "for_course",
+        "for_lab",
+        "for_llm",
+        "for_notebooks",
+        "for_test",
+        "torch",
+    ]
