@@ -54,28 +54,36 @@ class Isolation:
 
     Attributes:
         name: what limits processes, for the reader.
-        group: the control group below which each sandbox gets one of its own; without one,
-            RLIMIT_NPROC limits processes.
+        groups: the control groups below which each sandbox gets one of its own, for its number of
+            processes and, where this can be had, for their memory; without one, RLIMIT_NPROC limits
+            processes.
         own_uid: whether root gives processes a uid of their own; else they get a namespace of
             users, in which they are root without rights.
         hidden: folders that must not be there even where one of Python's folders holds them.
     """
 
     name: str
-    group: Path | None = None
+    groups: tuple[Path, ...] = ()
     own_uid: bool = False
     hidden: tuple[Path, ...] = ()
 
     @contextlib.contextmanager
-    def command(self, program: list[str], processes: int) -> Iterator[list[str]]:
-        """The command that runs a program shut in; at the end all its processes are ended."""
-        with (
-            tempfile.TemporaryDirectory(prefix="sandbox-") as root,
-            self._own_group(processes) as group,
-        ):
+    def command(self, program: list[str], processes: int, memory: int) -> Iterator[list[str]]:
+        """The command that runs a program shut in; at the end all its processes are ended.
+
+        Args:
+            program: what is run, as a list of words.
+            processes: how many at the same time.
+            memory: bytes of all of them together.
+        """
+        with tempfile.TemporaryDirectory(prefix="sandbox-") as root, contextlib.ExitStack() as made:
+            # The process that made the namespaces, and the first one in them, are no student's.
+            limits = {"pids.max": processes + 2}
+            limits |= dict.fromkeys(("memory.max", "memory.limit_in_bytes"), memory)
+            own = [made.enter_context(_own_group(group, limits)) for group in self.groups]
             enter = self._script(Path(root), program)
             unshare = UNSHARE if self.own_uid else UNSHARE + " --user --map-root-user"
-            join = f"echo $$ > {shlex.quote(str(group))}/cgroup.procs && " if group else ""
+            join = "".join(f"echo $$ > {shlex.quote(str(one))}/cgroup.procs && " for one in own)
             yield ["/bin/sh", "-c", f"{join}exec {unshare} /bin/sh -c {shlex.quote(enter)}"]
 
     def _script(self, root: Path, program: list[str]) -> str:
@@ -95,20 +103,6 @@ class Isolation:
         if self.own_uid:
             rights += f" --reuid={UID} --regid={UID} --clear-groups"
         return "\n".join([*lines, f"exec {rights} {shlex.join(program)}"])
-
-    @contextlib.contextmanager
-    def _own_group(self, processes: int) -> Iterator[Path | None]:
-        """A control group of at most so many processes; those left at the end are killed."""
-        if self.group is None:
-            yield None
-            return
-        group = Path(tempfile.mkdtemp(prefix="sandbox-", dir=self.group))
-        try:
-            # The process that made the namespaces, and the first one in them, are no student's.
-            (group / "pids.max").write_text(str(processes + 2))
-            yield group
-        finally:
-            _remove(group)
 
 
 def _show(path: Path) -> list[str]:
@@ -150,15 +144,15 @@ ALL_GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
 
 
-def control_groups() -> list[Path]:
-    """Folders in which a control group that limits processes might be made: ours and those above.
+def control_groups(controller: str) -> list[Path]:
+    """Folders in which a control group might be made: ours and those above.
 
     Both versions: `8:pids:/path` below /sys/fs/cgroup/pids, `0::/path` below /sys/fs/cgroup.
     """
     found = []
     for line in OWN_GROUPS.read_text().splitlines() if OWN_GROUPS.is_file() else []:
         _, controllers, path = line.split(":", 2)
-        if "pids" in controllers.split(","):
+        if controller in controllers.split(","):
             root = ALL_GROUPS / controllers
         elif controllers == "" and (ALL_GROUPS / "cgroup.controllers").is_file():
             root = ALL_GROUPS
@@ -169,17 +163,24 @@ def control_groups() -> list[Path]:
     return [folder for folder in found if folder.is_dir()]
 
 
-def usable(folder: Path) -> bool:
-    """Whether a group can be made there that limits processes."""
+def usable(controller: str, limit: str) -> list[Path]:
+    """The first folder in which a group with this limit can be made; none where there is none."""
+    for folder in control_groups(controller):
+        with contextlib.suppress(OSError), _own_group(folder, {}) as group:
+            if os.access(group / limit, os.W_OK):
+                return [folder]
+    return []
+
+
+@contextlib.contextmanager
+def _own_group(folder: Path, limits: dict[str, int]) -> Iterator[Path]:
+    """A control group with those of the limits that it has; what is left in it is killed."""
+    group = Path(tempfile.mkdtemp(prefix="sandbox-", dir=folder))
     try:
-        group = Path(tempfile.mkdtemp(prefix="sandbox-", dir=folder))
-    except OSError:
-        return False
-    try:
-        (group / "pids.max").write_text("10")
-        return True
-    except OSError:
-        return False
+        for name, most in limits.items():
+            if (group / name).exists():
+                (group / name).write_text(str(most))
+        yield group
     finally:
         _remove(group)
 
@@ -205,8 +206,10 @@ def ways(hidden: tuple[Path, ...]) -> list[Isolation]:
     """
     if not sys.platform.startswith("linux"):
         return []
-    groups = [folder for folder in control_groups() if usable(folder)][:1]
-    both = [Isolation("a control group", group=folder, hidden=hidden) for folder in groups]
+    groups = usable("pids", "pids.max")
+    if groups:  # version 2 has both limits in one group, and a process is in one group only
+        groups += usable("memory", "memory.limit_in_bytes")
+    both = [Isolation("a control group", tuple(groups), hidden=hidden)] if groups else []
     if os.geteuid() != 0:
         return [*both, Isolation("a limit on processes", hidden=hidden)]
     return [

@@ -42,6 +42,7 @@ class Limits:
     cell: float = 60.0  # seconds of one cell
     total: float = 300.0  # seconds of the whole submission
     memory: int = field(default_factory=address_space)  # bytes of each process
+    together: int = 4 * 2**30  # bytes that all its processes really use
     file: int = 64 * 2**20  # bytes of one file
     processes: int = 32  # at the same time, their threads included
 
@@ -96,12 +97,11 @@ class Sandbox:
         return self
 
     def _start(self) -> None:
-        group = self.isolation is not None and self.isolation.group is not None
-        limits = self.limits.of_process(count=self.isolation is not None and not group)
+        count = self.isolation is not None and not self.isolation.groups
+        limits = self.limits.of_process(count)
         program = python("tema_lib.course.worker", json.dumps(limits))
         if self.isolation is not None:
-            # The processes of the system: one that makes the namespaces, one that is ours.
-            shut_in = self.isolation.command(program, self.limits.processes)
+            shut_in = self.isolation.command(program, self.limits.processes, self.limits.together)
             program = self.open.enter_context(shut_in)
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(

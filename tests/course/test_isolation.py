@@ -28,13 +28,13 @@ def test_groups_are_looked_for_from_ours_upwards(tmp_path, monkeypatch, line, ma
     own.write_text(f"{line}\n")
     monkeypatch.setattr(isolation, "ALL_GROUPS", root)
     monkeypatch.setattr(isolation, "OWN_GROUPS", own)
-    assert control_groups() == [root / group for group in groups]
+    assert control_groups("pids") == [root / group for group in groups]
 
 
-def test_a_folder_without_the_controller_is_of_no_use(tmp_path):
-    assert not usable(tmp_path / "no such folder")
-    (tmp_path / "plain").mkdir()
-    assert not usable(Path("/proc"))
+def test_a_folder_without_the_controller_is_of_no_use(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolation, "control_groups", lambda controller: [tmp_path, Path("/proc")])
+    assert usable("pids", "pids.max") == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_python_the_library_and_its_data_are_shown_and_nothing_else_of_the_checkout():

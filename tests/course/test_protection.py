@@ -57,12 +57,12 @@ def test_a_wall_that_is_not_there_is_noticed(shut_in, private, monkeypatch, take
 
 def test_no_limit_on_processes_is_noticed(shut_in, private):
     """`--nproc` alone does not hold for root, which is who runs in a namespace of users."""
-    alone = replace(shut_in, group=None, own_uid=False)
+    alone = replace(shut_in, groups=(), own_uid=False)
     assert (PROCESSES in missing(alone, LIMITS, private)) == (os.geteuid() == 0)
 
 
 def test_what_cannot_be_started_protects_nothing(private):
-    nowhere = isolation.Isolation("a control group", group=private[0].parent / "no such folder")
+    nowhere = isolation.Isolation("a control group", groups=(private[0].parent / "none",))
     assert missing(nowhere, LIMITS, private) == list(PROTECTIONS)
 
 

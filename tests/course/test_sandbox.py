@@ -126,6 +126,28 @@ def test_a_hundred_processes_are_too_many(shut_in, tiny, tmp_path, way):
     assert mark(tiny, many, way, replace(FAST, processes=200)).score == 5
 
 
+MANY_EAT = """children = []
+for _ in range(6):
+    child = os.fork()
+    if child == 0:
+        eaten = bytearray(2**26)
+        time.sleep(1)
+        os._exit(0)
+    children.append(child)
+assert not any([os.waitpid(child, 0)[1] for child in children]), 'one was killed'"""
+
+
+def test_many_processes_that_eat_a_little_each_have_a_limit_together(shut_in, tiny, tmp_path):
+    if not any(list(group.glob("memory.[ml]*")) for group in shut_in.groups):
+        pytest.skip("no control group for memory here")
+    many = submission(tmp_path, first=attack(MANY_EAT, "os, time"))
+    slow = replace(FAST, call=10, total=20)
+    assert mark(tiny, many, shut_in, slow).score == 5
+    marks = mark(tiny, many, shut_in, replace(slow, together=2**27))
+    assert marks.score < 5
+    assert "one was killed" in marks.cells[0].message or "too much memory" in marks.notes[-1]
+
+
 BOMB = """while True:
     try: os.fork()
     except OSError: time.sleep(0.05)"""
@@ -136,8 +158,8 @@ def test_a_fork_bomb_is_ended_with_all_its_processes(shut_in, tiny, tmp_path):
     marks = mark(tiny, submission(tmp_path, first=attack(BOMB, "os, time")), shut_in, FAST)
     assert marks.score <= 3
     assert mark(tiny, submission(tmp_path), shut_in, FAST).score == 5
-    if shut_in.group is not None:
-        assert not list(shut_in.group.glob("sandbox-*"))
+    for group in shut_in.groups:
+        assert not list(group.glob("sandbox-*"))
 
 
 # --- the network, files, other processes ---
