@@ -8,7 +8,7 @@ YEAR   ?= 2014
 # a recipe, a dollar would be make's and a quote the shell's. An override also keeps the $ of
 # a value from the command line.
 GIVEN  := PYTHON DATA SYSTEMS SEED PAIR YEAR OUT FROM CORE LLM DOMAINS TAGS REPLIES REQUEST DTYPE \
-          ROUNDS LARGE TORCH_INDEX
+          ROUNDS LARGE TORCH_INDEX SUBMISSIONS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 THREADS ?= $(or $(OMP_NUM_THREADS),1)
@@ -18,7 +18,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run lint test browser-test lab report data tags \
+.PHONY: help run lint test browser-test lab report data tags assignments grade \
         bench bench-growth bench-data bench-tagging
 
 help:  ## this list
@@ -45,6 +45,8 @@ help:  ## this list
 	@echo '                 matrix units; OUT=folder; AGAIN=1 asks refused items again; LARGE=1: the'
 	@echo '                 server has a large model, which tags many items in one request;'
 	@echo '                 REQUEST="field=value field=value": sent to a server beside the prompt'
+	@echo '  SUBMISSIONS=   for make grade: a folder with <student>/<assignment>.ipynb; UNSAFE=1'
+	@echo '                 grades where the sandbox does not hold, and says what is not enforced'
 	@echo '  QUICK=1        make test without its long parts'
 	@echo '  TORCH_INDEX=   where torch comes from (default on Linux without a GPU: the index of'
 	@echo '                 the smaller CPU builds, if it answers)'
@@ -80,6 +82,12 @@ tags: $(TAGGER)  ## tag every item of DATA with a language model; the export goe
 	    $${DTYPE:+"--dtype=$$DTYPE"} $(if $(filter-out 0,$(AGAIN)),--again) \
 	    $(if $(filter-out 0,$(LARGE)),--large) "$$@"
 
+assignments: .venv/ready-course  ## students' copies of the graded assignments, for nbgrader
+	@$(BIN)/python -m tema_lib assignments
+
+grade: .venv/ready-course  ## mark the folder SUBMISSIONS, each notebook in a sandbox
+	@$(BIN)/python -m tema_lib grade $(if $(filter-out 0,$(UNSAFE)),--unsafe) -- "$$SUBMISSIONS"
+
 bench: .venv/ready-test  ## training and ranking against three libraries; results/bench_speed.json
 	@$(BIN)/python benchmarks/speed.py $${ROUNDS:+"--rounds=$$ROUNDS"}
 
@@ -99,7 +107,8 @@ report: .venv/ready  ## rewrite the tables of README and docs/ from results/
 .venv/ready:      EXTRAS = notebooks
 .venv/ready-lab:  EXTRAS = notebooks lab
 .venv/ready-llm:  EXTRAS = notebooks llm
-.venv/ready-test: EXTRAS = notebooks lab llm test
-.venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-test: pyproject.toml setup.py \
-    constraints.txt
+.venv/ready-course: EXTRAS = notebooks course
+.venv/ready-test: EXTRAS = notebooks lab llm course test
+.venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-course .venv/ready-test: pyproject.toml \
+    setup.py constraints.txt
 	@"$$PYTHON" tools/environment.py --torch-index="$$TORCH_INDEX" $(EXTRAS)

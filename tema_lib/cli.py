@@ -29,6 +29,7 @@ REPLIES_HELP = (
 )
 SYSTEMS_HELP = "by name, separated by spaces; all for all (default: those of the lesson)"
 EPOCHS_HELP = "train so many epochs at most (default: 10 on the synthetic data, 20 elsewhere)"
+SOURCES_HELP = "folder of the assignments (default: notebooks/assignments)"
 DOMAINS_HELP = "what A and B are called, such as movies,books (default: the data set says)"
 
 
@@ -277,6 +278,35 @@ def _systems(own: argparse.ArgumentParser) -> None:
     """
 
 
+def _assignments(own: argparse.ArgumentParser) -> None:
+    """Make the students' copies of the graded assignments, with nbgrader: solutions become stubs,
+    hidden tests go.
+
+    build/assignments/ becomes a course folder for nbgrader: release/ and exchange/ are for
+    students, source/ and gradebook.db hold the solutions and hidden tests and are not.
+    """
+    own.add_argument("--sources", type=Path, help=SOURCES_HELP)
+    own.add_argument("--out", type=Path, help="the course folder (default: build/assignments)")
+
+
+def _grade(own: argparse.ArgumentParser) -> None:
+    """Mark a class: FOLDER/<student>/<assignment>.ipynb, or .../<assignment>/<assignment>.ipynb.
+
+    Every notebook runs in a sandbox of its own, without network, other files or other processes,
+    and with limits on time, memory and processes; the tests run outside of it. Before the first
+    one each protection is tried. build/grades/ gets marks.csv, marks_by_cell.csv and a page of
+    feedback for each submission; the grade book of `tema assignments` gets the marks too.
+    """
+    own.add_argument("submissions", type=Path, metavar="FOLDER", help="what was handed in")
+    own.add_argument("--sources", type=Path, help=SOURCES_HELP)
+    own.add_argument("--out", type=Path, help="where marks and feedback go (default: build/grades)")
+    own.add_argument(
+        "--unsafe",
+        action="store_true",
+        help="grade where the sandbox does not hold; what is not enforced is said",
+    )
+
+
 COMMANDS = {
     "run": ("all notebooks in order; or, with --replay, from data to the table", _run),
     "data": ("fetch two official Amazon categories and prepare them", _data),
@@ -287,6 +317,8 @@ COMMANDS = {
     "compare": ("paired differences between systems, with intervals", _compare),
     "explain": ("explain a recommendation, as one HTML file", _explain),
     "readme": ("rewrite the README's tables from results/", _readme),
+    "assignments": ("students' copies of the graded assignments, for nbgrader", _assignments),
+    "grade": ("mark a folder of submissions, each in a sandbox", _grade),
     "systems": ("list all systems: file, size, status and source", _systems),
 }
 

@@ -46,7 +46,7 @@ AWKWARD = [
     "Ünïcode 食べ物 🍵",
     "comma, $(1),2",
 ]
-STAMPS = (".venv/ready", ".venv/ready-lab", ".venv/ready-llm", ".venv/ready-test")
+STAMPS = tuple(f".venv/ready{extra}" for extra in ("", "-lab", "-llm", "-course", "-test"))
 
 
 @pytest.fixture
@@ -115,6 +115,7 @@ def test_an_awkward_value_arrives_as_it_was_typed(project, value):
         f"--out={value}",
         f"--events={value}",
     ]
+    assert given(project, "grade", f"SUBMISSIONS={value}") == ["grade", "--", value]
     by_environment = given(project, "run", DATA=value)
     assert by_environment == ["run", f"--data={value}", "--systems=", "--seed=0"]
 
@@ -130,7 +131,7 @@ def test_a_value_reaches_the_set_up_of_the_environment(project):
     ]
 
 
-EVERY = ["notebooks", "lab", "llm", "test"]
+EVERY = ["notebooks", "lab", "llm", "course", "test"]
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,8 @@ EVERY = ["notebooks", "lab", "llm", "test"]
         (["tags", "LLM=gpt2"], ["notebooks"]),
         (["tags", "LLM=http://127.0.0.1:8000/v1"], ["notebooks", "llm"]),
         (["tags", "LLM=https://api.example/v1#model"], ["notebooks", "llm"]),
+        (["assignments"], ["notebooks", "course"]),
+        (["grade", "SUBMISSIONS=in"], ["notebooks", "course"]),
         (["lint"], EVERY),
         (["test"], EVERY),
         (["bench-data"], EVERY),
@@ -175,6 +178,14 @@ def test_what_is_not_given_is_not_passed_on(project):
     ]
     assert given(project, "tags") == ["tags", "--data=synthetic"]
     assert given(project, "report") == ["readme"]
+    assert given(project, "assignments") == ["assignments"]
+    assert given(project, "grade", "SUBMISSIONS=in", "UNSAFE=0") == ["grade", "--", "in"]
+    assert given(project, "grade", "SUBMISSIONS=in", "UNSAFE=1") == [
+        "grade",
+        "--unsafe",
+        "--",
+        "in",
+    ]
     assert given(project, "lint") == ["--lint"]
     assert given(project, "test") == given(project, "test", "QUICK=0") == []
     assert given(project, "test", "QUICK=1") == ["--quick"]
