@@ -18,7 +18,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run lint test browser-test lab report data tags \
+.PHONY: help run lint test browser-test lab report data tags book \
         bench bench-growth bench-data bench-tagging
 
 help:  ## this list
@@ -95,11 +95,15 @@ bench-data: .venv/ready-test  ## preparation against pandas (LARGE=n lines); res
 report: .venv/ready  ## rewrite the tables of README and docs/ from results/
 	@$(BIN)/python -m tema_lib readme
 
+book: .venv/ready-book  ## notebooks, docs and docstrings as one site, no network: build/book/
+	@$(BIN)/python -m tema_lib book $${OUT:+"--out=$$OUT"}
+
 # One file for each extra of pyproject.toml; made again only when a dependency changes.
 .venv/ready:      EXTRAS = notebooks
 .venv/ready-lab:  EXTRAS = notebooks lab
 .venv/ready-llm:  EXTRAS = notebooks llm
-.venv/ready-test: EXTRAS = notebooks lab llm test
-.venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-test: pyproject.toml setup.py \
-    constraints.txt
+.venv/ready-book: EXTRAS = notebooks llm book
+.venv/ready-test: EXTRAS = notebooks lab llm book test
+.venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-book .venv/ready-test: pyproject.toml \
+    setup.py constraints.txt
 	@"$$PYTHON" tools/environment.py --torch-index="$$TORCH_INDEX" $(EXTRAS)

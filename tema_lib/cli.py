@@ -277,6 +277,15 @@ def _systems(own: argparse.ArgumentParser) -> None:
     """
 
 
+def _book(own: argparse.ArgumentParser) -> None:
+    """Build the book: the notebooks as they are committed, the docs and the docstrings as one site
+    with a search, in build/book/. It needs no network to be made or to be read.
+
+    A link or a reference that leads nowhere makes it fail.
+    """
+    own.add_argument("--out", type=Path, help="folder of the site (default: in the workspace)")
+
+
 COMMANDS = {
     "run": ("all notebooks in order; or, with --replay, from data to the table", _run),
     "data": ("fetch two official Amazon categories and prepare them", _data),
@@ -287,6 +296,7 @@ COMMANDS = {
     "compare": ("paired differences between systems, with intervals", _compare),
     "explain": ("explain a recommendation, as one HTML file", _explain),
     "readme": ("rewrite the README's tables from results/", _readme),
+    "book": ("notebooks, docs and docstrings as one site, without a network", _book),
     "systems": ("list all systems: file, size, status and source", _systems),
 }
 

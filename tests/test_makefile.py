@@ -46,7 +46,7 @@ AWKWARD = [
     "Ünïcode 食べ物 🍵",
     "comma, $(1),2",
 ]
-STAMPS = (".venv/ready", ".venv/ready-lab", ".venv/ready-llm", ".venv/ready-test")
+STAMPS = tuple(f".venv/ready{extra}" for extra in ("", "-lab", "-llm", "-book", "-test"))
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_value_reaches_the_set_up_of_the_environment(project):
     ]
 
 
-EVERY = ["notebooks", "lab", "llm", "test"]
+EVERY = ["notebooks", "lab", "llm", "book", "test"]
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,7 @@ EVERY = ["notebooks", "lab", "llm", "test"]
         (["tags", "LLM=gpt2"], ["notebooks"]),
         (["tags", "LLM=http://127.0.0.1:8000/v1"], ["notebooks", "llm"]),
         (["tags", "LLM=https://api.example/v1#model"], ["notebooks", "llm"]),
+        (["book"], ["notebooks", "llm", "book"]),
         (["lint"], EVERY),
         (["test"], EVERY),
         (["bench-data"], EVERY),
@@ -175,6 +176,8 @@ def test_what_is_not_given_is_not_passed_on(project):
     ]
     assert given(project, "tags") == ["tags", "--data=synthetic"]
     assert given(project, "report") == ["readme"]
+    assert given(project, "book") == ["book"]
+    assert given(project, "book", "OUT=a folder") == ["book", "--out=a folder"]
     assert given(project, "lint") == ["--lint"]
     assert given(project, "test") == given(project, "test", "QUICK=0") == []
     assert given(project, "test", "QUICK=1") == ["--quick"]
