@@ -18,7 +18,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run lint test browser-test lab report data tags book \
+.PHONY: help run lint test browser-test lab report data tags book slides \
         bench bench-growth bench-data bench-tagging
 
 help:  ## this list
@@ -97,6 +97,9 @@ report: .venv/ready  ## rewrite the tables of README and docs/ from results/
 
 book: .venv/ready-book  ## notebooks, docs and docstrings as one site, no network: build/book/
 	@$(BIN)/python -m tema_lib book $${OUT:+"--out=$$OUT"}
+
+slides: .venv/ready-book  ## the lectures 01 to 06 as slides, without a network: build/slides/
+	@$(BIN)/python -m tema_lib slides $${OUT:+"--out=$$OUT"}
 
 # One file for each extra of pyproject.toml; made again only when a dependency changes.
 .venv/ready:      EXTRAS = notebooks

@@ -145,6 +145,7 @@ EVERY = ["notebooks", "lab", "llm", "book", "test"]
         (["tags", "LLM=http://127.0.0.1:8000/v1"], ["notebooks", "llm"]),
         (["tags", "LLM=https://api.example/v1#model"], ["notebooks", "llm"]),
         (["book"], ["notebooks", "llm", "book"]),
+        (["slides"], ["notebooks", "llm", "book"]),
         (["lint"], EVERY),
         (["test"], EVERY),
         (["bench-data"], EVERY),
@@ -177,7 +178,7 @@ def test_what_is_not_given_is_not_passed_on(project):
     assert given(project, "tags") == ["tags", "--data=synthetic"]
     assert given(project, "report") == ["readme"]
     assert given(project, "book") == ["book"]
-    assert given(project, "book", "OUT=a folder") == ["book", "--out=a folder"]
+    assert given(project, "slides", "OUT=a folder") == ["slides", "--out=a folder"]
     assert given(project, "lint") == ["--lint"]
     assert given(project, "test") == given(project, "test", "QUICK=0") == []
     assert given(project, "test", "QUICK=1") == ["--quick"]

@@ -23,11 +23,12 @@ BROUGHT_BY = {
     "ipython": "ipykernel",
     "nbformat": "nbconvert",
     "nbclient": "nbconvert",
+    "pygments": "nbconvert",
 }
 # What needs an extra; all other modules get along with the core.
 NEED_NOTEBOOKS = ("notebook.py", "commands/steps.py", "explain/display/")
 NEED_LLM = ("llm/server",)
-NEED_BOOK = ("commands/book.py",)
+NEED_BOOK = ("commands/book.py", "commands/slides.py")
 # Of these the notebooks' packages may be imported in a function only.
 LATE = ("commands/steps.py",)
 
@@ -116,7 +117,7 @@ def test_the_library_imports_only_what_is_declared(path):
     if name.startswith(NEED_LLM):
         allowed |= set(map(plain, EXTRAS["llm"]))
     if name.startswith(NEED_BOOK):
-        allowed |= set(map(plain, EXTRAS["book"]))
+        allowed |= set(map(plain, EXTRAS["notebooks"] + EXTRAS["book"]))
     for module in imported(path):
         top = module.split(".")[0]
         if top in sys.stdlib_module_names or top in ("tema_lib", "__future__"):

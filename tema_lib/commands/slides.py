@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import html
 import json
 import re
 import shutil
@@ -20,27 +21,26 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
 
 from tema_lib.commands.book import copy_mathjax, files_of, need_checkout
 from tema_lib.commands.output import shown
 from tema_lib.workspace import ROOT, home, write_atomically
 
 LECTURES = "0[1-6]_*.ipynb"
-HEIGHT = 12  # lines of text on a slide, below its title
-WIDTH = 78  # letters in a line
-FIGURE = 7  # lines that a figure needs at least
+HEIGHT = 14  # lines of text on a slide, below its title
+WIDTH = 88  # letters in a line
+FIGURE = 8  # lines that a figure needs at least
 SHORT = 6  # lines of code that a slide shows
 PRINTED = 10  # lines of output that a slide shows beside its code
 
 
 @dataclass
 class Slide:
-    """A title, and below it Markdown, and then the HTML of one figure or table."""
+    """A title, and below it Markdown, and then the HTML of a figure or table."""
 
     title: str
     texts: list[str] = field(default_factory=list)
-    html: str = ""
+    figure: str = ""
     lines: float = 0  # how high the texts are, in lines
 
 
@@ -70,12 +70,16 @@ def page(slides: list[Slide]) -> str:
     from nbconvert.filters import markdown2html
     from pygments.formatters import HtmlFormatter
 
+    def inline(title: str) -> str:
+        paragraph = markdown2html(re.sub(r"^(\d+)\.", r"\1\.", title)).strip()  # "1." is no list
+        return str(paragraph).removeprefix("<p>").removesuffix("</p>")
+
     places = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     return places.get_template("slides.html").render(
         slides=slides,
-        text=lambda source: Markup(markdown2html(source)),
-        inline=lambda source: Markup(re.sub(r"</?p>", "", markdown2html(source)).strip()),
-        colours=Markup(HtmlFormatter(style="friendly").get_style_defs(".highlight")),
+        text=markdown2html,
+        inline=inline,
+        colours=HtmlFormatter(style="friendly").get_style_defs(".highlight"),
     )
 
 
@@ -100,7 +104,7 @@ def slides_of(notebook: dict[str, Any], folder: Path) -> list[Slide]:
             add_text(slides, "".join(cell["source"]), folder, whole=bool(kind))
         elif cell["cell_type"] == "code":
             add_code(slides, cell, whole=bool(kind))
-    return [slide for slide in slides if slide.texts or slide.html]
+    return [slide for slide in slides if slide.texts or slide.figure]
 
 
 def add_text(slides: list[Slide], source: str, folder: Path, whole: bool) -> None:
@@ -114,13 +118,13 @@ def add_text(slides: list[Slide], source: str, folder: Path, whole: bool) -> Non
         elif is_list(block):
             for item in re.split(r"\n(?=[-*] |\d+\. )", block):
                 add(slides, item)
-        elif whole or tells(block) or not (slides[-1].texts or slides[-1].html):
+        elif whole or tells(block) or not (slides[-1].texts or slides[-1].figure):
             add(slides, block)
 
 
 def tells(block: str) -> bool:
     """Whether a slide shows a block that is not the first of its section."""
-    if block.startswith(("<", "**Needs")):  # a hint is for those who do the exercise
+    if block.startswith(("<", "**Needs", "**Check")):  # for those who run the notebook
         return False
     return block.startswith(("**", "|")) or "$$" in block
 
@@ -151,17 +155,17 @@ def add(slides: list[Slide], text: str) -> None:
         r"(?<!!)\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text
     )  # there is no notebook here
     height = sum(map(lines_of, re.split(r"\n\n(?=\$\$|```)", text)))
-    if slides[-1].html or (slides[-1].texts and slides[-1].lines + height > HEIGHT):
+    if slides[-1].figure or (slides[-1].texts and slides[-1].lines + height > HEIGHT):
         slides.append(Slide(slides[-1].title))
     slides[-1].texts.append(text)
     slides[-1].lines += height
 
 
-def show(slides: list[Slide], html: str, height: float) -> None:
+def show(slides: list[Slide], figure: str, height: float) -> None:
     """Put a figure or a table below the text of the last slide, or on a new one."""
-    if slides[-1].html or slides[-1].lines + height > HEIGHT:
+    if slides[-1].figure or slides[-1].lines + height > HEIGHT:
         slides.append(Slide(slides[-1].title))
-    slides[-1].html = html
+    slides[-1].figure = figure
 
 
 def lines_of(text: str) -> float:
@@ -210,4 +214,4 @@ def image_of(path: Path, alt: str) -> str:
 
 def _image(source: str, alt: str) -> str:
     """As high as the slide allows (`r-stretch` of reveal.js)."""
-    return Markup('<img class="r-stretch" src="{}" alt="{}">').format(source, alt)
+    return f'<img class="r-stretch" src="{source}" alt="{html.escape(alt)}">'
