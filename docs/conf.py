@@ -30,15 +30,18 @@ myst_heading_anchors = 3
 default_role = "literal"
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"
-python_maximum_signature_line_length = 120
+python_maximum_signature_line_length = 170
+toc_object_entries_show_parents = "hide"
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_custom_sections = [("Fields", "params_style")]
 
 html_theme = "sphinx_book_theme"
 html_theme_options = {"show_toc_level": 2, "use_download_button": False, "navbar_persistent": []}
+html_context = {"default_mode": "auto"}
 html_static_path = ["book.css"]
 html_css_files = ["book.css"]
+html_use_index = html_domain_indices = False
 html_show_search_summary = False  # it would fetch the pages, which a browser refuses from a folder
 mathjax_path = "mathjax/tex-chtml-full.js"
 

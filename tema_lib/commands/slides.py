@@ -149,11 +149,14 @@ def add_code(slides: list[Slide], cell: dict[str, Any], whole: bool) -> None:
             show(slides, table, table.count("<tr"))
 
 
+LINK = re.compile(
+    r"(?<!!)\[([^\]]+)\]\((?!https?:)[^)]*\)"
+)  # to a file: there is none beside slides
+
+
 def add(slides: list[Slide], text: str) -> None:
     """Put a text on the last slide, or on a new one of the same title where that is full."""
-    text = re.sub(
-        r"(?<!!)\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text
-    )  # there is no notebook here
+    text = LINK.sub(r"\1", text)
     height = sum(map(lines_of, re.split(r"\n\n(?=\$\$|```)", text)))
     if slides[-1].figure or (slides[-1].texts and slides[-1].lines + height > HEIGHT):
         slides.append(Slide(slides[-1].title))
