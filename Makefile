@@ -80,6 +80,12 @@ tags: $(TAGGER)  ## tag every item of DATA with a language model; the export goe
 	    $${DTYPE:+"--dtype=$$DTYPE"} $(if $(filter-out 0,$(AGAIN)),--again) \
 	    $(if $(filter-out 0,$(LARGE)),--large) "$$@"
 
+book: .venv/ready-book  ## notebooks, docs and docstrings as one site, no network: build/book/
+	@$(BIN)/python -m tema_lib book $${OUT:+"--out=$$OUT"}
+
+slides: .venv/ready-book  ## the lectures 01 to 06 as slides, without a network: build/slides/
+	@$(BIN)/python -m tema_lib slides $${OUT:+"--out=$$OUT"}
+
 bench: .venv/ready-test  ## training and ranking against three libraries; results/bench_speed.json
 	@$(BIN)/python benchmarks/speed.py $${ROUNDS:+"--rounds=$$ROUNDS"}
 
@@ -94,12 +100,6 @@ bench-data: .venv/ready-test  ## preparation against pandas (LARGE=n lines); res
 
 report: .venv/ready  ## rewrite the tables of README and docs/ from results/
 	@$(BIN)/python -m tema_lib readme
-
-book: .venv/ready-book  ## notebooks, docs and docstrings as one site, no network: build/book/
-	@$(BIN)/python -m tema_lib book $${OUT:+"--out=$$OUT"}
-
-slides: .venv/ready-book  ## the lectures 01 to 06 as slides, without a network: build/slides/
-	@$(BIN)/python -m tema_lib slides $${OUT:+"--out=$$OUT"}
 
 # One file for each extra of pyproject.toml; made again only when a dependency changes.
 .venv/ready:      EXTRAS = notebooks
