@@ -14,6 +14,7 @@ version = release = __version__
 html_title = project
 html_copy_source = html_show_copyright = html_show_sphinx = False
 
+smartquotes = False  # "" is an empty text in docstrings, not a quotation
 root_doc = "docs/index"
 include_patterns = ["*.md", "notebooks/*.ipynb", "docs/**", "results/*.md", "data/tags/README.md"]
 exclude_patterns = ["build", ".*", "**/.ipynb_checkpoints", "docs/conf.py"]
@@ -48,6 +49,7 @@ mathjax_path = "mathjax/tex-chtml-full.js"
 
 def setup(app):
     app.connect("source-read", show_explorers)
+    app.connect("autodoc-process-signature", without_factories)
     app.connect("autodoc-process-docstring", as_written, priority=400)  # before napoleon
     app.connect("build-finished", finish)
 
@@ -55,6 +57,14 @@ def setup(app):
 def show_explorers(app, name, content):
     if app.env.doc2path(name).suffix == ".ipynb":
         content[0] = json.dumps(without_controls(json.loads(content[0])))
+
+
+def without_factories(app, what, name, thing, options, arguments, returned):
+    if (
+        arguments and "<factory>" in arguments
+    ):  # which is no Python, so that Sphinx would misread it
+        return arguments.replace("<factory>", "..."), returned
+    return None
 
 
 def finish(app, error):

@@ -25,8 +25,9 @@ class Page(HTMLParser):
 
 
 def pages_below(folder):
-    """{path: page} of a site."""
-    return {path.resolve(): Page(path) for path in sorted(folder.rglob("*.html"))}
+    """{path: page} of a site; what a theme keeps in `_static` is no page."""
+    found = (path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts)
+    return {path.resolve(): Page(path) for path in found}
 
 
 def dead_links(pages):
