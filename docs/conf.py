@@ -60,9 +60,7 @@ def show_explorers(app, name, content):
 
 
 def without_factories(app, what, name, thing, options, arguments, returned):
-    if (
-        arguments and "<factory>" in arguments
-    ):  # which is no Python, so that Sphinx would misread it
+    if arguments and "<factory>" in arguments:  # no Python, so Sphinx would misread it
         return arguments.replace("<factory>", "..."), returned
     return None
 
