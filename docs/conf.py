@@ -14,7 +14,6 @@ version = release = __version__
 html_title = project
 html_copy_source = html_show_copyright = html_show_sphinx = False
 
-smartquotes = False  # "" is an empty text in docstrings, not a quotation
 root_doc = "docs/index"
 include_patterns = ["*.md", "notebooks/*.ipynb", "docs/**", "results/*.md", "data/tags/README.md"]
 exclude_patterns = ["build", ".*", "**/.ipynb_checkpoints", "docs/conf.py"]
@@ -29,6 +28,7 @@ myst_heading_anchors = 3
 
 # Docstrings: Google style, with code in single backquotes.
 default_role = "literal"
+smartquotes_action = "D"  # dashes alone: "" is an empty text, not a quotation
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 170

@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tema_lib.commands.output import shown
@@ -31,8 +32,9 @@ def main(chosen: argparse.Namespace) -> int:
 
     folder = chosen.out or home() / "book"
     options = ["--quiet", "--fail-on-warning", "--keep-going", "--builder=html"]
-    places = [ROOT, folder, "--conf-dir", ROOT / "docs", "--doctree-dir", folder / ".doctrees"]
-    status = sphinx([*options, *map(str, places)])
+    with TemporaryDirectory() as scratch:  # each time from nothing, so that every warning is seen
+        places = [ROOT, folder, "--conf-dir", ROOT / "docs", "--doctree-dir", scratch]
+        status = sphinx([*options, *map(str, places)])
     if not status:
         print(f"The book: open {shown(folder / 'index.html')} in any browser.")
     return status
