@@ -28,7 +28,7 @@ ORDER = (
     ("explain",),
     ("experiment",),
     ("tuning",),
-    ("museum",),
+    ("museum", "exercises"),
     ("notebook",),
     ("cli", "commands", "__main__"),
 )
