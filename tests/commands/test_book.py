@@ -93,6 +93,8 @@ def test_every_module_is_on_one_page_of_the_reference():
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in LIBRARY
     }
+    missing = sorted(names - {"tema_lib.__main__"} - set(listed))
+    assert not missing, f"give each a title and an automodule in docs/api/: {', '.join(missing)}"
     assert sorted(listed) == sorted(names - {"tema_lib.__main__"})
 
 
