@@ -18,7 +18,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run lint test browser-test lab report data tags assignments grade \
+.PHONY: help run lint test browser-test lab report data tags assignments grade book slides \
         bench bench-growth bench-data bench-tagging
 
 help:  ## this list
@@ -88,6 +88,12 @@ assignments: .venv/ready-course  ## students' copies of the graded assignments, 
 grade: .venv/ready-course  ## mark the folder SUBMISSIONS, each notebook in a sandbox
 	@$(BIN)/python -m tema_lib grade $(if $(filter-out 0,$(UNSAFE)),--unsafe) -- "$$SUBMISSIONS"
 
+book: .venv/ready-book  ## notebooks, docs and docstrings as one site, no network: build/book/
+	@$(BIN)/python -m tema_lib book $${OUT:+"--out=$$OUT"}
+
+slides: .venv/ready-book  ## the lectures 01 to 06 as slides, without a network: build/slides/
+	@$(BIN)/python -m tema_lib slides $${OUT:+"--out=$$OUT"}
+
 bench: .venv/ready-test  ## training and ranking against three libraries; results/bench_speed.json
 	@$(BIN)/python benchmarks/speed.py $${ROUNDS:+"--rounds=$$ROUNDS"}
 
@@ -108,7 +114,8 @@ report: .venv/ready  ## rewrite the tables of README and docs/ from results/
 .venv/ready-lab:  EXTRAS = notebooks lab
 .venv/ready-llm:  EXTRAS = notebooks llm
 .venv/ready-course: EXTRAS = notebooks course
-.venv/ready-test: EXTRAS = notebooks lab llm course test
-.venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-course .venv/ready-test: pyproject.toml \
-    setup.py constraints.txt
+.venv/ready-book: EXTRAS = notebooks llm book
+.venv/ready-test: EXTRAS = notebooks lab llm course book test
+.venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-course .venv/ready-book \
+    .venv/ready-test: pyproject.toml setup.py constraints.txt
 	@"$$PYTHON" tools/environment.py --torch-index="$$TORCH_INDEX" $(EXTRAS)

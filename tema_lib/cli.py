@@ -307,6 +307,25 @@ def _grade(own: argparse.ArgumentParser) -> None:
     )
 
 
+def _book(own: argparse.ArgumentParser) -> None:
+    """Build the book: the notebooks as they are committed, the docs and the docstrings as one site
+    with a search, in build/book/. It needs no network to be made or to be read.
+
+    A link or a reference that leads nowhere makes it fail.
+    """
+    own.add_argument("--out", type=Path, help="folder of the site (default: in the workspace)")
+
+
+def _slides(own: argparse.ArgumentParser) -> None:
+    """Make slides of the lectures 01 to 06 from their notebooks, in build/slides/: a page each,
+    which any browser shows without a network.
+
+    Headings, first paragraphs, equations, figures, tables and short code are taken from the
+    notebook. Where a cell has a slide type (in JupyterLab: Property Inspector), that decides.
+    """
+    own.add_argument("--out", type=Path, help="folder of the slides (default: in the workspace)")
+
+
 COMMANDS = {
     "run": ("all notebooks in order; or, with --replay, from data to the table", _run),
     "data": ("fetch two official Amazon categories and prepare them", _data),
@@ -319,6 +338,8 @@ COMMANDS = {
     "readme": ("rewrite the README's tables from results/", _readme),
     "assignments": ("students' copies of the graded assignments, for nbgrader", _assignments),
     "grade": ("mark a folder of submissions, each in a sandbox", _grade),
+    "book": ("notebooks, docs and docstrings as one site, without a network", _book),
+    "slides": ("lectures as slides, without a network", _slides),
     "systems": ("list all systems: file, size, status and source", _systems),
 }
 

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,17 +19,17 @@ import urllib.request
 
 import nbformat
 import pytest
-from playwright.sync_api import Error, TimeoutError, expect, sync_playwright
+from playwright.sync_api import TimeoutError, expect
 
 from tema_lib.explain.display.html import Pages
 from tema_lib.explain.explanation import explain, explanation_of
 from tema_lib.workspace import ROOT
+from tests.helpers.browser import LAPTOP, chromium, watched
 from tests.helpers.explain import hostile_world
 
 NOTEBOOK = "05_attention_visualisation.ipynb"
 EXAMPLES = ROOT / "build" / "screenshots"
 ERROR = "[data-mime-type='application/vnd.jupyter.error']"
-LAPTOP = {"width": 1366, "height": 860}
 ADDRESSES = {"lab": "/lab/tree/{}?reset&token={}", "notebook": "/notebooks/{}?token={}"}
 SETTINGS = {
     # Every cell stays in the page, so it can be found.
@@ -41,24 +40,9 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def browser():
-    """Playwright's own browser where it is installed, else Debian's."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    with sync_playwright() as playwright:
-        for path in (None, found):
-            with contextlib.suppress(Error):
-                window = playwright.chromium.launch(
-                    executable_path=path, args=["--no-sandbox", "--disable-gpu"]
-                )
-                break
-        else:
-            pytest.skip(
-                "no browser: install one with `apt install chromium` or `python -m playwright "
-                "install chromium`"
-            )
+    with chromium() as window:
         EXAMPLES.mkdir(parents=True, exist_ok=True)
         yield window
-        window.close()
 
 
 @pytest.fixture(scope="module")
@@ -123,25 +107,6 @@ def server(browser, tmp_path_factory, trained_systems, shipped_replies):
         process.terminate()
         process.wait(30)
         log.close()
-
-
-def watched(browser, **options):
-    """A page and the list of everything it complained about."""
-    page, complaints = browser.new_context(viewport=LAPTOP, **options).new_page(), []
-
-    def said(message):
-        if message.type == "error":
-            complaints.append(message.text)
-
-    page.on("console", said)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-
-    def failed(request):
-        if request.failure != "net::ERR_ABORTED":
-            complaints.append(f"failed: {request.url}")
-
-    page.on("requestfailed", failed)
-    return page, complaints
 
 
 @pytest.fixture(scope="module", params=ADDRESSES)

@@ -23,7 +23,7 @@ def test_help_lists_every_command_and_loads_nothing():
     code = "import sys\nfrom tema_lib import cli\ntry: cli.main(['--help'])\n"
     code += "except SystemExit: print('torch' in sys.modules, 'numpy' in sys.modules)"
     *said, torch, numpy = python(code)
-    for name in ("run", "data", "tags", "train", "compare", "explain", "readme", "systems"):
+    for name in ("run", "data", "tags", "train", "compare", "explain", "readme", "book", "slides"):
         assert name in said
     assert (torch, numpy) == ("False", "False")
 

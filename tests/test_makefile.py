@@ -46,7 +46,7 @@ AWKWARD = [
     "Ünïcode 食べ物 🍵",
     "comma, $(1),2",
 ]
-STAMPS = tuple(f".venv/ready{extra}" for extra in ("", "-lab", "-llm", "-course", "-test"))
+STAMPS = tuple(f".venv/ready{extra}" for extra in ("", "-lab", "-llm", "-course", "-book", "-test"))
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_value_reaches_the_set_up_of_the_environment(project):
     ]
 
 
-EVERY = ["notebooks", "lab", "llm", "course", "test"]
+EVERY = ["notebooks", "lab", "llm", "course", "book", "test"]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,8 @@ EVERY = ["notebooks", "lab", "llm", "course", "test"]
         (["tags", "LLM=https://api.example/v1#model"], ["notebooks", "llm"]),
         (["assignments"], ["notebooks", "course"]),
         (["grade", "SUBMISSIONS=in"], ["notebooks", "course"]),
+        (["book"], ["notebooks", "llm", "book"]),
+        (["slides"], ["notebooks", "llm", "book"]),
         (["lint"], EVERY),
         (["test"], EVERY),
         (["bench-data"], EVERY),
@@ -186,6 +188,8 @@ def test_what_is_not_given_is_not_passed_on(project):
         "--",
         "in",
     ]
+    assert given(project, "book") == ["book"]
+    assert given(project, "slides", "OUT=a folder") == ["slides", "--out=a folder"]
     assert given(project, "lint") == ["--lint"]
     assert given(project, "test") == given(project, "test", "QUICK=0") == []
     assert given(project, "test", "QUICK=1") == ["--quick"]

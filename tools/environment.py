@@ -27,7 +27,14 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
 OLDEST, NEWEST = (3, 11), (3, 13)  # as in pyproject.toml; a test compares
 TORCH = "torch==2.13.0"  # as in constraints.txt; a test compares
-EXTRAS = ("notebooks", "lab", "llm", "course", "test")  # as in pyproject.toml; a test compares
+EXTRAS = (
+    "notebooks",
+    "lab",
+    "llm",
+    "course",
+    "book",
+    "test",
+)  # as in pyproject.toml; a test compares
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PATIENCE = 5  # seconds that this index has for an answer
 GPU_SIGNS = ("/dev/nvidia0", "/proc/driver/nvidia", "/dev/kfd")

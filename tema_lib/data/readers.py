@@ -50,7 +50,7 @@ def header_of(path: Path) -> list[str]:
 
 
 def plain_names(path: Path, header: list[str]) -> list[str]:
-    """Column names as the readers know them: `User ID ` is user_id.
+    """Column names as the readers know them: "User ID " is `user_id`.
 
     Raises:
         DataError: A name appears twice; DuckDB calls the second of a parquet file name_1.
