@@ -102,6 +102,13 @@ def test_nothing_escapes_the_comparison_or_the_page(path):
     )
 
 
+@each_notebook
+def test_no_cell_is_too_long_to_teach_with(path):
+    lines = [len(cell.source.splitlines()) for cell in code_cells(nbformat.read(path, 4))]
+    assert max(lines) <= 25
+    assert sorted(lines)[len(lines) // 2] <= 10
+
+
 def test_kernels_import_this_checkout(tmp_path):
     found = subprocess.run(
         [sys.executable, "-c", "import tema_lib; print(tema_lib.__file__)"],
