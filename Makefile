@@ -66,7 +66,7 @@ browser-test: .venv/ready-test  ## notebook 05 in a real browser; screenshots in
 	@$(BIN)/python -m pytest tests/test_browser.py -q -rs
 
 lab: .venv/ready-lab  ## open the first notebook in JupyterLab
-	@$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
+	@$(BIN)/python -m jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 data: .venv/ready  ## fetch and prepare two Amazon categories: PAIR=food-kitchen or movies-books
 	@$(BIN)/python -m tema_lib data --pair="$$PAIR" --year="$$YEAR" \

@@ -203,6 +203,7 @@ def train(
     )
     for epoch in bar:
         if epoch - history.best > config.patience and epoch > 0:
+            bar.total = epoch  # a notebook would show a bar that falls short as an error
             break
         if not history.trained_on.endswith(here):
             history.trained_on += f", then {here}"

@@ -190,6 +190,11 @@ def test_what_is_not_given_is_not_passed_on(project):
     ]
     assert given(project, "book") == ["book"]
     assert given(project, "slides", "OUT=a folder") == ["slides", "--out=a folder"]
+    # Served from the root of the checkout, so that links from a notebook to docs/ work.
+    assert given(project, "lab") == [
+        "lab",
+        "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
+    ]
     assert given(project, "lint") == ["--lint"]
     assert given(project, "test") == given(project, "test", "QUICK=0") == []
     assert given(project, "test", "QUICK=1") == ["--quick"]

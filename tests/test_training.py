@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import tqdm.notebook
 
 import tema_lib.training as training
 from tema_lib.checkpoints import OtherCheckpoint
@@ -187,6 +188,23 @@ def test_training_stops_early_and_keeps_its_best_epoch():
     assert [ranks.of_domain(d).metric("MRR") for d in (0, 1)] == pytest.approx(
         [history.valid_mrr[history.best][d] for d in "AB"]
     )
+
+
+def test_an_early_stop_does_not_look_like_an_error_in_a_notebook(monkeypatch):
+    """There a bar that ends before its total turns red, and stays."""
+    bars = []
+
+    class Kept(tqdm.notebook.tqdm):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options | {"disable": False})
+            bars.append(self)
+
+    monkeypatch.setattr(training, "tqdm", Kept)
+    _, history = trained(config=replace(LITTLE, epochs=40, patience=2), progress="tema")
+    assert history.epochs < 40
+    (bar,) = bars
+    assert bar.n == bar.total == history.epochs
+    assert bar.container.layout.visibility == "hidden"
 
 
 def test_random_batches_hold_the_same_users_and_are_not_sorted():
