@@ -175,7 +175,7 @@ def usable(controller: str, limit: str) -> list[Path]:
 @contextlib.contextmanager
 def _own_group(folder: Path, limits: dict[str, int]) -> Iterator[Path]:
     """A control group with those of the limits that it has; what is left in it is killed."""
-    group = Path(tempfile.mkdtemp(prefix="sandbox-", dir=folder))
+    group = Path(tempfile.mkdtemp(prefix=f"sandbox-{os.getpid()}-", dir=folder))
     try:
         for name, most in limits.items():
             if (group / name).exists():
