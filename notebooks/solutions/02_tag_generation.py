@@ -54,7 +54,7 @@ def write_question(title, description, domain, limit=300):
         line = re.sub(r"\b(title|description|tags)(\s*:)+", r"\1", line, flags=re.IGNORECASE)
         return line[:limit].strip()
 
-    lines = [f"Five short tags for a product of a {domain} shop, separated by commas."]
+    lines = [f"Five short tags for a {domain} product, separated by commas."]
     lines += [f"Title: {harmless(title)}"]
     lines += [f"Description: {harmless(description)}"] if description else []
     return "\n".join([*lines, "Tags:"])

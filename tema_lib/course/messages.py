@@ -113,7 +113,7 @@ def _decode_array(kind: str, content: str) -> Any:
             raise Malformed("no array")
         shape, fortran, dtype = numpy.lib.format.read_array_header_1_0(file)
         body = memoryview(raw)[file.tell() :]
-        # numpy would make room for what the header promises before it looks at what is there.
+        # numpy would allocate what the header promises before it looks at what is there.
         if dtype.kind not in KINDS or math.prod(shape) * dtype.itemsize != len(body):
             raise Malformed("no array")
         flat = numpy.frombuffer(body, dtype) if len(body) else numpy.empty(0, dtype)
