@@ -7,20 +7,17 @@ Status: ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from tema_lib.exercises.check import Answer
+from tema_lib.exercises.check import Answer, shaped
 
 
 def plain_tag_mean(answer: Answer) -> None:
     """The unweighted tag mean: tag_ids [N+1, K], vectors [G+1, F] -> [N+1, F]."""
     vectors = torch.randn(31, 6)
     tag_ids = _some_tags(40, 4, 30)
-    mean = _tensor(answer(tag_ids, vectors), (41, 6))
+    mean = shaped(answer(tag_ids, vectors), 41, 6)
     count = (tag_ids > 0).sum(1)
     assert mean.isfinite().all(), "there is a NaN; by what do you divide if an item has no tag?"
     assert not mean[count == 0].any(), (
@@ -46,7 +43,7 @@ def relevance(answer: Answer) -> None:
     given = tag_ids > 0
     ratio = {}
     for temperature in (1e-3, 0.1, 0.5):
-        weights = _tensor(answer(text, vectors, tag_ids, temperature), (41, 4))
+        weights = shaped(answer(text, vectors, tag_ids, temperature), 41, 4)
         assert weights.isfinite().all(), (
             "a weight is NaN or infinite: some items have no tag, and exp(1000) is too large"
         )
@@ -77,7 +74,7 @@ def fuse(answer: Answer) -> None:
     present = torch.rand(3, 20) < 0.6
     present[:, 0], present[:, 2:4] = True, False  # one item has everything, two have nothing
     parts = parts.where(present[..., None], 0)
-    fused = _tensor(answer(parts.clone(), present, missing.clone()), (20, 5))
+    fused = shaped(answer(parts.clone(), present, missing.clone()), 20, 5)
     for garbage in (9.0, torch.nan):
         again = answer(parts.where(present[..., None], garbage), present, missing.clone())
         assert again.isfinite().all(), (
@@ -113,7 +110,7 @@ def whitened(answer: Answer) -> None:
     present = torch.rand(301) < 0.7
     present[0] = False
     matrix[~present] = 0
-    white = _tensor(answer(matrix.clone(), present, 3), (301, 3))
+    white = shaped(answer(matrix.clone(), present, 3), 301, 3)
     assert not white[~present].any(), "the row of a missing item must stay zero"
     rows = white[present].double()
     assert _close(rows.mean(0), torch.zeros(3).double(), 1e-3), (
@@ -130,12 +127,6 @@ def whitened(answer: Answer) -> None:
     assert (explained.pow(2).sum(0) > 0.9 * known.pow(2).sum(0)).all(), (
         "the strongest directions are not those that were kept; in which order are they?"
     )
-
-
-def _tensor(found: Any, shape: Sequence[int]) -> Tensor:
-    assert isinstance(found, Tensor), "return a tensor"
-    assert found.shape == torch.Size(shape), f"the shape is {tuple(found.shape)}, not {shape}"
-    return found
 
 
 def _close(one: Tensor, other: Tensor, tolerance: float = 1e-4) -> bool:
