@@ -241,6 +241,23 @@ def _tune(own: argparse.ArgumentParser) -> None:
     own.add_argument("--out", type=Path, help="folder of the records")
 
 
+def _experiments(own: argparse.ArgumentParser) -> None:
+    """Ablations: train and rank every variant of a plan with its seeds; a record of each, kept as
+    it ends.
+
+        tema experiments results/ablations/synthetic.toml
+
+    A plan names changes to one system; all else is the same for all (`tema_lib.ablation` says how
+    to write one). The CPU hours are printed first. Records that are there are not made again: stop
+    whenever you like, the same command goes on. It ends with a table: each difference with its
+    interval, tested on the same test cases.
+    """
+    own.add_argument("plan", type=Path, metavar="PLAN", help="a TOML file")
+    own.add_argument("--data", help="the folder of the plan's data, where they are not synthetic")
+    own.add_argument("--seeds", type=int, nargs="+", help="some of the plan's seeds only")
+    own.add_argument("--out", type=Path, help="folder of the records (default: named as the plan)")
+
+
 def _explain(own: argparse.ArgumentParser) -> None:
     """Explain one user's first recommendation: a summary here, the whole story as one HTML file
     that needs no network.
@@ -333,6 +350,7 @@ COMMANDS = {
     "train": ("train one system and print its table", _train),
     "tune": ("search for settings on validation targets, the same trials for each system", _tune),
     "evaluate": ("train and rank systems with several seeds; a record each", _evaluate),
+    "experiments": ("ablations: the variants of a plan, with several seeds", _experiments),
     "compare": ("paired differences between systems, with intervals", _compare),
     "explain": ("explain a recommendation, as one HTML file", _explain),
     "readme": ("rewrite the README's tables from results/", _readme),

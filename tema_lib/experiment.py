@@ -83,6 +83,7 @@ class Experiment:
             installed package.
         epochs: how long a system is trained at most; None: the length chosen on validation targets.
         protocol: the rules of the ranking among sampled items, a name in `PROTOCOLS`.
+        tag_options: fields of `TagConfig`, in place of their defaults, for the small model's tags.
         options: fields of the systems' configurations and of `TrainConfig`, in place of their
             defaults, such as {"dropout": 0.3}; a system takes those that it has.
 
@@ -102,6 +103,7 @@ class Experiment:
         epochs: int | None = None,
         options: Mapping[str, Any] = MappingProxyType({}),
         protocol: str = "ours",
+        tag_options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.data, self.seed = data, seed
         self.named = domain_names(domains.split(",")) if domains else None
@@ -120,6 +122,7 @@ class Experiment:
         self.hidden, self.dropout = (64, 0.5) if self.synthetic else (128, 0.3)
         self.epochs = epochs or 20
         self.options = known_options(options)
+        self.tag_options = tag_options
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol is {protocol!r}: choose from {', '.join(PROTOCOLS)}.")
         self.protocol = protocol
@@ -180,7 +183,7 @@ class Experiment:
     @property
     def tag_config(self) -> TagConfig:
         """How tags are written for these domains."""
-        return TagConfig(domain_names=self.domains)
+        return TagConfig(domain_names=self.domains, **self.tag_options)
 
     @cached_property
     def items(self) -> Items:

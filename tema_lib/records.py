@@ -213,9 +213,10 @@ def check_record(record: Record) -> None:
     if record.get("kind") == "trials":
         check_trials(record)
         return
-    if record.get("kind") != "evaluation":
+    if record.get("kind") not in ("evaluation", "ablation"):
         raise ValueError(
-            f"kind is {record.get('kind')!r}: a record is an evaluation, trials or a benchmark."
+            f"kind is {record.get('kind')!r}: a record is an evaluation, an ablation, trials or a "
+            "benchmark."
         )
     if missing := EVALUATION_KEYS - set(record):
         raise ValueError(

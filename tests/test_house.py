@@ -27,7 +27,7 @@ ORDER = (
     ("records",),
     ("explain",),
     ("experiment",),
-    ("tuning",),
+    ("tuning", "ablation"),
     ("museum", "exercises"),
     ("notebook",),
     ("course",),

@@ -1,4 +1,4 @@
-"""Slices of the test cases: targets by how often training saw them, cross-domain transitions."""
+"""Slices of the test cases: by the target, by the user's history, cross-domain transitions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tema_lib.data.dataset import Items
+from tema_lib.data.sequences import Sequences
 from tema_lib.data.splits import Split
 from tema_lib.evaluation.ranking import Ranks
 
@@ -21,13 +22,22 @@ def slices(
         item_truth: the synthetic data set's items with their `topic`; None where no truth is known.
     """
     seen = np.bincount(split.train.items.numpy(), minlength=items.count + 1)
+    length = split.test.lengths.numpy()[ranks.row]
     parts = {
         "target never seen": ranks.select(seen[ranks.target] == 0),
         f"target seen at most {LONG_TAIL} times": ranks.select(seen[ranks.target] <= LONG_TAIL),
+        "short history": ranks.select(length <= np.quantile(length, 0.25)),  # the shortest quarter
+        "history in one domain": ranks.select(in_one_domain(split.test, items)[ranks.row]),
     }
     if item_truth is not None:
         parts["cross-domain transition"] = ranks.select(crosses(ranks, split, items, item_truth))
     return parts | {"target seen": ranks.select(seen[ranks.target] > 0)}
+
+
+def in_one_domain(test: Sequences, items: Items) -> np.ndarray:
+    """bool per test sequence: all events before the target are in one domain."""
+    domain = items.domain_of_item
+    return np.array([len(set(domain[test[row][:-1].numpy()])) == 1 for row in range(len(test))])
 
 
 def crosses(ranks: Ranks, split: Split, items: Items, item_truth: pd.DataFrame) -> np.ndarray:

@@ -62,7 +62,7 @@ class ItemRepresentation(nn.Module):
         hidden: width D.
         modalities: which of `MODALITIES` to use.
         tag_table: "frozen" (the text encoder's vector of a tag), "learned", or "both", added.
-        tag_weighting: "given", or "learned" on top of the given weights.
+        tag_weighting: "given", "learned" on top of the given weights, or "uniform".
         feature_width: the number of components that frozen features are reduced to.
 
     Raises:
@@ -104,8 +104,10 @@ class ItemRepresentation(nn.Module):
                 )
         if tag_table not in ("frozen", "learned", "both"):
             raise ValueError(f"tag_table is {tag_table!r}: choose frozen, learned or both.")
-        if tag_weighting not in ("given", "learned"):
-            raise ValueError(f"tag_weighting is {tag_weighting!r}: choose given or learned.")
+        if tag_weighting not in ("given", "learned", "uniform"):
+            raise ValueError(
+                f"tag_weighting is {tag_weighting!r}: choose given, learned or uniform."
+            )
         self.modalities = tuple(modalities)
         self.tag_table = tag_table
         self.tag_weighting = tag_weighting
@@ -149,6 +151,8 @@ class ItemRepresentation(nn.Module):
     def weights(self, tag_ids: Tensor, given: Tensor, others: Tensor | float) -> Tensor:
         """Weights of the tags of R items: as given, or w ~ given exp(a . tanh(W tag + U item)).
 
+        Uniform weights are 1 / (number of the item's tags).
+
         Args:
             tag_ids, given: [R, K].
             others: [R, D], the items without their tags; 0 if tags are the only modality.
@@ -160,6 +164,9 @@ class ItemRepresentation(nn.Module):
         """
         if self.tag_weighting == "given":
             return given
+        if self.tag_weighting == "uniform":
+            own = (tag_ids > 0).to(given.dtype)
+            return own / own.sum(-1, keepdim=True).clamp(min=1)
         if isinstance(others, Tensor):
             item = self.weigh_item(others)
         else:

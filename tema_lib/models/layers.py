@@ -293,13 +293,26 @@ class BranchAttention(nn.Module):
     branch is left out with probability `dropout` wherever another remains, so that each learns to
     predict alone.
 
+    Args:
+        fixed: float [domains, branches], weights in place of the softmax; None: they are learned.
+
     Source: intra- and then inter-sequence attention is stated ("hierarchical"); this form, with a
     query and a linear map per target domain and branch, is ours.
     """
 
-    def __init__(self, hidden: int, branches: int = 3, dropout: float = 0.0, domains: int = 2):
+    fixed: Tensor | None
+
+    def __init__(
+        self,
+        hidden: int,
+        branches: int = 3,
+        dropout: float = 0.0,
+        fixed: Tensor | None = None,
+        domains: int = 2,
+    ):
         super().__init__()
         self.query = nn.Parameter(torch.zeros(domains, branches, hidden))
+        self.register_buffer("fixed", fixed, persistent=False)
         self.value = nn.Parameter(
             torch.eye(hidden) + 0.02 * torch.randn(domains, branches, hidden, hidden)
         )
@@ -320,6 +333,11 @@ class BranchAttention(nn.Module):
             kept = present & (torch.rand(present.shape, device=present.device) >= self.dropout)
             present = torch.where(kept.any(-1, keepdim=True), kept, present)
         mapped = torch.einsum("...kd,kde->...ke", states, self.value[domain])
-        scores = (states * self.query[domain]).sum(-1) / states.size(-1) ** 0.5  # (..., branches)
-        weights = scores.masked_fill(~present, torch.finfo(scores.dtype).min).softmax(-1) * present
+        if self.fixed is not None:
+            weights = self.fixed[domain] * present
+            weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)
+        else:  # scores (..., branches)
+            scores = (states * self.query[domain]).sum(-1) / states.size(-1) ** 0.5
+            scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min)
+            weights = scores.softmax(-1) * present
         return (weights[..., None] * F.normalize(mapped, dim=-1)).sum(-2), weights

@@ -23,7 +23,7 @@ from tema_lib.models.llm4cdsr import LLM4CDSR, LLM4CDSRConfig
 from tema_lib.models.llmrec import LLMRec, LLMRecConfig
 from tema_lib.models.man import MAN, MANConfig
 from tema_lib.models.sasrec import SASRec, SASRecConfig
-from tema_lib.models.tema import BRANCHES, Tema, TemaConfig
+from tema_lib.models.tema import Tema, TemaConfig
 
 Build = Callable[[ModelInputs], Recommender]
 
@@ -67,15 +67,18 @@ def configured(config: type[Config], run: ModelInputs, **fixed: Any) -> Config:
     return config(**sizes | given | fixed)
 
 
-def tema(
-    modalities: tuple[str, ...] = MODALITIES, branches: tuple[str, ...] = BRANCHES, **inputs: Any
-) -> Build:
-    """TEMA on those modalities that the data provide; `inputs` as in `ModelInputs.inputs`."""
+def tema(modalities: tuple[str, ...] = (), branches: tuple[str, ...] = (), **inputs: Any) -> Build:
+    """TEMA on those modalities that the data provide; `inputs` as in `ModelInputs.inputs`.
+
+    Modalities and branches that are not given are those of the run's options, else all.
+    """
 
     def build(run: ModelInputs) -> Recommender:
-        provided = tuple(modality for modality in modalities if modality in run.modalities)
-        config = configured(TemaConfig, run, modalities=provided, branches=branches)
-        return Tema(run.inputs(**inputs), config)
+        wanted = modalities or run.options.get("modalities", MODALITIES)
+        fixed = {"modalities": tuple(name for name in wanted if name in run.modalities)}
+        if branches:
+            fixed["branches"] = branches
+        return Tema(run.inputs(**inputs), configured(TemaConfig, run, **fixed))
 
     return build
 

@@ -17,6 +17,7 @@ apart; LLM4CDSR adds the scores of such branches under one loss.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 import torch
@@ -34,6 +35,10 @@ from tema_lib.models.losses import seen_in
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 
 BRANCHES = ("A", "B", "merged")
+
+# Weights of a fixed mixture: the target's own domain, the other one, and the merged sequence.
+# A public implementation of LLM-EMF adds the scores of its branches with these.
+FIXED = (1.0, 0.3, 0.1)
 
 # Per branch: its own sequence [B, Ts] and, per layer, the attention weights [B, H, Ts, Ts].
 BranchWeights = dict[str, tuple[Tensor, list[Tensor]]]
@@ -57,7 +62,19 @@ class TemaConfig(EncoderConfig):
     loss: str = "domain softmax"  # ours: exact, in the target's domain; others in `losses.LOSSES`
     feature_width: int = 128  # ours: components that frozen vectors are reduced to before training
     tag_table: str = "both"  # inferred: "frozen"; ours: "learned", "both"
-    tag_weighting: str = "given"  # inferred: by relevance (`tags.weigh`); alternative: "learned"
+    tag_weighting: str = "given"  # inferred: by relevance (`tags.weigh`); "learned", "uniform"
+    across: str = "attention"  # stated: attention across sequences; "fixed": see `FIXED`
+
+
+def fixed_weights(branches: Sequence[str]) -> Tensor:
+    """The weights of `FIXED`, float [2, branches]: a row for each target domain."""
+    own, other, merged = FIXED
+    return torch.tensor(
+        [
+            [merged if b == "merged" else own if b == domain else other for b in branches]
+            for domain in "AB"
+        ]
+    )
 
 
 class Tema(SequenceRecommender):
@@ -93,7 +110,12 @@ class Tema(SequenceRecommender):
         self.encoders = nn.ModuleDict(
             {branch: shared or SequenceEncoder.of(config) for branch in config.branches}
         )
-        self.across = BranchAttention(config.hidden, len(config.branches), config.branch_dropout)
+        if config.across not in ("attention", "fixed"):
+            raise ValueError(f"across is {config.across!r}: choose attention or fixed.")
+        fixed = fixed_weights(config.branches) if config.across == "fixed" else None
+        self.across = BranchAttention(
+            config.hidden, len(config.branches), config.branch_dropout, fixed
+        )
         self.dropout = Dropout(config.dropout)
         # Whether training has seen an item. Kept with the weights: scores depend on it.
         self.register_buffer("seen", inputs.domain_of_item >= 0)

@@ -22,8 +22,10 @@ class TagConfig:
     title_limit: int = 300
     # Ours: an own tag below this cosine to the item's text is dropped as invented.
     support: float = 0.2
-    # Inferred: R in 1 to 3, or until the list is stable.
+    # Inferred: R in 1 to 3, or until the list is stable; 0: the list stays as it was proposed.
     rounds: int = 3
+    # Ours: the list keeps so many tags at most, the most frequent ones; 0 = all.
+    size: int = 0
     # Ours: tags at least this similar are one tag, opposites excepted; above 1 = never.
     merge: float = 0.8
     # Ours: a tag of one item links nothing.
@@ -55,6 +57,8 @@ class TagConfig:
             raise ValueError(
                 "tags_per_item must be at least 1, temperature and map_to_nearest above 0."
             )
+        if self.rounds < 0 or self.size < 0:
+            raise ValueError("rounds and size must be 0 or more.")
         if self.style not in STYLES:
             raise ValueError(f'style "{self.style}" is unknown; choose one of {", ".join(STYLES)}.')
 

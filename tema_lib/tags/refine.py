@@ -195,6 +195,7 @@ def settle(
     min_items: int,
     max_share: float,
     generality_limit: float,
+    size: int = 0,
 ) -> tuple[list[str], dict[str, str], dict[str, Change]]:
     """One round on what was proposed.
 
@@ -206,6 +207,7 @@ def settle(
         min_items: a tag of fewer items is dropped.
         max_share: a tag on a larger share of the items is dropped.
         generality_limit: a broader tag is dropped.
+        size: of the tags that are left, so many of the most frequent are kept; 0: all.
 
     Returns:
         (the list by falling frequency, tag -> leader, what happened to each tag that is not on it).
@@ -234,6 +236,9 @@ def settle(
         why_dropped = f"too broad, says the model: log-odds {generality_of[tag]:+.1f}"
         fate[tag] = Change(tag, "dropped", why_dropped)
         kept.remove(tag)
+    for place, tag in enumerate(kept[size:] if size else ()):
+        fate[tag] = Change(tag, "dropped", f"number {size + place + 1} by frequency")
+        kept.remove(tag)
     return kept, leader_of, fate
 
 
@@ -257,6 +262,8 @@ def refine(
         replies = ask(prompts, llm, store, "how broad", (ANYTHING, ONE), usable=float)
         return [float(reply or 0) for reply in replies]  # no answer: neither broad nor narrow
 
+    if not config.rounds:
+        return unrefined(catalogue, proposals, config.size)
     rounds: list[Round] = []
     while True:
         kept, leader_of, fate = settle(
@@ -267,6 +274,7 @@ def refine(
             min_items=config.min_items,
             max_share=config.max_share,
             generality_limit=config.generality,
+            size=config.size,
         )
         before = rounds[-1].tags if rounds else ()
         rounds.append(Round(tuple(kept), _changes(rounds, kept, fate)))
@@ -279,12 +287,21 @@ def refine(
         if len(rounds) == config.rounds or set(kept) == set(before) or not left_out:
             break
         draft(catalogue, left_out, llm, store, config, proposals)
-    vectors = (
-        torch.stack([catalogue.vector_of[tag] for tag in kept])
-        if kept
-        else catalogue.text_vectors.matrix[:0]
-    )
-    return Refinement(tuple(kept), vectors, leader_of, tuple(rounds))
+    return Refinement(tuple(kept), vectors_of(catalogue, kept), leader_of, tuple(rounds))
+
+
+def unrefined(catalogue: Catalogue, proposals: Draft, size: int = 0) -> Refinement:
+    """The list as it was proposed, by falling frequency; at most `size` tags, 0: all."""
+    counts = Counter(tag for tags in proposals.proposed.values() for tag in set(tags))
+    tags = sorted(counts, key=lambda tag: (-counts[tag], tag))[: size or None]
+    return Refinement(tuple(tags), vectors_of(catalogue, tags), {tag: tag for tag in counts}, ())
+
+
+def vectors_of(catalogue: Catalogue, tags: Sequence[str]) -> Tensor:
+    """The unit vectors of tags, float32 [G, F]."""
+    if not tags:
+        return catalogue.text_vectors.matrix[:0]
+    return torch.stack([catalogue.vector_of[tag] for tag in tags])
 
 
 def _changes(
