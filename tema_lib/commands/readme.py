@@ -1,8 +1,9 @@
 """`tema readme`: render the tables of README and docs/ from the records in results/.
 
 README.md holds a few systems of each data set, docs/results.md all of them, docs/recipe.md the
-search for settings, docs/performance.md the comparison of speed, docs/teaching/ how long the steps
-of a run take. Each table is between two marker comments.
+search for settings, docs/ablations.md what each part contributes, docs/choices.md the ledger of
+unstated choices, docs/performance.md the comparison of speed, docs/teaching/ how long the steps of
+a run take. Each table is between two marker comments.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from tema_lib.commands.tables.ablations import ablations
+from tema_lib.commands.tables.choices import choices
 from tema_lib.commands.tables.comparison import Named, best_settings, table, tests
 from tema_lib.commands.tables.durations import durations
 from tema_lib.commands.tables.published import published
@@ -23,6 +26,7 @@ from tema_lib.commands.tables.speed import speed
 from tema_lib.workspace import ROOT, in_checkout, write_atomically
 
 RESULTS = ROOT / "results"
+MAIN_PLAN = RESULTS / "ablations" / "synthetic.toml"
 HEADLINE = (
     "popularity",
     "co-occurrence",
@@ -47,6 +51,8 @@ def main(chosen: argparse.Namespace) -> None:
         "README.md": marked("results", headline(records), "results/"),
         "docs/results.md": marked("all-results", all_results(records), named(records)),
         "docs/recipe.md": marked("trials", search(), "results/tuning/"),
+        "docs/ablations.md": marked("ablations", all_ablations(), "results/ablations/"),
+        "docs/choices.md": marked("choices", choices(MAIN_PLAN), "results/ablations/"),
         "docs/performance.md": marked(
             "speed", speed(RESULTS / "bench_speed.json"), "results/bench_speed.json"
         ),
@@ -82,6 +88,12 @@ def main(chosen: argparse.Namespace) -> None:
 def search() -> str:
     """The tables of all trials and of one change at a time."""
     return joined(trials(RESULTS / "tuning"), changes(RESULTS / "bench_changes.json"))
+
+
+def all_ablations() -> str:
+    """The tables of all plans."""
+    plans = sorted(MAIN_PLAN.parent.glob("*.toml"))
+    return joined(*(ablations(plan, plan.with_suffix("")) for plan in plans))
 
 
 def headline(records: list[Named]) -> str:

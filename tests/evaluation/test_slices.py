@@ -19,7 +19,9 @@ def test_never_seen_and_long_tail_targets_are_those_of_a_count():
     model = Popularity(DOMAIN)
     model.fit_statistics(split.train)
     ranks = evaluate(model, split.test, DOMAIN)
-    parts = slices(ranks, split, SimpleNamespace(count=22))
+    parts = slices(ranks, split, SimpleNamespace(count=22, domain_of_item=DOMAIN.numpy()))
+    assert parts["short history"].row.tolist() == [r for r in ranks.row if len(users[r]) == 4]
+    assert len(parts["history in one domain"]) == 0
     seen = {item: sum(item in user[:2] for user in users) for item in range(1, 23)}
     targets = np.array([user[-1] for user in users])[ranks.row]
     assert set(targets) == {3, 5, 2, 1}

@@ -94,6 +94,10 @@ MODELS = {
     "tema, learned tag weights": lambda: Tema(
         inputs(), TemaConfig(hidden=16, max_length=20, tag_weighting="learned")
     ),
+    "tema, fixed weights of branches, uniform tag weights": lambda: Tema(
+        inputs(),
+        TemaConfig(hidden=16, max_length=20, across="fixed", tag_weighting="uniform"),
+    ),
     "tema, learned tags only": lambda: Tema(
         inputs(),
         TemaConfig(hidden=16, max_length=20, modalities=("id", "tags"), tag_table="learned"),

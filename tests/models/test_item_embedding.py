@@ -81,6 +81,20 @@ def test_learned_tag_weights_start_as_the_given_ones_and_follow_the_equation():
     assert torch.isfinite(alone()).all()
 
 
+def test_uniform_tag_weights_count_each_tag_of_an_item_alike():
+    given = inputs()
+    items = ItemRepresentation(given, 16, modalities=("id", "tags"), tag_weighting="uniform")
+    table = items.tag_embedding()
+    tags = items.parts()["tags"]
+    torch.testing.assert_close(tags[7], table[given.tag_ids[7]].mean(0))
+    torch.testing.assert_close(tags[5], items.tags_missing)
+    two = given.tag_ids.clone()
+    two[7, 2] = 0
+    weights = items.weights(two, given.tag_weights, 0.0)
+    assert weights[7].tolist() == [0.5, 0.5, 0.0]
+    assert weights[5].tolist() == [0.0, 0.0, 0.0]
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -212,6 +212,24 @@ def test_attention_across_branches_is_a_weighted_sum():
         torch.testing.assert_close(mixed[0, 0], by_hand)
 
 
+def test_fixed_weights_replace_the_softmax_over_branches():
+    fixed = torch.tensor([[1.0, 0.3, 0.1], [0.3, 1.0, 0.1]])
+    across = awake(BranchAttention(8, fixed=fixed))
+    states = torch.randn(2, 3, 8)
+    present = torch.tensor([[True, True, True], [False, True, True]])
+    for domain in (0, 1):
+        mixed, weights = across(states, present, domain)
+        torch.testing.assert_close(weights[0], fixed[domain] / 1.4)
+        rest = fixed[domain] * torch.tensor([0.0, 1.0, 1.0])
+        torch.testing.assert_close(weights[1], rest / rest.sum())
+        by_hand = sum(
+            weights[0, k] * F.normalize(states[0, k] @ across.value[domain, k], dim=0)
+            for k in range(3)
+        )
+        torch.testing.assert_close(mixed[0], by_hand)
+    assert "fixed" not in across.state_dict()
+
+
 def test_in_training_a_branch_is_left_out_but_never_the_last_one():
     torch.manual_seed(0)
     across = awake(BranchAttention(8, dropout=0.6)).train()

@@ -8,7 +8,7 @@ import torch
 from tema_lib.data.sequences import domain_view
 from tema_lib.models.inputs import MODALITIES
 from tema_lib.models.sasrec import SASRec
-from tema_lib.models.tema import BRANCHES, Tema, TemaConfig
+from tema_lib.models.tema import BRANCHES, Tema, TemaConfig, fixed_weights
 from tests.helpers.models import (
     DOMAIN,
     DOMAIN_A,
@@ -101,6 +101,12 @@ def test_an_id_that_training_has_not_seen_scores_0_whatever_the_negatives_are():
     assert torch.equal(fresh.seen, model.seen)
 
 
+def test_a_fixed_mixture_weighs_the_targets_own_domain_most():
+    expected = torch.tensor([[1.0, 0.3, 0.1], [0.3, 1.0, 0.1]])
+    torch.testing.assert_close(fixed_weights(("A", "B", "merged")), expected)
+    assert fixed_weights(("merged", "B"))[1].tolist() == pytest.approx([0.1, 1.0])
+
+
 def test_without_ids_there_is_no_model_of_ids():
     content = Tema(inputs(), TemaConfig(hidden=16, modalities=("text", "tags")))
     assert content.sasrec is None
@@ -114,7 +120,8 @@ def test_without_ids_there_is_no_model_of_ids():
         (lambda: Tema(inputs(), TemaConfig(modalities=("id", "smell"))), "unknown modalities"),
         (lambda: Tema(replace(inputs(), image=None), TemaConfig()), "no 'image' modality"),
         (lambda: Tema(inputs(), TemaConfig(tag_table="stone")), "choose frozen, learned or both"),
-        (lambda: Tema(inputs(), TemaConfig(tag_weighting="heavy")), "choose given or learned"),
+        (lambda: Tema(inputs(), TemaConfig(tag_weighting="heavy")), "given, learned or uniform"),
+        (lambda: Tema(inputs(), TemaConfig(across="guessed")), "choose attention or fixed"),
         (lambda: Tema(inputs(), TemaConfig(hidden=16, heads=3)), "not divisible by 3 heads"),
     ],
 )

@@ -146,6 +146,28 @@ def test_settling_counts_items_and_keeps_what_stands_at_a_limit():
     )
 
 
+def test_a_list_of_a_given_size_keeps_the_most_frequent_tags():
+    counts = {"tea": 4, "pot": 3, "cup": 2, "pan": 2}
+    proposed = {
+        item: tuple(tag for tag, count in counts.items() if item <= count) for item in range(1, 5)
+    }
+    kept, _, fate = settle(
+        proposed,
+        dict(zip(counts, torch.eye(4))),
+        lambda tags: dict.fromkeys(tags, 0.0),
+        threshold=0.8,
+        min_items=1,
+        max_share=1.0,
+        generality_limit=0.0,
+        size=2,
+    )
+    assert kept == ["tea", "pot"]
+    assert {tag: change.why for tag, change in fate.items()} == {
+        "cup": "number 3 by frequency",
+        "pan": "number 4 by frequency",
+    }
+
+
 def test_generality_is_measured_from_the_middle_of_known_tags():
     def log_odds(prompts):
         return [
@@ -187,6 +209,21 @@ def refined(tmp_path, answer, rounds=3, **changes):
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         proposals = draft(catalogue, sample(items, config), llm, store, config)
         return refine(catalogue, proposals, llm, store, config), proposals, llm, catalogue
+
+
+def test_without_a_round_the_list_is_what_was_proposed(tmp_path):
+    def answer(title, second):
+        return "cups, food, odd" if title == "Pot a" else "cup, food, odd"
+
+    found, _, _, catalogue = refined(tmp_path, answer, rounds=0)
+    # Those on every item, the broad, the rare and the equal ones are all there.
+    assert found.tags == ("food", "odd", "cup", "cups")
+    assert found.leader_of == {tag: tag for tag in found.tags}
+    assert found.rounds == ()
+    torch.testing.assert_close(
+        found.vectors, torch.stack([catalogue.vector_of[tag] for tag in found.tags])
+    )
+    assert refined(tmp_path, answer, rounds=0, size=1)[0].tags == ("food",)
 
 
 def test_refinement_asks_again_about_items_left_out_and_says_what_changed(tmp_path):

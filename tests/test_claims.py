@@ -1,0 +1,88 @@
+"""The map of claims: every pointer leads somewhere, and every open choice has a row."""
+
+import ast
+import re
+from dataclasses import fields
+from importlib import import_module
+
+import nbformat
+import pytest
+
+from tema_lib.ablation import read_plan
+from tema_lib.commands.readme import MAIN_PLAN
+from tema_lib.commands.tables.choices import CHOICES, CONFIGS
+from tema_lib.tuning import setting
+from tema_lib.workspace import ROOT
+
+STATUS = {"shown", "shown in part", "not shown", "not testable"}
+
+
+def rows():
+    """The cells of each row of the map."""
+    text = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+    part = text.split("## Claim by claim")[1].split("## Caveats")[0]
+    lines = [line for line in part.splitlines() if re.match(r"\| (?!claim|system, claim)", line)]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+ROWS = rows()
+
+
+def test_the_map_has_the_claims_of_the_paper_and_of_its_relatives():
+    assert len(ROWS) >= 20
+    assert {row[1] for row in ROWS} == STATUS
+
+
+def resolved(name):
+    """The object of a dotted name."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found = import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[end:]:
+            found = getattr(found, part)
+        return found
+    raise AssertionError(f"nothing is called {name}")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:40])
+def test_every_pointer_of_a_claim_leads_somewhere(row):
+    claim, status, code, lecture, test, measured = row
+    assert status in STATUS, claim
+    assert resolved(code.strip("`")).__doc__
+    number, section = re.fullmatch(r"(\d\d), section (\d+)", lecture).groups()
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    text = "\n".join(
+        cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"
+    )
+    assert re.search(rf"^## {section}\. ", text, re.MULTILINE), (
+        f"{path.name} has no section {section}"
+    )
+    file, _, function = test.strip("`").partition("::")
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert not function or function in names, f"{file} has no {function}"
+    assert measured
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_field_that_the_paper_leaves_open_has_a_row(name):
+    assert list(CHOICES[name]) == [own.name for own in fields(CONFIGS[name])]
+
+
+def test_every_alternative_of_the_ledger_is_a_variant_and_no_reason_is_missing():
+    plan = read_plan(MAIN_PLAN)
+    for name, config in CONFIGS.items():
+        as_it_is = {own.name: own.default for own in fields(config)}
+        as_it_is |= {} if name == "Tags" else setting(plan.trial)
+        for field, choice in CHOICES[name].items():
+            assert bool(choice.variants) != bool(choice.why), field
+            assert choice.status in ("stated", "inferred", "ours")
+            for variant in choice.variants:
+                made = plan.variants[variant]
+                changed = made.tag_options if name == "Tags" else made.options
+                if made.system == "tema":
+                    assert field in changed, f"{variant} leaves {field} as it is"
+                    assert changed[field] != as_it_is[field], variant
