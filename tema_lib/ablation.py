@@ -46,7 +46,7 @@ class Variant:
     Args:
         name: what tables call it.
         system: a name in `SYSTEMS`.
-        options, tags, tag_options: as of an `Experiment`.
+        options, tags, tag_options, overlap: as of an `Experiment`.
         against: the name of the variant that it is compared with; "": nothing.
     """
 
@@ -55,6 +55,7 @@ class Variant:
     options: Mapping[str, Any] = field(default_factory=dict)
     tags: str = ""
     tag_options: Mapping[str, Any] = field(default_factory=dict)
+    overlap: float = 1.0
     against: str = ""
 
     def file(self, seed: int) -> str:
@@ -122,6 +123,8 @@ def read_variant(name: str, given: Mapping[str, Any]) -> Variant:
         for option, value in given.get("options", {}).items()
     }
     variant = Variant(name, **dict(given) | ({"options": options} if options else {}))
+    if not 0 <= variant.overlap <= 1:
+        raise ValueError(f"{name!r} has overlap {variant.overlap}: give a share from 0 to 1.")
     known_options(variant.options)
     system_named(variant.system)
     if unknown := set(variant.tag_options) - {own.name for own in fields(TagConfig)}:
@@ -147,6 +150,7 @@ def experiment_of(plan: Plan, variant: Variant, seed: int, data: str) -> Experim
         replies="shipped" if variant.tag_options else "export",
         options={**setting(plan.trial), **variant.options},
         tag_options=variant.tag_options,
+        overlap=variant.overlap,
     )
 
 
@@ -155,5 +159,5 @@ def record_of(plan: Plan, variant: Variant, seed: int, data: str, command: str) 
     run = experiment_of(plan, variant, seed, data)
     record = run.record(variant.system, command)
     record["kind"], record["variant"] = "ablation", variant.name
-    record["config"]["trial"] = plan.trial
+    record["config"] |= {"trial": plan.trial, "overlap": variant.overlap}
     return record

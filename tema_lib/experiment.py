@@ -26,7 +26,7 @@ from tema_lib import records
 from tema_lib.checkpoints import checkpoint_for, identity
 from tema_lib.data.dataset import DOMAINS, Items, RawData, domain_names, encode_ids
 from tema_lib.data.sequences import Sequences, build_sequences
-from tema_lib.data.splits import Split, leave_one_out, published_split
+from tema_lib.data.splits import Split, leave_one_out, published_split, with_overlap
 from tema_lib.data.summary import check_runnable
 from tema_lib.datasets.load import SYNTHETIC, read_data
 from tema_lib.datasets.synthetic.truth import read_truth
@@ -83,6 +83,8 @@ class Experiment:
             installed package.
         epochs: how long a system is trained at most; None: the length chosen on validation targets.
         protocol: the rules of the ranking among sampled items, a name in `PROTOCOLS`.
+        overlap: share of the training sequences of both domains that are trained on
+            (`data.splits.with_overlap`).
         tag_options: fields of `TagConfig`, in place of their defaults, for the small model's tags.
         options: fields of the systems' configurations and of `TrainConfig`, in place of their
             defaults, such as {"dropout": 0.3}; a system takes those that it has.
@@ -104,6 +106,7 @@ class Experiment:
         options: Mapping[str, Any] = MappingProxyType({}),
         protocol: str = "ours",
         tag_options: Mapping[str, Any] = MappingProxyType({}),
+        overlap: float = 1.0,
     ) -> None:
         self.data, self.seed = data, seed
         self.named = domain_names(domains.split(",")) if domains else None
@@ -122,7 +125,7 @@ class Experiment:
         self.hidden, self.dropout = (64, 0.5) if self.synthetic else (128, 0.3)
         self.epochs = epochs or 20
         self.options = known_options(options)
-        self.tag_options = tag_options
+        self.tag_options, self.overlap = tag_options, overlap
         if protocol not in PROTOCOLS:
             raise ValueError(f"protocol is {protocol!r}: choose from {', '.join(PROTOCOLS)}.")
         self.protocol = protocol
@@ -204,8 +207,12 @@ class Experiment:
     def split(self) -> Split:
         """The published split, else leave-one-out."""
         if self.raw.published:
-            return published_split(self.raw, self.sequences)
-        return leave_one_out(self.sequences)
+            split = published_split(self.raw, self.sequences)
+        else:
+            split = leave_one_out(self.sequences)
+        if self.overlap == 1:
+            return split
+        return with_overlap(split, self.domain_of_item, self.overlap, self.seed)
 
     @cached_property
     def domain_of_item(self) -> Tensor:

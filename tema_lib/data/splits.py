@@ -2,15 +2,17 @@
 
     leave_one_out(sequences)            the last event of each user tests, the one before validates
     published_split(raw, sequences)     the split that a published data set brings
+    with_overlap(split, share)          fewer training sequences that hold both domains
 
 Status: ours; leave-one-out is the common protocol of sequential recommendation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from tema_lib.data.dataset import RawData
 from tema_lib.data.files import DataError
@@ -62,3 +64,35 @@ def published_split(raw: RawData, sequences: Sequences) -> Split:
     return Split(
         "published", *(sequences.select(rows[name]) for name in ("train", "valid", "test"))
     )
+
+
+def with_overlap(split: Split, domain_of_item: Tensor, share: float, seed: int = 0) -> Split:
+    """The split with a share of the training sequences that hold events of both domains.
+
+    The others of these are left out; sequences of one domain, and what is held out, stay.
+
+    Args:
+        domain_of_item: int64 [N+1], 0 for A, 1 for B, -1 for padding.
+        share: from 0 to 1.
+        seed: of the draw; a smaller share is a part of a larger one.
+
+    Raises:
+        ValueError: the share is out of range.
+
+    Source: LLM4CDSR's claim that it needs fewer users of both domains than others.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"overlap is {share}: give a share from 0 to 1.")
+    train = split.train
+    row = torch.repeat_interleave(torch.arange(len(train)), train.lengths)
+    in_b = torch.zeros(len(train), dtype=torch.long)
+    in_b.index_add_(0, row, domain_of_item[train.items])
+    both = (in_b > 0) & (in_b < train.lengths)
+    order = torch.randperm(int(both.sum()), generator=torch.Generator().manual_seed(seed))
+    kept = ~both
+    kept[torch.nonzero(both).flatten()[order[: round(share * len(order))]]] = True
+    if not kept.any():
+        raise ValueError(
+            "every training sequence holds both domains: without overlap none is left."
+        )
+    return replace(split, train=train.select(torch.nonzero(kept).flatten()))

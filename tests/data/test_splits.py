@@ -1,9 +1,10 @@
-"""Leave-one-out holds back the last two events."""
+"""Leave-one-out holds back the last two events; less overlap leaves out sequences of both."""
 
 import pytest
+import torch
 
 from tema_lib.data.files import DataError
-from tema_lib.data.splits import leave_one_out
+from tema_lib.data.splits import leave_one_out, with_overlap
 from tests.helpers.flat_sequences import flat
 
 
@@ -16,3 +17,22 @@ def test_leave_one_out_holds_back_the_last_two():
     assert split.test.last.tolist() == [5, 5]
     with pytest.raises(DataError, match="at least three events"):
         leave_one_out(flat([1, 2]))
+
+
+def test_less_overlap_leaves_out_training_sequences_of_both_domains_only():
+    domain_of_item = torch.tensor([-1, 0, 0, 0, 1, 1, 1])
+    users = [[1, 4, 2, 5]] * 8 + [[1, 2, 3, 4], [4, 5, 1, 1]]  # 8 train on both domains
+    split = leave_one_out(flat(*users))
+    kept = {share: with_overlap(split, domain_of_item, share, 5) for share in (0, 0.25, 0.5, 1)}
+    names = {share: set(part.train.user_id) for share, part in kept.items()}
+    assert [len(names[share]) for share in kept] == [2, 4, 6, 10]
+    assert names[0] == {split.train.user_id[8], split.train.user_id[9]}
+    assert names[0] < names[0.25] < names[0.5] < names[1]
+    for part in kept.values():
+        assert part.test is split.test
+        assert part.valid is split.valid
+    assert names[0.25] != set(with_overlap(split, domain_of_item, 0.25, 6).train.user_id)
+    with pytest.raises(ValueError, match=r"overlap is 1\.5: give a share"):
+        with_overlap(split, domain_of_item, 1.5)
+    with pytest.raises(ValueError, match="without overlap none is left"):
+        with_overlap(leave_one_out(flat(*users[:8])), domain_of_item, 0)
