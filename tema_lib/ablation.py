@@ -25,6 +25,7 @@ Status: ours.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -32,9 +33,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tema_lib.evaluation.significance import Comparison, compare
 from tema_lib.experiment import Experiment, known_options
 from tema_lib.models.systems import system_named
-from tema_lib.records import Record
+from tema_lib.records import Record, values_of
 from tema_lib.tags.config import TagConfig
 from tema_lib.tuning import setting
 
@@ -161,3 +165,40 @@ def record_of(plan: Plan, variant: Variant, seed: int, data: str, command: str) 
     record["kind"], record["variant"] = "ablation", variant.name
     record["config"] |= {"trial": plan.trial, "overlap": variant.overlap}
     return record
+
+
+def runs_of(plan: Plan, folder: Path) -> dict[str, list[Record]]:
+    """{variant: its records, a seed each}, in the order of the plan."""
+    paths = {
+        name: [folder / variant.file(seed) for seed in plan.seeds]
+        for name, variant in plan.variants.items()
+    }
+    runs = {
+        name: [json.loads(path.read_text(encoding="utf-8")) for path in own if path.is_file()]
+        for name, own in paths.items()
+    }
+    return {name: records for name, records in runs.items() if records}
+
+
+def differences(
+    plan: Plan, runs: dict[str, list[Record]], part: str = "", metric: str = "NDCG@10"
+) -> dict[str, Comparison]:
+    """{variant: its difference from what it is compared with}, over the seeds that both have.
+
+    Holm's correction is for all variants of the plan together.
+    """
+    gaps = {}
+    for name, records in runs.items():
+        against = runs.get(plan.variants[name].against, [])
+        seeds = {run["seed"] for run in records} & {run["seed"] for run in against}
+        own, other = (pooled(made, seeds, metric, part) for made in (records, against))
+        if own is not None and other is not None:
+            gaps[name] = own - other
+    return compare(np.zeros_like(next(iter(gaps.values()))), gaps) if gaps else {}
+
+
+def pooled(records: list[Record], seeds: set[int], metric: str, part: str) -> np.ndarray | None:
+    """A metric of every test case of both domains, averaged over seeds; None without records."""
+    runs = [run for run in records if run["seed"] in seeds]
+    found = values_of(runs, metric, part) if runs else None
+    return None if found is None else np.concatenate([found["A"], found["B"]])

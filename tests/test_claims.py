@@ -9,8 +9,8 @@ import nbformat
 import pytest
 
 from tema_lib.ablation import read_plan
+from tema_lib.choices import CHOICES, CONFIGS
 from tema_lib.commands.readme import MAIN_PLAN
-from tema_lib.commands.tables.choices import CHOICES, CONFIGS
 from tema_lib.tuning import setting
 from tema_lib.workspace import ROOT
 

@@ -27,7 +27,7 @@ ORDER = (
     ("records",),
     ("explain",),
     ("experiment",),
-    ("tuning", "ablation"),
+    ("tuning", "ablation", "choices"),
     ("museum", "exercises"),
     ("notebook",),
     ("course",),

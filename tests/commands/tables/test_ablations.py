@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from tema_lib.ablation import read_plan
-from tema_lib.commands.tables.ablations import ablations, differences, runs_of
+from tema_lib.ablation import differences, read_plan, runs_of
+from tema_lib.commands.tables.ablations import ablations
 
 PLAN = """
 data = "toy"
