@@ -43,8 +43,12 @@ class Sequences:
         """Every sequence without its last `held_out` events; empty ones are dropped."""
         return self.select(torch.nonzero(self.lengths > held_out).flatten(), held_out)
 
-    def select(self, users: Tensor | Sequence[int], held_out: int = 0) -> Sequences:
-        """The given rows, in the given order, each without its last `held_out` events."""
+    def select(self, users: Tensor | Sequence[int], held_out: int | Tensor = 0) -> Sequences:
+        """The given rows, in the given order, each without its last `held_out` events.
+
+        Args:
+            held_out: one number for all rows, or int64 [len(users)].
+        """
         users = torch.as_tensor(users, dtype=torch.long)
         lengths = (self.lengths[users] - held_out).clamp(min=0)
         offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
@@ -86,6 +90,13 @@ def build_sequences(raw: RawData, items: Items) -> Sequences:
     return Sequences(
         tuple(map(str, names)), torch.from_numpy(flat), torch.from_numpy(offsets.astype("int64"))
     )
+
+
+def event_times(raw: RawData) -> Tensor:
+    """Unix seconds of each event, int64 [M], in the order of `build_sequences`."""
+    users, _ = user_codes(raw.interactions)
+    moments = raw.interactions["timestamp"].to_numpy(np.int64)
+    return torch.from_numpy(moments[np.lexsort((moments, users))])
 
 
 def padded(sequences: Sequences, rows: Tensor, max_length: int, held_out: int) -> Tensor:

@@ -2,6 +2,7 @@
 
     leave_one_out(sequences)            the last event of each user tests, the one before validates
     published_split(raw, sequences)     the split that a published data set brings
+    split_in_time(sequences, times)     every event before a moment trains, the next one tests
     with_overlap(split, share)          fewer training sequences that hold both domains
 
 Status: ours; leave-one-out is the common protocol of sequential recommendation.
@@ -64,6 +65,39 @@ def published_split(raw: RawData, sequences: Sequences) -> Split:
     return Split(
         "published", *(sequences.select(rows[name]) for name in ("train", "valid", "test"))
     )
+
+
+def split_in_time(sequences: Sequences, times: Tensor, valid_from: int, test_from: int) -> Split:
+    """Train on what happened before a moment, and test on what each user did next.
+
+    Nothing that training reads is later than any target.  Validation and test target of a user are
+    the first event from `valid_from` and from `test_from` on; the test history holds all events
+    before `test_from`.  Users without an event before `valid_from` are left out.
+
+    Args:
+        times: Unix seconds, int64 [M], in the order of `sequences.items` (`event_times`).
+        valid_from, test_from: Unix seconds.
+
+    Raises:
+        DataError: a part would be empty.
+    """
+    row = torch.repeat_interleave(torch.arange(len(sequences)), sequences.lengths)
+
+    def before(moment: int) -> Tensor:
+        return torch.bincount(row[times < moment], minlength=len(sequences))
+
+    def first(rows: Tensor, count: Tensor) -> Sequences:
+        """The first `count` events of these rows."""
+        return sequences.select(rows, sequences.lengths[rows] - count[rows])
+
+    known, later, length = before(valid_from), before(test_from), sequences.lengths
+    usable = known > 0
+    train = torch.nonzero(usable).flatten()
+    valid = torch.nonzero(usable & (later > known)).flatten()
+    test = torch.nonzero(usable & (length > later)).flatten()
+    if not (len(train) and len(valid) and len(test)):
+        raise DataError("no user has events before, between and after these moments.")
+    return Split("in time", first(train, known), first(valid, known + 1), first(test, later + 1))
 
 
 def with_overlap(split: Split, domain_of_item: Tensor, share: float, seed: int = 0) -> Split:

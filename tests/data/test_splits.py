@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tema_lib.data.files import DataError
-from tema_lib.data.splits import leave_one_out, with_overlap
+from tema_lib.data.splits import leave_one_out, split_in_time, with_overlap
 from tests.helpers.flat_sequences import flat
 
 
@@ -36,3 +36,17 @@ def test_less_overlap_leaves_out_training_sequences_of_both_domains_only():
         with_overlap(split, domain_of_item, 1.5)
     with pytest.raises(ValueError, match="without overlap none is left"):
         with_overlap(leave_one_out(flat(*users[:8])), domain_of_item, 0)
+
+
+def test_a_split_in_time_reads_nothing_later_than_a_target():
+    users = flat([1, 2, 3, 4, 5], [6, 1, 2], [3, 4], [5, 6, 1])
+    times = torch.tensor([1, 4, 12, 13, 25, 2, 21, 22, 15, 30, 3, 5, 12])
+    split = split_in_time(users, times, valid_from=10, test_from=20)
+    assert [row.tolist() for row in map(split.train.__getitem__, range(3))] == [[1, 2], [6], [5, 6]]
+    assert dict(zip(split.valid.user_id, split.valid.last.tolist())) == {
+        users.user_id[0]: 3,
+        users.user_id[3]: 1,
+    }
+    assert [split.test[row].tolist() for row in range(2)] == [[1, 2, 3, 4, 5], [6, 1]]
+    with pytest.raises(DataError, match="before, between and after"):
+        split_in_time(users, times, valid_from=0, test_from=20)
