@@ -255,6 +255,7 @@ def _experiments(own: argparse.ArgumentParser) -> None:
     own.add_argument("plan", type=Path, metavar="PLAN", help="a TOML file")
     own.add_argument("--data", help="the folder of the plan's data, where they are not synthetic")
     own.add_argument("--seeds", type=int, nargs="+", help="some of the plan's seeds only")
+    own.add_argument("--variants", nargs="+", metavar="VARIANT", help="some of its variants only")
     own.add_argument("--out", type=Path, help="folder of the records (default: named as the plan)")
 
 

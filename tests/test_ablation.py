@@ -113,6 +113,10 @@ def test_a_plan_that_was_stopped_goes_on_and_ends_with_a_table(tmp_path):
     assert record["config"]["model"]["across"] == "fixed"
     row = next(line for line in done.stdout.splitlines() if line.startswith("| fixed"))
     assert re.search(r"\| as it is \| [-+]0\.\d{4} \([-+]0\.\d{4} to [-+]0\.\d{4}\) \| p", row)
+    done = tema(*given, "--variants", "fixed", "--seeds", "0")
+    assert "1 variants, seeds [0]: 0 records to make" in done.stdout
+    done = tema(*given, "--variants", "broken")
+    assert "has no variant 'broken'" in done.stderr
     done = tema("experiments", path, "--data", tmp_path)
     assert done.returncode == 1
     assert "is a plan for synthetic: give its folder with --data" in done.stderr

@@ -229,7 +229,8 @@ def own(request, tmp_path_factory):
         yield parameters
 
 
-# 08 measures on the synthetic data, whatever is named: the command at the end runs it once.
+# 08 measures on the synthetic data and 09 reads records, whatever is named: the command at the end
+# runs each once.
 @pytest.mark.parametrize("path", NOTEBOOKS[:8], ids=lambda path: path.stem)
 def test_every_cell_runs_on_own_data(path, own, shell, formulas, recwarn):
     """Titles are drawn as they are, and no page is flooded with warnings about what is missing."""

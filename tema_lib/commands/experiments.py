@@ -30,17 +30,20 @@ def main(chosen: argparse.Namespace) -> None:
     data = data_set(chosen.data or plan.data)
     if Path(data).name != plan.data:
         sys.exit(f"{shown(chosen.plan)} is a plan for {plan.data}: give its folder with --data.")
+    if unknown := set(chosen.variants or ()) - set(plan.variants):
+        sys.exit(f"{shown(chosen.plan)} has no variant {min(unknown)!r}.")
     folder = chosen.out or chosen.plan.with_suffix("")
     paths = {
         (variant.name, seed): folder / variant.file(seed)
         for variant, seed in plan.cases()
-        if not chosen.seeds or seed in chosen.seeds
+        if (not chosen.seeds or seed in chosen.seeds)
+        and (not chosen.variants or variant.name in chosen.variants)
     }
     missing = {case: path for case, path in paths.items() if not path.is_file()}
     hours = about(missing, [path for path in paths.values() if path.is_file()])
+    names, seeds = (sorted(set(column)) for column in zip(*paths))
     print(
-        f"{len(plan.variants)} variants, seeds {sorted({seed for _, seed in paths})}: "
-        f"{len(missing)} records to make; CPU hours: {hours}",
+        f"{len(names)} variants, seeds {seeds}: {len(missing)} records to make; CPU hours: {hours}",
         flush=True,
     )
     prepare(plan, {name for name, _ in missing}, data)
