@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -25,8 +26,15 @@ from torch import Tensor
 from tema_lib import records
 from tema_lib.checkpoints import checkpoint_for, identity
 from tema_lib.data.dataset import DOMAINS, Items, RawData, domain_names, encode_ids
-from tema_lib.data.sequences import Sequences, build_sequences
-from tema_lib.data.splits import Split, leave_one_out, published_split, with_overlap
+from tema_lib.data.files import DataError
+from tema_lib.data.sequences import Sequences, build_sequences, event_times
+from tema_lib.data.splits import (
+    Split,
+    leave_one_out,
+    published_split,
+    split_in_time,
+    with_overlap,
+)
 from tema_lib.data.summary import check_runnable
 from tema_lib.datasets.load import SYNTHETIC, read_data
 from tema_lib.datasets.synthetic.truth import read_truth
@@ -213,6 +221,25 @@ class Experiment:
         if self.overlap == 1:
             return split
         return with_overlap(split, self.domain_of_item, self.overlap, self.seed)
+
+    def split_in_time(self, valid_from: float = 0.8, test_from: float = 0.9) -> Split | None:
+        """Train before a moment, test on what each user did next (`data.splits.split_in_time`).
+
+        None, with a sentence, where the data have no times, or too few events between the moments.
+
+        Args:
+            valid_from, test_from: the moments, as shares of all events.
+        """
+        if self.raw.published:
+            print("a published split brings the order of events and no times: no split in time")
+            return None
+        times = event_times(self.raw)
+        moments = np.quantile(times.numpy(), [valid_from, test_from]).astype(int).tolist()
+        try:
+            return split_in_time(self.sequences, times, *moments)
+        except DataError as error:
+            print(f"no split in time: {error}")
+            return None
 
     @cached_property
     def domain_of_item(self) -> Tensor:

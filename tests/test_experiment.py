@@ -159,6 +159,19 @@ def test_a_model_of_ones_own_is_trained_once_and_left_on_the_processor(tmp_path,
     assert not again.training
 
 
+def test_a_split_in_time_trains_on_nothing_later_than_a_target(tmp_path, capsys):
+    run = Experiment("synthetic", replies="export")
+    split = run.split_in_time(0.8, 0.9)
+    end = run.raw.interactions["timestamp"].quantile(0.9)
+    users = run.raw.interactions.groupby("user_id")["timestamp"]
+    before = users.apply(lambda moments: (moments < int(end)).sum())
+    rows = range(len(split.test))
+    assert [len(split.test[row]) - 1 for row in rows] == before[list(split.test.user_id)].tolist()
+    assert len(split.train) > len(split.test) > 500
+    assert run.split_in_time(0.0, 0.9) is None  # nothing is before the first event
+    assert "no split in time: no user has events before" in capsys.readouterr().out
+
+
 def test_a_system_is_ranked_on_the_test_targets(tmp_path, monkeypatch):
     """Not on those of the validation part, which may have chosen its epoch."""
     run = small_run(tmp_path, monkeypatch)
