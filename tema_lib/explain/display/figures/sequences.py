@@ -49,7 +49,7 @@ def read_states(domains: Sequence[str], views: Mapping[str, DomainView]) -> Figu
 
     Args:
         domains: "A" or "B" of each event.
-        views: {domain: its view of a batch of this one sequence}.
+        views: {domain: its DomainView of a batch of this one sequence}.
     """
     height = {"A": 2, "merged": 1, "B": 0}
     fig, ax = plt.subplots(figsize=(9, 2.8), layout="constrained")
