@@ -20,7 +20,7 @@ from tema_lib.experiment import Experiment
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, reply_key
 from tema_lib.models.systems import LESSON, SMALL_TAGS
-from tema_lib.notebook import expect
+from tema_lib.notebook import expect, show
 from tema_lib.records import read_records
 from tema_lib.tags.draft import prompt_for
 from tema_lib.workspace import ROOT, cache_folder, weights_folder
@@ -195,6 +195,11 @@ def test_an_expected_number_is_known_better_than_to_its_half():
             expect("off by half", value, 0.0040, rel=0.49)
     with pytest.raises(ValueError, match="could be off by half"):
         expect("too wide", 0.0040, 0.0040, abs=0.002)
+
+
+def test_a_figure_that_could_not_be_drawn_shows_nothing(capsys):
+    show(None, "what it would have shown")
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

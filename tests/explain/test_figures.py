@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
+from tema_lib.data.sequences import domain_view
 from tema_lib.explain.attention import (
     attention_record,
     record_of,
@@ -16,6 +18,7 @@ from tema_lib.explain.attention import (
 from tema_lib.explain.composition import composition
 from tema_lib.explain.display import figures
 from tema_lib.explain.explanation import NEXT, explain, explanation_of
+from tema_lib.training import TrainingHistory
 
 
 def widths(ax):
@@ -167,4 +170,134 @@ def test_intervals_draw_what_they_are_given():
     )
     assert [text.get_text() for text in fig.axes[0].get_yticklabels()] == ["one", "two"]
     assert fig.axes[0].containers[0].lines[0].get_xdata().tolist() == [0.2, 0.3]
+    plt.close("all")
+
+
+def test_a_card_of_an_item_shows_its_words_and_its_picture_if_there_is_one(evil):
+    pictured = next(item for item, path in enumerate(evil.items.image) if path)
+    without = next(item for item, path in enumerate(evil.items.image) if item and not path)
+    for item, pictures in ((pictured, 1), (without, 0)):
+        fig = figures.item_card(evil.items, item, ["$x$", "tea"])
+        fig.canvas.draw()
+        left, right = fig.axes
+        assert len(left.images) == pictures
+        assert r"tags: \$x\$, tea" in [text.get_text() for text in right.texts]
+        assert f"id: {item} of {evil.items.count}" in [text.get_text() for text in right.texts]
+    plt.close("all")
+
+
+def test_a_map_of_clusters_leads_each_item_to_the_middle_of_its_group():
+    points = np.random.default_rng(0).normal(size=(12, 2))
+    domain, groups = np.arange(12) % 2, ["tea", "<b>", "$x$"] * 4
+    fig = figures.cluster_map(points, domain, groups)
+    fig.canvas.draw()
+    (ax,) = fig.axes
+    for index, dots in enumerate(ax.collections):
+        assert np.allclose(dots.get_offsets(), points[domain == index])
+    drawn = {tuple(line.get_xydata().round(6).flatten()) for line in ax.lines}
+    assert drawn == {
+        tuple(np.stack([np.median(points[group::3], axis=0), point]).round(6).flatten())
+        for group in range(3)
+        for point in points[group::3]
+    }
+    assert sorted(text.get_text() for text in ax.texts) == ["<b>", r"\$x\$", "tea"]
+    plain = figures.cluster_map(points, domain).axes[0]
+    assert len(plain.lines) == len(plain.texts) == 0
+    plt.close("all")
+
+
+def test_grouped_bars_are_the_table_and_nothing_without_rows(capsys):
+    table = pd.DataFrame({"all": [0.2, 0.4], "some": [0.1, 0.9]}, index=["text", "tags"])
+    fig = figures.grouped_bars(table, "precision", line=0.06, line_label="chance")
+    (ax,) = fig.axes
+    assert [patch.get_height() for patch in ax.patches] == [0.2, 0.4, 0.1, 0.9]
+    assert ax.lines[0].get_ydata()[0] == 0.06
+    assert figures.grouped_bars(table[:0], "precision") is None
+    assert "nothing to draw" in capsys.readouterr().out
+    plt.close("all")
+
+
+def test_factors_start_at_one_and_have_the_colour_of_their_kind():
+    fig = figures.factors(
+        {"big": 4.0, "none": 1.0, "less": 0.5}, {"big": "x", "none": "y", "less": "x"}, "times"
+    )
+    (ax,) = fig.axes
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names == ["less", "none", "big"]
+    shown = {names[round(bar.get_y() + bar.get_height() / 2)]: bar for bar in ax.patches}
+    assert {name: bar.get_width() for name, bar in shown.items()} == {
+        "big": 3,
+        "none": 0,
+        "less": -0.5,
+    }
+    assert shown["big"].get_facecolor() == shown["less"].get_facecolor()
+    assert shown["big"].get_facecolor() != shown["none"].get_facecolor()
+    plt.close("all")
+
+
+def test_variance_is_drawn_where_vectors_differ(capsys):
+    share, none = np.array([0.5, 1.0]), np.array([np.nan])
+    fig = figures.variance_kept({"text": share, "image": none}, kept=1)
+    assert fig.axes[0].lines[0].get_ydata().tolist() == [0.5, 1.0]
+    assert len(fig.axes[0].get_legend().texts) == 1
+    assert figures.variance_kept({"image": none, "text": share[:0]}, kept=1) is None
+    assert "do not differ" in capsys.readouterr().out
+    plt.close("all")
+
+
+def test_weight_maps_show_each_matrix():
+    weights = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
+    fig = figures.weight_maps({"one": weights, "two": weights.flip(0)}, ["tea", "jam"])
+    for ax, matrix in zip(fig.axes, (weights, weights.flip(0))):
+        assert ax.collections[0].get_array().flatten().tolist() == matrix.flatten().tolist()
+        assert [text.get_text() for text in ax.get_xticklabels()] == ["tea", "jam"]
+    plt.close("all")
+
+
+def test_arrows_lead_from_the_latest_own_event_and_from_nowhere_before_the_first():
+    sequence, domain_of_item = torch.tensor([[1, 3, 2]]), torch.tensor([-1, 0, 0, 1])  # A, B, A
+    views = {name: domain_view(sequence, domain_of_item, d) for d, name in enumerate("AB")}
+    fig = figures.read_states(["A", "B", "A"], views)
+    arrows = [(text.xyann[0], text.xyann[1], text.xy[0]) for text in fig.axes[0].texts]
+    assert arrows == [(0, 2, 0), (0, 2, 1), (2, 2, 2), (1, 0, 1), (1, 0, 2)]
+    plt.close("all")
+
+
+def test_padding_shows_the_batch_of_median_width():
+    batches = [torch.ones(2, width, dtype=torch.long) for width in (9, 1, 4)]
+    batches[2][1, 2:] = 0
+    fig = figures.padding({"some": batches})
+    assert fig.axes[0].images[0].get_array().tolist() == [[True] * 4, [True, True, False, False]]
+    plt.close("all")
+
+
+def test_learning_curves_are_those_of_the_history(capsys):
+    mrr = [{"A": 0.1, "B": 0.3, "mean": 0.2}, {"A": 0.2, "B": 0.4, "mean": 0.3}]
+    history = TrainingHistory({"next item": [5.0, 4.0]}, mrr, [1.0, 1.0], best=1)
+    left, right = figures.learning_curves(history, uniform=5.7).axes
+    assert left.lines[0].get_ydata().tolist() == [5.0, 4.0]
+    assert left.lines[1].get_ydata()[0] == 5.7
+    assert [line.get_ydata().tolist() for line in right.lines[:3]] == [
+        [0.1, 0.2],
+        [0.3, 0.4],
+        [0.2, 0.3],
+    ]
+    assert right.lines[3].get_xdata()[0] == 2  # epochs count from 1
+    assert figures.learning_curves(TrainingHistory(), uniform=5.7) is None
+    assert "nothing was learned" in capsys.readouterr().out
+    plt.close("all")
+
+
+def test_rank_curves_are_medians_of_the_chosen_cases(capsys):
+    ranks = np.array([[9.0, 7, 50], [3, 1, 40]])
+    chosen = {"new": np.array([True, True, False]), "others": np.array([False, False, True])}
+    fig = figures.rank_curves({"all": ranks, "seen": ranks / 2}, chosen, at_random=30)
+    new, others = fig.axes
+    assert new.lines[0].get_ydata().tolist() == [8, 2]
+    assert new.lines[1].get_ydata().tolist() == [4, 1]
+    assert others.lines[0].get_ydata().tolist() == [50, 40]
+    assert new.lines[2].get_ydata()[0] == 30
+    assert new.get_ylim()[0] > new.get_ylim()[1]  # the first rank is on top
+    assert figures.rank_curves({}, chosen, at_random=30) is None
+    assert "nothing to watch" in capsys.readouterr().out
     plt.close("all")

@@ -1,7 +1,9 @@
 """What the truth of the synthetic data set is for: checking neighbours and cross-domain cases.
 
     read_truth(folder)                              the truth about items and about users
+    item_truth(items, truth)                        the truth about items in their order
     neighbour_precision(vectors, topic, k=10)       how well neighbours share a topic
+    precision_by_kind(spaces, known)                the same, by what is missing from the items
     is_cross_domain(sequence, truth_items)          whether the target comes from the other domain
 
 No model may read the truth.  Status: ours.
@@ -10,15 +12,20 @@ No model may read the truth.  Status: ours.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from tema_lib.data.dataset import Items
 
-def read_truth(folder: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
+Truth = tuple[pd.DataFrame, pd.DataFrame]  # about items, about users
+KINDS = ("complete", "no description", "no picture", "uninformative title")
+
+
+def read_truth(folder: Path | str) -> Truth:
     """The truth about items and about users, one row each (columns: see the README of the folder).
 
     Raises:
@@ -36,6 +43,22 @@ def read_truth(folder: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     return tables[0], tables[1]
 
 
+def item_truth(items: Items, truth: Truth | None) -> pd.DataFrame:
+    """The truth about the items in their order: row i - 1 for item i.
+
+    Args:
+        truth: What `read_truth` gave; None where none is known, which a printed sentence says.
+
+    Returns:
+        The columns of the table of items, without rows where no truth is known.
+    """
+    if truth is None:
+        print("these data come without ground truth: what is compared with it is left out")
+        columns = ["domain", "topic", "uninformative", "undescribed", "unpictured"]
+        return pd.DataFrame(columns=columns)
+    return truth[0].set_index("item_id").loc[list(items.item_id[1:])]
+
+
 def neighbour_precision(vectors: ArrayLike, topic: ArrayLike, k: int = 10) -> float:
     """Share of the k nearest other items (by cosine, whole catalogue) that have the same topic.
 
@@ -50,6 +73,10 @@ def neighbour_precision(vectors: ArrayLike, topic: ArrayLike, k: int = 10) -> fl
     Raises:
         ValueError: The two lengths differ, or there are no k other items.
     """
+    return float(_precision_of_each(vectors, topic, k).mean())
+
+
+def _precision_of_each(vectors: ArrayLike, topic: ArrayLike, k: int) -> np.ndarray:
     matrix, topics = np.asarray(vectors, dtype=np.float64), np.asarray(topic)
     if len(matrix) != len(topics) or len(matrix) <= k:
         raise ValueError(
@@ -60,7 +87,39 @@ def neighbour_precision(vectors: ArrayLike, topic: ArrayLike, k: int = 10) -> fl
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -np.inf)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    return float((topics[nearest] == topics[:, None]).mean())
+    return (topics[nearest] == topics[:, None]).mean(1)
+
+
+def precision_by_kind(
+    spaces: Mapping[str, ArrayLike], known: pd.DataFrame, k: int = 10
+) -> pd.DataFrame:
+    """Neighbour precision of several sets of vectors: of all items, and of each kind of them.
+
+    Args:
+        spaces: {name: [N + 1, F]}, as models hold them: row 0 is padding and does not count.
+        known: What `item_truth` gave.
+        k: How many neighbours.
+
+    Returns:
+        A row for each set of vectors; the columns are "all items" and `KINDS`, by the first of an
+        uninformative title, no description, no picture that an item has.  No rows, and one printed
+        sentence, where no truth is known.
+    """
+    columns = ["all items", *KINDS]
+    if known.empty:
+        print("without ground truth there is nothing to grade")
+        return pd.DataFrame(columns=columns, dtype=float)
+    topic = known["topic"].to_numpy()
+    grade = pd.DataFrame(
+        {name: _precision_of_each(np.asarray(all_)[1:], topic, k) for name, all_ in spaces.items()}
+    )
+    missing = [
+        known[name].to_numpy() == 1 for name in ("uninformative", "undescribed", "unpictured")
+    ]
+    kind = np.select(missing, [KINDS[3], KINDS[1], KINDS[2]], KINDS[0])
+    table = grade.groupby(kind).mean().T
+    table["all items"] = grade.mean()
+    return table.reindex(columns=columns)
 
 
 def bag_of_words(texts: Iterable[str]) -> np.ndarray:

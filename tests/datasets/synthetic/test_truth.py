@@ -1,9 +1,18 @@
 """What the truth is used for: neighbours that share a topic; one sentence for bad input."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from tema_lib.datasets.synthetic.truth import neighbour_precision, read_truth
+from tema_lib.datasets.synthetic.truth import (
+    KINDS,
+    item_truth,
+    neighbour_precision,
+    precision_by_kind,
+    read_truth,
+)
 from tema_lib.datasets.synthetic.vocabulary import read_topics
 
 
@@ -20,3 +29,31 @@ def test_bad_input_is_one_clear_sentence(tmp_path):
 
 def test_an_item_is_not_its_own_neighbour():
     assert neighbour_precision([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], ["a", "b", "a", "b"], k=1) == 0
+
+
+def test_the_truth_about_items_has_their_order_and_says_when_there_is_none(capsys):
+    items = SimpleNamespace(item_id=("", "b", "a"))
+    table = pd.DataFrame({"item_id": ["a", "b", "c"], "topic": ["tea", "jam", "tea"]})
+    assert item_truth(items, (table, table)).topic.tolist() == ["jam", "tea"]
+    assert capsys.readouterr().out == ""
+    assert item_truth(items, None).topic.tolist() == []
+    assert "without ground truth" in capsys.readouterr().out
+
+
+def test_precision_is_graded_by_what_is_missing(capsys):
+    """Items 1 to 4 point one way and 5 to 8 another; the topic of items 4 and 8 is the other's."""
+    known = pd.DataFrame({"topic": list("aaabbbba")})
+    known["uninformative"] = [0, 0, 0, 1, 0, 0, 0, 1]
+    known["undescribed"] = [0, 1, 0, 1, 0, 1, 0, 1]  # an uninformative title counts first
+    known["unpictured"] = [0, 0, 1, 0, 0, 0, 1, 0]
+    vectors = np.zeros((9, 2))  # with the padding item, whose vector is zero
+    vectors[1:5, 0], vectors[5:, 1] = 1, 1
+    table = precision_by_kind({"one": vectors}, known, k=3)
+    assert table.columns.tolist() == ["all items", *KINDS]
+    assert table.loc["one"].tolist() == pytest.approx([1 / 2, 2 / 3, 2 / 3, 2 / 3, 0])
+    topic = known.topic.to_numpy()
+    assert neighbour_precision(vectors[1:], topic, k=3) == pytest.approx(1 / 2)
+    nothing = precision_by_kind({"one": vectors}, known[:0])
+    assert nothing.empty
+    assert nothing.columns.tolist() == table.columns.tolist()
+    assert "nothing to grade" in capsys.readouterr().out

@@ -1,4 +1,7 @@
-"""Figures of the notebooks: each function returns a matplotlib figure and changes nothing else."""
+"""Figures of the notebooks: each function returns a matplotlib figure and changes nothing else.
+
+Where the data lack what a figure shows, some say so in one sentence and return None.
+"""
 
 from tema_lib.explain.display.figures.cases import (
     attention_heatmap,
@@ -8,8 +11,21 @@ from tema_lib.explain.display.figures.cases import (
     thumbnails,
     time_line,
 )
-from tema_lib.explain.display.figures.charts import bars, intervals
-from tema_lib.explain.display.figures.items import ingredients, item_maps
+from tema_lib.explain.display.figures.charts import (
+    bars,
+    factors,
+    grouped_bars,
+    intervals,
+    variance_kept,
+)
+from tema_lib.explain.display.figures.items import (
+    cluster_map,
+    ingredients,
+    item_card,
+    item_maps,
+)
+from tema_lib.explain.display.figures.sequences import padding, read_states, weight_maps
+from tema_lib.explain.display.figures.training import learning_curves, rank_curves
 from tema_lib.explain.display.style import (
     AGAINST,
     COLOURS,
@@ -28,14 +44,24 @@ __all__ = [
     "attention_heatmap",
     "bars",
     "branch_bars",
+    "cluster_map",
+    "factors",
+    "grouped_bars",
     "head_grid",
     "ingredients",
     "intervals",
+    "item_card",
     "item_maps",
     "label",
+    "learning_curves",
+    "padding",
+    "rank_curves",
+    "read_states",
     "recommendations",
     "thumbnails",
     "time_line",
     "title",
+    "variance_kept",
+    "weight_maps",
     "written",
 ]

@@ -1,10 +1,11 @@
-"""Charts of named numbers: points with intervals, and plain bars."""
+"""Charts of named numbers: points with intervals, bars, factors and shares."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -66,3 +67,79 @@ def bars(
     figure = ax.get_figure(root=True)
     assert figure is not None
     return figure
+
+
+def grouped_bars(
+    table: pd.DataFrame, ylabel: str, line: float | None = None, line_label: str = ""
+) -> Figure | None:
+    """A group of bars for each row of a table, one bar for each column; nothing without rows.
+
+    Args:
+        table: numbers between 0 and 1.
+        line: draws a dotted line at this height, named `line_label` in the legend.
+    """
+    if table.empty:
+        print("the table has no rows: there is nothing to draw")
+        return None
+    fig, ax = plt.subplots(figsize=(9, 3.8), layout="constrained")
+    colours = ["#999999", COLOURS["A"], COLOURS["B"], *OTHERS][: len(table.columns)]
+    table.plot.bar(ax=ax, rot=0, width=0.8, color=colours, ylim=(0, 1))
+    if line is not None:
+        ax.axhline(line, color="black", linestyle=":", label=line_label)
+    ax.set(xlabel="", ylabel=ylabel)
+    ax.legend(title="", frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
+    ax.grid(axis="x", visible=False)
+    sns.despine(ax=ax)
+    return fig
+
+
+def factors(values: Mapping[str, float], kinds: Mapping[str, str], xlabel: str) -> Figure:
+    """A bar from 1 to each factor, on a logarithmic axis, the largest on top.
+
+    Args:
+        kinds: of each name; a kind has one colour, and stands in the legend.
+    """
+    ascending = sorted(values, key=lambda name: values[name])
+    colours = dict(zip(dict.fromkeys(kinds.values()), (*OTHERS, COLOURS["A"], COLOURS["B"])))
+    fig, ax = plt.subplots(figsize=(9, 1.2 + 0.28 * len(values)), layout="constrained")
+    for kind, colour in colours.items():
+        own = [name for name in ascending if kinds[name] == kind]
+        places = [ascending.index(name) for name in own]
+        widths = [values[name] - 1 for name in own]
+        ax.barh(places, widths, left=1, color=colour, label=kind)
+    for place, name in enumerate(ascending):
+        beside = max(values[name], 1) * 1.02
+        ax.text(beside, place, f"{values[name]:.2f}", va="center", fontsize=10)
+    ax.axvline(1, color="black", linewidth=1)
+    ax.set(xscale="log", xlim=(min(0.95, *values.values()), max(values.values()) * 1.2))
+    ax.set_yticks(range(len(ascending)), ascending)
+    ticks = [tick for tick in (1, 2, 3, 5, 10) if tick <= max(values.values()) * 1.2]
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel(xlabel)
+    ax.legend(loc="lower right", title="measured on")
+    return fig
+
+
+def variance_kept(shares: Mapping[str, np.ndarray], kept: int) -> Figure | None:
+    """How much of the variance the 1, 2, 3 ... strongest directions hold; a line where they end.
+
+    Args:
+        shares: {label: ascending shares [directions]}; those without a variance are left out.
+        kept: how many directions are kept.
+    """
+    drawable = {
+        name: share for name, share in shares.items() if len(share) and np.isfinite(share).all()
+    }
+    if not drawable:
+        print("the vectors do not differ: there is no variance to show")
+        return None
+    fig, ax = plt.subplots(figsize=(8.6, 3.4), layout="constrained")
+    for (name, share), colour in zip(drawable.items(), (COLOURS["A"], COLOURS["B"], *OTHERS)):
+        ax.plot(np.arange(1, len(share) + 1), share, color=colour, label=name)
+    ax.axvline(kept, color="grey", linestyle="--")
+    ax.text(kept + 4, 0.1, f"kept: {kept}", color="#555555")
+    ax.set(xlabel="number of directions kept", ylabel="share of variance")
+    ax.set(ylim=(0, 1.02), xlim=(0, 400))
+    ax.legend(loc="lower right")
+    return fig

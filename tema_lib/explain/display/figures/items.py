@@ -1,16 +1,40 @@
-"""Figures of items: what an item vector is made of, and maps of many items."""
+"""Figures of items: what is known about one, what its vector is made of, and maps of many."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
+from tema_lib.data.dataset import Items
+from tema_lib.encoders.image import read_picture
+from tema_lib.explain.attention import title_of
 from tema_lib.explain.composition import Composition
 from tema_lib.explain.display.style import COLOURS, written
+
+
+def item_card(items: Items, item: int, tags: Sequence[str]) -> Figure:
+    """The picture of an item, if there is one, beside its title, description, tags and id."""
+    card = [
+        title_of(items, item),
+        items.description[item],
+        "tags: " + ", ".join(tags),
+        f"id: {item} of {items.count}",
+    ]
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 2.6), width_ratios=[1, 3])
+    left.axis("off")
+    right.axis("off")
+    if picture := items.image[item]:
+        left.imshow(read_picture(picture))
+    for line, words in enumerate(card):
+        weight = "normal" if line else "bold"
+        right.text(0, 0.9 - 0.27 * line, written(words, 90), fontsize=12, weight=weight)
+    return fig
 
 
 def ingredients(found: Composition) -> Figure:
@@ -79,3 +103,47 @@ def item_maps(
         handle.set_color("black")
     sns.despine(fig=fig, left=True, bottom=True)
     return fig
+
+
+def cluster_map(points: np.ndarray, domain: np.ndarray, groups: Sequence[str] = ()) -> Figure:
+    """One map of items, coloured by domain; a line leads from each item to the middle of its group.
+
+    A long line is an item that lies far from its group.
+
+    Args:
+        points: [N, 2].
+        domain: int [N], 0 or 1.
+        groups: a name for each item, such as its topic; without them only the items are drawn.
+    """
+    fig, ax = plt.subplots(figsize=(9, 6.4), layout="constrained")
+    for index, name in enumerate("AB"):
+        own = points[domain == index]
+        dots = ax.scatter(own[:, 0], own[:, 1], s=38, color=COLOURS[name], label=name)
+        dots.set(edgecolor="white", linewidth=0.5)
+    named = np.array(groups)
+    for group in sorted(set(groups)):
+        _draw_group(ax, group, points[named == group])
+    ax.set(xticks=[], yticks=[])
+    ax.margins(0.08)
+    ax.legend(title="domain", frameon=False, loc="upper left", markerscale=1.4)
+    sns.despine(fig=fig, left=True, bottom=True)
+    return fig
+
+
+def _draw_group(ax: Axes, name: str, points: np.ndarray) -> None:
+    """The name above the items that lie together, whose middle is the median, and the lines."""
+    middle = np.median(points, axis=0)
+    for point in points:
+        ax.plot(*np.stack([middle, point]).T, color="#888888", linewidth=0.8, zorder=0.5)
+    distance = np.linalg.norm(points - middle, axis=1)
+    together = points[distance <= 3 * np.median(distance)]
+    ax.annotate(
+        written(name),
+        (middle[0], together[:, 1].max()),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        fontsize=11,
+        path_effects=[withStroke(linewidth=3, foreground="white")],
+        zorder=0.8,  # above the lines, below the items
+    )
