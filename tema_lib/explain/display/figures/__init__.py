@@ -1,14 +1,24 @@
-"""Figures of the notebooks: each function returns a matplotlib figure and changes nothing else."""
+"""Figures of the notebooks: each function returns a matplotlib figure and changes nothing else.
+
+Where there is nothing to draw, some print a sentence and return None.
+"""
 
 from tema_lib.explain.display.figures.cases import (
     attention_heatmap,
-    branch_bars,
+    candidate_attention,
     head_grid,
     recommendations,
     thumbnails,
     time_line,
 )
-from tema_lib.explain.display.figures.charts import bars, intervals
+from tema_lib.explain.display.figures.charts import (
+    bars,
+    curves,
+    differences,
+    intervals,
+    losses,
+    means,
+)
 from tema_lib.explain.display.figures.items import ingredients, item_maps
 from tema_lib.explain.display.style import (
     AGAINST,
@@ -27,12 +37,16 @@ __all__ = [
     "READABLE",
     "attention_heatmap",
     "bars",
-    "branch_bars",
+    "candidate_attention",
+    "curves",
+    "differences",
     "head_grid",
     "ingredients",
     "intervals",
     "item_maps",
     "label",
+    "losses",
+    "means",
     "recommendations",
     "thumbnails",
     "time_line",

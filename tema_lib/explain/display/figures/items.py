@@ -37,8 +37,11 @@ def item_maps(
     Args:
         maps: {title: points [N, 2]}.
         domain: int [N], 0 or 1.
-        groups: a name for each item, such as its topic; groups are coloured and named.
+        groups: a name for each item, such as its topic; groups are coloured and named. Empty names
+            alone are as good as none.
     """
+    if groups is not None and set(groups) == {""}:
+        groups = None
     fig, axes = plt.subplots(
         1, len(maps), figsize=(6.2 * len(maps), 5.6), squeeze=False, layout="constrained"
     )
