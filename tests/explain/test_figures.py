@@ -223,7 +223,9 @@ def test_losses_are_drawn_by_epoch_beside_the_loss_of_guessing(capsys):
     plt.close("all")
     assert figures.losses({}, {}) is None
     assert figures.losses({"next item": []}, {}) is None
-    assert capsys.readouterr().out == "nothing was learned, so there is no curve to show\n" * 2
+    assert (
+        capsys.readouterr().out == "no training loss was recorded: there is no curve to show\n" * 2
+    )
 
 
 def test_a_table_of_differences_has_each_number_and_the_same_colours_whatever_its_size():
@@ -252,4 +254,13 @@ def test_a_map_of_items_without_groups_has_no_names():
     for groups, names in ((np.full(4, ""), 0), (None, 0), (np.array(["a", "b", "a", "b"]), 2)):
         (ax,) = figures.item_maps({"a map": points}, domain, groups).axes
         assert len(ax.texts) == names
+    plt.close("all")
+
+
+def test_a_map_of_items_that_are_all_alike_is_left_out(capsys):
+    points, domain = np.random.default_rng(0).normal(size=(4, 2)), np.array([0, 0, 1, 1])
+    (ax,) = figures.item_maps({"before": np.zeros((4, 1)), "after": points}, domain).axes
+    assert ax.get_title() == "after"
+    assert capsys.readouterr().out == 'no map "before": nothing there distinguishes the items\n'
+    assert figures.item_maps({"before": np.zeros((4, 1))}, domain) is None
     plt.close("all")

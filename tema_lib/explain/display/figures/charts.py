@@ -128,14 +128,14 @@ def curves(
 
 
 def losses(loss: Mapping[str, Sequence[float]], guessed: Mapping[str, float]) -> Figure | None:
-    """Training losses by epoch, side by side; where nothing was learned a sentence says so.
+    """Training losses by epoch, side by side; a sentence says so where there is none.
 
     Args:
         loss: {term: its value in each epoch}, as in `TrainingHistory`.
         guessed: {term: the loss of random guessing}, a dashed line.
     """
     if not any(loss.values()):
-        print("nothing was learned, so there is no curve to show")
+        print("no training loss was recorded: there is no curve to show")
         return None
     size = (3.2 * len(loss), 2.7)
     fig, axes = plt.subplots(1, len(loss), figsize=size, layout="constrained", squeeze=False)
