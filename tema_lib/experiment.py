@@ -251,6 +251,14 @@ class Experiment:
         """(items, users) of the synthetic data set with their topics; None where none is known."""
         return read_truth(SYNTHETIC) if self.synthetic else None
 
+    @cached_property
+    def topics(self) -> np.ndarray:
+        """str [N + 1]: the latent topic of each item; "" for padding, and where none is known."""
+        if self.truth is None:
+            return np.full(self.items.count + 1, "")
+        known = dict(zip(self.truth[0]["item_id"], self.truth[0]["topic"]))
+        return np.array(["", *(known[item] for item in self.items.item_id[1:])])
+
     # --- features (notebook 03) ---
 
     @cached_property

@@ -71,7 +71,7 @@ def expect(
 
 
 def show(fig: Figure | None, alt: str) -> None:
-    """Show a figure, with words for those who cannot see it; nothing, if there was none to draw."""
+    """Show a figure, with words for those who cannot see it; nothing where nothing was drawn."""
     if fig is None:
         return
     display(fig, metadata={"image/png": {"alt": alt}})

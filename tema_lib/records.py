@@ -275,6 +275,14 @@ def read_records(folder: Path) -> list[Record]:
     return records
 
 
+def by_system(records: list[Record]) -> dict[str, list[Record]]:
+    """{system: its records, in the order of their seeds}, systems in the order of the records."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record["system"], []).append(record)
+    return {system: sorted(own, key=lambda record: record["seed"]) for system, own in found.items()}
+
+
 def read_benchmark(name: str) -> Record:
     """A committed benchmark record by its file name, such as "bench_tagging.json".
 
@@ -296,12 +304,10 @@ def metric_table(records: list[Record], protocol: str = "full") -> str:
         records: of one data set and split.
         protocol: "full" or "sampled_999".
     """
-    by_system: dict[str, list[Record]] = {}
-    for record in records:
-        by_system.setdefault(record["system"], []).append(record)
+    runs = by_system(records)
 
     def mean(system: str, domain: str, metric: str) -> float:
-        metrics = [record["metrics"][protocol][domain] for record in by_system[system]]
+        metrics = [record["metrics"][protocol][domain] for record in runs[system]]
         values = [of_domain[metric] for of_domain in metrics]
         return math.nan if None in values else sum(values) / len(values)
 
@@ -313,14 +319,14 @@ def metric_table(records: list[Record], protocol: str = "full") -> str:
     names = [f"{domain} {metric}" for domain, metric in columns]
     lines = [f"| system | {' | '.join(names)} | seeds |", "|---|" + "---:|" * (len(columns) + 1)]
     has_cases = [
-        not any(math.isnan(mean(system, domain, "NDCG@10")) for system in by_system)
+        not any(math.isnan(mean(system, domain, "NDCG@10")) for system in runs)
         for domain in DOMAINS
     ]
-    for system in sorted(by_system, key=ndcg):
+    for system in sorted(runs, key=ndcg):
         values = [mean(system, domain, metric) for domain, metric in columns]
         cells = ["no case" if math.isnan(value) else f"{value:.4f}" for value in values]
         name = " = ".join([system, *ALIASES.get(system, ())])
-        lines.append(f"| {name} | {' | '.join(cells)} | {len(by_system[system])} |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {len(runs[system])} |")
     return "\n".join(lines)
 
 

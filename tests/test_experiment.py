@@ -216,6 +216,16 @@ def test_a_model_of_the_users_own_is_ranked_as_well(counted):
     np.testing.assert_array_equal(run.evaluate(other).ranks.rank, run.evaluate(model).ranks.rank)
 
 
+def test_every_item_of_the_synthetic_data_has_a_topic_and_other_items_have_none(counted):
+    run, _ = counted
+    assert run.topics[0] == ""
+    assert len(run.topics) == run.items.count + 1
+    topic = run.truth[0].set_index("item_id")["topic"]
+    assert run.topics[1:].tolist() == topic.loc[list(run.items.item_id[1:])].tolist()
+    own = Experiment(SYNTHETIC)  # a folder like any other
+    assert set(own.topics) == {""}
+
+
 # --- recommendations ---
 
 

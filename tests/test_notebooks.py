@@ -218,6 +218,11 @@ def test_only_durations_are_sanitised(text, hidden):
     assert bool(re.search(pattern, text)) == hidden
 
 
+def test_where_nothing_was_drawn_nothing_is_shown(capsys):
+    show(None, "a figure that there is not")
+    assert capsys.readouterr().out == ""
+
+
 # --- papermill ---
 
 

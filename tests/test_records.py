@@ -184,6 +184,16 @@ def test_reading_names_the_broken_file_and_leaves_other_kinds_out(tmp_path):
         results.read_records(tmp_path)
 
 
+def test_records_are_grouped_by_system_in_the_order_of_their_seeds():
+    runs = [("tema", 10), ("sasrec", 0), ("tema", 2), ("tema", 0)]
+    found = results.by_system([{"system": system, "seed": seed} for system, seed in runs])
+    assert {name: [run["seed"] for run in own] for name, own in found.items()} == {
+        "tema": [0, 2, 10],
+        "sasrec": [0],
+    }
+    assert list(found) == ["tema", "sasrec"]
+
+
 def test_the_table_averages_seeds_and_puts_the_best_last(tmp_path):
     good, again, bad = a_record("good", 0), a_record("good", 1), a_record("bad")
     for record, value in ((good, 0.5), (again, 0.7), (bad, 0.1)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tema_lib.exercises.check import Answer
+from tema_lib.exercises.check import Answer, same, shaped
 
 
 def random_hit_rate(answer: Answer) -> None:
@@ -31,16 +31,16 @@ def ranks_of(answer: Answer) -> None:
     scores = torch.stack([torch.randperm(n) for _ in range(users)]).float()
     everybody = torch.arange(users)
     target = torch.randint(n, (users,))
-    found = _numbers(answer(scores.clone(), target), users)
-    _same(found, _places(scores, target), "without ties, the best item has rank 1, the last rank n")
-    _same(
-        _numbers(answer(10 * scores - 3, target), users),
-        found,
-        "a rank depends on the order of the scores alone, not on their size",
+    found = shaped(answer(scores.clone(), target), users).double()
+    assert same(found, _places(scores, target)), (
+        "without ties, the best item has rank 1, the last rank n"
+    )
+    assert same(shaped(answer(10 * scores - 3, target), users).double(), found), (
+        "a rank depends on the order of the scores alone, not on their size"
     )
 
     tied = (scores / 3).floor()  # each value three times
-    found = _numbers(answer(tied.clone(), target), users)
+    found = shaped(answer(tied.clone(), target), users).double()
     above = (scores / 3).floor()[everybody, target]
     for user in range(users):
         middle = 3 * (2 - float(above[user])) + 2
@@ -48,10 +48,10 @@ def ranks_of(answer: Answer) -> None:
             "three items share ranks 1, 2 and 3: each has the middle one. "
             "Count half of the *other* tied items; the target is tied with itself"
         )
-    alike = _numbers(answer(torch.full((users, n), float(torch.rand(()))), target), users)
-    _same(alike, torch.full((users,), (n + 1) / 2), "if all are tied, each has the middle rank")
-    pair = _numbers(answer(torch.tensor([[1.0, 1.0]]), torch.tensor([1])), 1)
-    _same(pair, torch.tensor([1.5]), "two tied items share ranks 1 and 2: the middle is not whole")
+    alike = shaped(answer(torch.full((users, n), float(torch.rand(()))), target), users).double()
+    assert same(alike, (n + 1) / 2), "if all are tied, each has the middle rank"
+    pair = shaped(answer(torch.tensor([[1.0, 1.0]]), torch.tensor([1])), 1).double()
+    assert same(pair, 1.5), "two tied items share ranks 1 and 2: the middle is not whole"
 
 
 def constant_model(answer: Answer) -> None:
@@ -104,19 +104,6 @@ def _places(scores: Tensor, target: Tensor) -> Tensor:
     """Where the targets [B] stand in each sorted row of scores [B, n], from 1."""
     order = scores.argsort(1, descending=True)
     return 1.0 + (order == target[:, None]).float().argmax(1)
-
-
-def _numbers(value: object, length: int) -> Tensor:
-    """An answer as float [length]; whatever else it is, the message says so."""
-    assert isinstance(value, Tensor), (
-        f"it should be a tensor of ranks, not a {type(value).__name__}"
-    )
-    assert value.shape == (length,), f"its shape should be [{length}], not {list(value.shape)}"
-    return value.double()
-
-
-def _same(found: Tensor, wanted: Tensor, hint: str) -> None:
-    assert torch.allclose(found, wanted.double()), hint
 
 
 def _ids(value: object) -> list[int]:

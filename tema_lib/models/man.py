@@ -183,6 +183,24 @@ class MAN(Recommender):
                 scores[mine] = of_domain.to(scores.dtype)  # autocast changes the type
         return scores
 
+    @torch.no_grad()
+    def attention(self, history: Tensor, candidates: Tensor, domain: int) -> Tensor:
+        """What each candidate attends to by item similarity, in evaluation mode.
+
+        Args:
+            history: int64 (T,), without padding, at most `max_length` events.
+            candidates: int64 (C,), items of the domain.
+            domain: 0 for A, 1 for B.
+
+        Returns:
+            float (C, T), rows sum to 1.
+        """
+        _, _, keys, _, present = self.read(history[None], domain)
+        similarity = self.similarity[domain]
+        assert isinstance(similarity, ItemSimilarity)
+        queries = self.vectors(candidates)[None]
+        return similarity(similarity.affine(keys), queries, present)[0]
+
     def examples(self, batch: Batch) -> tuple[Batch, Tensor]:
         """Draw training targets and their negatives.
 

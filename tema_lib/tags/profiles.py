@@ -13,6 +13,8 @@ of the prompts are stated; that a tiny model is shown examples and answers in a 
 many clusters and titles it reads, is ours.
 """
 
+from __future__ import annotations
+
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,6 +112,11 @@ class Profiles:
     text: tuple[str, ...]
     vectors: Tensor
     present: Tensor
+
+    @classmethod
+    def unwritten(cls, count: int) -> Profiles:
+        """Those of `count` sequences for which no language model was asked: all are empty."""
+        return cls(("",) * count, torch.zeros(count, 1), torch.zeros(count, dtype=torch.bool))
 
 
 def cluster_items(

@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from tema_lib.data.sequences import domain_view
+from tema_lib.evaluation.intervals import interval
 from tema_lib.explain.attention import (
     attention_record,
     record_of,
@@ -55,7 +56,7 @@ def test_all_figures_draw_titles_with_characters_that_matplotlib_interprets(worl
         drawn = [
             figures.attention_heatmap(found.record),
             figures.head_grid(found.record),
-            figures.branch_bars({"a user": found.record}),
+            figures.candidate_attention(torch.eye(4), [1, 2, 3, 4], [4, 3, 2, 1], case.items),
             figures.time_line(found, case.items, NEXT, last=3),
             figures.recommendations(found.record, case.items),
             figures.ingredients(composition(case.counterfactual, 4)),
@@ -300,4 +301,98 @@ def test_rank_curves_are_medians_of_the_chosen_cases(capsys):
     assert new.get_ylim()[0] > new.get_ylim()[1]  # the first rank is on top
     assert figures.rank_curves({}, chosen, at_random=30) is None
     assert "nothing to watch" in capsys.readouterr().out
+    plt.close("all")
+
+
+def test_intervals_of_nothing_say_so_and_draw_nothing(capsys):
+    assert figures.intervals({}, "NDCG@10", missing="no system was trained") is None
+    assert figures.intervals({"one": {}}, "NDCG@10", missing="no case") is None
+    assert capsys.readouterr().out == "no system was trained\nno case\n"
+
+
+def test_an_axis_of_intervals_starts_at_zero_unless_told_otherwise():
+    rows = {"one": {"A": (0.2, 0.1, 0.4)}}
+    (from_zero,) = figures.intervals(rows, "NDCG@10", title="a title").axes
+    (told,) = figures.intervals(rows, "NDCG@10", xlim=(0.05, 0.5)).axes
+    (both_sides,) = figures.intervals(rows, "NDCG@10", zero=True).axes
+    assert from_zero.get_xlim()[0] == 0
+    assert from_zero.get_title() == "a title"
+    assert told.get_xlim() == (0.05, 0.5)
+    assert both_sides.get_xlim()[0] < 0
+    plt.close("all")
+
+
+def test_means_come_with_their_bootstrap_intervals_and_leave_out_what_has_no_value(capsys):
+    values, none = np.array([0.0, 0.0, 1.0, 0.5]), np.array([])
+    (ax,) = figures.means({"one": values, "two": none, "three": {"A": none, "B": values}}, "x").axes
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["one", "three"]
+    for container in ax.containers:
+        (low, high) = container.lines[2][0].get_segments()[0][:, 0]
+        assert container.lines[0].get_xdata().tolist() == [0.375]
+        assert (low, high) == pytest.approx(interval(values))
+    plt.close("all")
+    assert figures.means({"one": none}, "x", missing="no value") is None
+    assert capsys.readouterr().out == "no value\n"
+
+
+def test_the_last_curve_is_the_one_in_colour():
+    (ax,) = figures.curves([1, 2], {"a": [3, 4], "b": [5, 6]}, mark=1.5, xlabel="epoch").axes
+    first, last, mark = ax.lines
+    assert [list(line.get_ydata()) for line in (first, last)] == [[3, 4], [5, 6]]
+    assert (first.get_color(), last.get_color()) == ("#999999", figures.COLOURS["merged"])
+    assert list(mark.get_xdata()) == [1.5, 1.5]
+    assert ax.get_xlabel() == "epoch"
+    assert figures.curves([], {}) is None
+    plt.close("all")
+
+
+def test_losses_are_drawn_by_epoch_beside_the_loss_of_guessing(capsys):
+    fig = figures.losses({"next item": [3.0, 2.0], "contrastive": [1.0, 0.5]}, {"contrastive": 1.1})
+    plain, guessed = fig.axes
+    assert list(plain.lines[0].get_ydata()) == [3.0, 2.0]
+    assert [len(plain.lines), len(guessed.lines)] == [1, 2]
+    assert list(guessed.lines[1].get_ydata()) == [1.1, 1.1]
+    plt.close("all")
+    assert figures.losses({}, {}) is None
+    assert figures.losses({"next item": []}, {}) is None
+    assert (
+        capsys.readouterr().out == "no training loss was recorded: there is no curve to show\n" * 2
+    )
+
+
+def test_a_table_of_differences_has_each_number_and_the_same_colours_whatever_its_size():
+    table = pd.DataFrame({"A": [0.1, 0.0], "long-tail target": [-0.05, 0.02]}, ["one", "two"])
+    (ax,) = figures.differences(table, "a title", limit=0.1).axes
+    assert [text.get_text() for text in ax.texts] == ["+0.100", "-0.050", "+0.000", "+0.020"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["A", "long-\ntail\ntarget"]
+    assert ax.collections[0].get_clim() == (-0.1, 0.1)
+    plt.close("all")
+
+
+def test_each_candidate_has_a_row_of_its_attention(world):
+    weights = torch.tensor([[0.2, 0.8, 0.0], [0.5, 0.25, 0.25]])
+    ax, _ = figures.candidate_attention(weights, [1, 2], [3, 4, 5], world.items).axes
+    assert np.allclose(ax.collections[0].get_array().reshape(2, 3), weights)
+    rows, columns = ax.get_yticklabels(), ax.get_xticklabels()
+    assert [text.get_text() for text in rows] == [figures.title(world.items, i, 24) for i in (1, 2)]
+    assert [text.get_text() for text in columns] == [
+        figures.title(world.items, i, 24) for i in (3, 4, 5)
+    ]
+    plt.close("all")
+
+
+def test_a_map_of_items_without_groups_has_no_names():
+    points, domain = np.random.default_rng(0).normal(size=(4, 2)), np.array([0, 0, 1, 1])
+    for groups, names in ((np.full(4, ""), 0), (None, 0), (np.array(["a", "b", "a", "b"]), 2)):
+        (ax,) = figures.item_maps({"a map": points}, domain, groups).axes
+        assert len(ax.texts) == names
+    plt.close("all")
+
+
+def test_a_map_of_items_that_are_all_alike_is_left_out(capsys):
+    points, domain = np.random.default_rng(0).normal(size=(4, 2)), np.array([0, 0, 1, 1])
+    (ax,) = figures.item_maps({"before": np.zeros((4, 1)), "after": points}, domain).axes
+    assert ax.get_title() == "after"
+    assert capsys.readouterr().out == 'no map "before": nothing there distinguishes the items\n'
+    assert figures.item_maps({"before": np.zeros((4, 1))}, domain) is None
     plt.close("all")

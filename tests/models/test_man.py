@@ -64,6 +64,26 @@ def test_another_candidate_attends_elsewhere_and_its_weights_count(monkeypatch):
     assert ((model.score(ranking(USERS[0]), ALL_ITEMS) - before).abs() > 1e-3).float().mean() > 0.8
 
 
+def test_what_is_shown_of_item_similarity_is_what_the_scores_use(monkeypatch):
+    model, seen = awake(make()), []
+    plain = ItemSimilarity.forward
+
+    def spy(self, affine, query, present):
+        seen.append(plain(self, affine, query, present))
+        return seen[-1]
+
+    monkeypatch.setattr(ItemSimilarity, "forward", spy)
+    batch = ranking(USERS[0])
+    candidates = torch.tensor(DOMAIN_A)
+    model.score(replace(batch, target_domain=torch.zeros_like(batch.target_domain)), candidates)
+    used = seen[0][0]
+    shown = model.attention(batch.sequence[0], candidates, 0)
+    assert shown.shape == used.shape
+    torch.testing.assert_close(shown, used)
+    torch.testing.assert_close(shown.sum(1), torch.ones(len(shown)))
+    assert not shown.requires_grad
+
+
 def test_no_product_of_states_and_item_vectors_gives_these_scores():
     """A product of vectors of size 4 has rank 4, 5 with a popularity; these scores have more."""
     model = awake(make(hidden=4, heads=1)).double()

@@ -17,6 +17,7 @@ from tema_lib.tags.profiles import (
     SUMMARIES,
     SUMMARISE,
     ProfileConfig,
+    Profiles,
     analyse_prompt,
     cluster_items,
     interests,
@@ -82,6 +83,14 @@ def write(llm, store, *users, **options):
         ProfileConfig(**options),
         said.append,
     ), said
+
+
+def test_profiles_that_nobody_wrote_are_all_empty():
+    nobody = Profiles.unwritten(3)
+    assert nobody.text == ("", "", "")
+    assert len(nobody.vectors) == len(nobody.present) == 3
+    assert not nobody.present.any()
+    assert not nobody.vectors.any()
 
 
 def test_clusters_are_those_of_the_texts_and_items_without_text_have_none():

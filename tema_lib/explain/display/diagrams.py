@@ -1,4 +1,7 @@
-"""Block diagrams of systems: boxes and arrows (notebook 07)."""
+"""Block diagrams of systems: boxes and arrows (notebook 07).
+
+A thick edge marks what only this system has; a dashed arrow acts in training only.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from tema_lib.explain.display.style import COLOURS
 
+WIDEST = 9.8  # inches: at 100 dots an inch, what fits on the page of a laptop
 FILL = {
     "A": COLOURS["A"],
     "B": COLOURS["B"],
@@ -19,12 +23,16 @@ FILL = {
 }
 
 
+Arrow = tuple[str, str] | tuple[str, str, str]
+
+
 def flow(
     boxes: Mapping[str, tuple[float, float, str]],
-    arrows: Iterable[tuple[str, str] | tuple[str, str, str]],
+    arrows: Iterable[Arrow],
     idea: Iterable[str] = (),
+    title: str = "",
 ) -> Figure:
-    """A block diagram.
+    """A block diagram, at most WIDEST inches wide.
 
     Args:
         boxes: {text: (column, row, kind)}; rows count downwards. The kind colours a box: "A", "B",
@@ -36,8 +44,9 @@ def flow(
     """
     columns = [column for column, _, _ in boxes.values()]
     rows = [row for _, row, _ in boxes.values()]
-    size = (2.15 * (max(columns) - min(columns) + 1), 0.78 * (max(rows) - min(rows) + 1))
-    fig, ax = plt.subplots(figsize=size, layout="constrained")
+    width = 2.15 * (max(columns) - min(columns) + 1)
+    height = 0.78 * (max(rows) - min(rows) + 1) + (0.3 if title else 0)
+    fig, ax = plt.subplots(figsize=(min(width, WIDEST), height), layout="constrained")
     idea = set(idea)
     centres = {text: (column, -row) for text, (column, row, _) in boxes.items()}
     patches = {
@@ -80,6 +89,7 @@ def flow(
         xlim=(min(columns) - 0.45, max(columns) + 0.45), ylim=(-max(rows) - 0.4, -min(rows) + 0.4)
     )
     ax.axis("off")
+    ax.set_title(title, loc="left", fontsize=10)
     return fig
 
 
@@ -95,3 +105,135 @@ def _box(centre: tuple[float, float], kind: str, thick: bool) -> FancyBboxPatch:
         edgecolor=FILL[kind] if kind else "#555555",
         linewidth=2.6 if thick else 1.0,
     )
+
+
+def sasrec() -> Figure:
+    """SASRec, per domain or merged, and the first-order Markov chain."""
+    boxes = {
+        "A": (0, 0, "A"),
+        "B": (0, 1, "B"),
+        "merged": (0, 2, "merged"),
+        "id vectors": (1, 0.5, ""),
+        "self-\nattention": (2, 0.5, ""),
+        "score": (3, 1.25, ""),
+        "last event": (1, 2, ""),
+        "transition\ncounts": (2, 2, ""),
+    }
+    arrows = [(name, "id vectors") for name in ("A", "B", "merged")]
+    arrows += [("id vectors", "self-\nattention"), ("self-\nattention", "score")]
+    arrows += [("merged", "last event"), ("last event", "transition\ncounts")]
+    arrows += [("transition\ncounts", "score")]
+    return flow(boxes, arrows, title="SASRec above, the Markov chain below")
+
+
+def tema() -> Figure:
+    """TEMA-LLM, and where LLM-EMF puts the language model's words instead."""
+    boxes = {
+        "language\nmodel": (-1.3, 2.5, "model"),
+        "id": (0, 0, ""),
+        "picture": (0, 1, ""),
+        "text": (0, 2, ""),
+        "tags": (0, 3, "model"),
+        "item vector": (1, 1.5, ""),
+        "A": (2, 0.5, "A"),
+        "B": (2, 1.5, "B"),
+        "merged": (2, 2.5, "merged"),
+        "attention\nacross": (3, 1.5, ""),
+        "score": (4, 1.5, ""),
+    }
+    arrows: list[Arrow] = [("language\nmodel", "tags"), ("language\nmodel", "text", "LLM-EMF")]
+    arrows += [(modality, "item vector") for modality in ("id", "text", "picture", "tags")]
+    for branch in ("A", "B", "merged"):
+        arrows += [("item vector", branch), (branch, "attention\nacross")]
+    arrows += [("attention\nacross", "score")]
+    return flow(boxes, arrows, idea=["tags"], title="TEMA-LLM and its predecessors")
+
+
+def llm4cdsr() -> Figure:
+    """LLM4CDSR: an adapter for the texts, and profiles that act in training."""
+    boxes = {
+        "text\nvectors": (0, 1, "model"),
+        "adapter": (1, 2, ""),
+        "table of A": (1, 0, "A"),
+        "table of B": (1, 1, "B"),
+        "attention\non A": (2, 0, "A"),
+        "attention\non B": (2, 1, "B"),
+        "attention\non merged": (2, 2, "merged"),
+        "sum of\nproducts": (3.2, 1, ""),
+        "user\nadapter": (3.2, 2, ""),
+        "written\nprofile": (4.2, 2, "model"),
+    }
+    arrows: list[Arrow] = [
+        ("text\nvectors", "table of A", "PCA"),
+        ("text\nvectors", "table of B", "PCA"),
+        ("text\nvectors", "adapter"),
+        ("adapter", "attention\non merged"),
+        ("table of A", "attention\non A"),
+        ("table of B", "attention\non B"),
+        ("written\nprofile", "user\nadapter"),
+        ("user\nadapter", "attention\non merged", "loss"),
+    ]
+    arrows += [(f"attention\non {branch}", "sum of\nproducts") for branch in ("A", "B", "merged")]
+    return flow(boxes, arrows, idea=["adapter", "written\nprofile"], title="LLM4CDSR")
+
+
+def autocdsr() -> Figure:
+    """AutoCDSR above; below it AutoCDSR+, for a target in A."""
+    boxes = {
+        "A": (0, 0, "A"),
+        "B": (0, 1, "B"),
+        "merged": (1, 0.5, "merged"),
+        "attention": (2, 0.5, ""),
+        "score": (4, 0, ""),
+        "penalty": (4, 1, ""),
+        "A ": (0, 2.4, "A"),
+        "B ": (0, 3.9, "B"),
+        "attention\nin A": (1, 2.4, "A"),
+        "attention\nin B": (1, 3.9, "B"),
+        "shared\ntokens": (2.5, 3.15, "merged"),
+        "score ": (4, 2.4, ""),
+        "penalty ": (4, 3.9, ""),
+    }
+    arrows: list[Arrow] = [("A", "merged"), ("B", "merged"), ("merged", "attention")]
+    arrows += [("attention", "score"), ("attention", "penalty", "loss")]
+    arrows += [("A ", "attention\nin A"), ("B ", "attention\nin B")]
+    arrows += [(f"attention\nin {domain}", "shared\ntokens") for domain in "AB"]
+    arrows += [("attention\nin A", "score "), ("shared\ntokens", "score ")]
+    arrows += [("shared\ntokens", "penalty ", "loss")]
+    idea = ["penalty", "penalty ", "shared\ntokens"]
+    return flow(boxes, arrows, idea, title="AutoCDSR above, AutoCDSR+ below (target in A)")
+
+
+def llm_rec() -> Figure:
+    """LLM-Rec: one tower reads histories and candidates."""
+    boxes = {
+        "titles of\nA and B": (0, 0, "merged"),
+        "word pieces": (1, 0, "model"),
+        "a title": (0, 1, ""),
+        "word pieces ": (1, 1, "model"),
+        "one tower": (2, 0.5, ""),
+        "user": (3, 0, ""),
+        "item": (3, 1, ""),
+        "cosine": (4, 0.5, ""),
+    }
+    arrows = [("titles of\nA and B", "word pieces"), ("a title", "word pieces ")]
+    arrows += [("word pieces", "one tower"), ("word pieces ", "one tower")]
+    arrows += [("one tower", "user"), ("one tower", "item"), ("user", "cosine"), ("item", "cosine")]
+    return flow(boxes, arrows, idea=["one tower"], title="LLM-Rec")
+
+
+def man() -> Figure:
+    """MAN: the candidate is the query to the history."""
+    boxes = {
+        "history": (0, 1, "merged"),
+        "candidate": (0, 0, ""),
+        "item\nsimilarity": (1.2, 0, ""),
+        "sequence\nfusion": (1.2, 1, ""),
+        "group\nprototypes": (1.2, 2, ""),
+        "own and\nmerged network": (2.5, 1, ""),
+        "score": (3.6, 1, ""),
+    }
+    arrows = [("candidate", "item\nsimilarity"), ("own and\nmerged network", "score")]
+    for name in ("item\nsimilarity", "sequence\nfusion", "group\nprototypes"):
+        arrows += [("history", name), (name, "own and\nmerged network")]
+    return flow(boxes, arrows, idea=["item\nsimilarity"], title="MAN")

@@ -1,11 +1,11 @@
 """Figures of the notebooks: each function returns a matplotlib figure and changes nothing else.
 
-Where the data lack what a figure shows, some say so in one sentence and return None.
+Where there is nothing to draw, some print a sentence and return None.
 """
 
 from tema_lib.explain.display.figures.cases import (
     attention_heatmap,
-    branch_bars,
+    candidate_attention,
     head_grid,
     recommendations,
     thumbnails,
@@ -13,9 +13,13 @@ from tema_lib.explain.display.figures.cases import (
 )
 from tema_lib.explain.display.figures.charts import (
     bars,
+    curves,
+    differences,
     factors,
     grouped_bars,
     intervals,
+    losses,
+    means,
     variance_kept,
 )
 from tema_lib.explain.display.figures.items import (
@@ -43,8 +47,10 @@ __all__ = [
     "READABLE",
     "attention_heatmap",
     "bars",
-    "branch_bars",
+    "candidate_attention",
     "cluster_map",
+    "curves",
+    "differences",
     "factors",
     "grouped_bars",
     "head_grid",
@@ -54,6 +60,8 @@ __all__ = [
     "item_maps",
     "label",
     "learning_curves",
+    "losses",
+    "means",
     "padding",
     "rank_curves",
     "read_states",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import seaborn as sns
@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetBox, OffsetImage, TextArea
 from matplotlib.text import Text
+from torch import Tensor
 
 from tema_lib.data.dataset import Items
 from tema_lib.encoders.image import read_picture
 from tema_lib.explain.attention import AttentionRecord, Event
-from tema_lib.explain.display.style import AGAINST, COLOURS, FOR, READABLE, label, written
+from tema_lib.explain.display.style import AGAINST, COLOURS, FOR, READABLE, label, title, written
 from tema_lib.explain.explanation import FIRST, Explanation
 
 EMPTY = "#f4f4f4"  # the future, to which no event attends
@@ -110,23 +111,20 @@ def head_grid(record: AttentionRecord, last: int = 12) -> Figure:
     return fig
 
 
-def branch_bars(records: Mapping[str, AttentionRecord]) -> Figure:
-    """Attention across the branches at the last step: a stacked bar for each named record."""
-    fig, ax = plt.subplots(figsize=(8.6, 1.3 + 0.45 * len(records)), layout="constrained")
-    start = np.zeros(len(records))
-    branches = dict.fromkeys(
-        branch for record in records.values() for branch in record.branch_weights
+def candidate_attention(
+    weights: Tensor, candidates: Sequence[int], events: Sequence[int], items: Items
+) -> Figure:
+    """What several candidates attend to in one history: a row for each candidate.
+
+    Args:
+        weights: [C, T], rows sum to 1.
+        candidates, events: C and T item ids.
+    """
+    fig, ax = plt.subplots(figsize=(9.2, 3.2), layout="constrained")
+    rows, columns = ([title(items, item, 24) for item in ids] for ids in (candidates, events))
+    sns.heatmap(
+        weights.numpy(), cmap="Greens", vmin=0, xticklabels=columns, yticklabels=rows, ax=ax
     )
-    for branch in branches:
-        width = np.array([record.branch_weights.get(branch, 0.0) for record in records.values()])
-        ax.barh(
-            list(records), width, left=start, color=COLOURS[branch], label=branch, edgecolor="white"
-        )
-        start += width
-    ax.invert_yaxis()
-    ax.set(xlim=(0, 1), xlabel="attention across the branches")
-    ax.legend(title="branch", ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
-    sns.despine(ax=ax, left=True)
     return fig
 
 

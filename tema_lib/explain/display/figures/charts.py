@@ -1,8 +1,9 @@
-"""Charts of named numbers: points with intervals, bars, factors and shares."""
+"""Charts of named numbers: points with intervals, bars, factors, curves, coloured tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,19 +12,30 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tema_lib.evaluation.intervals import interval
 from tema_lib.explain.display.style import COLOURS, OTHERS
 
 
 def intervals(
-    rows: Mapping[str, Mapping[str, tuple[float, float, float]]], xlabel: str, zero: bool = False
-) -> Figure:
+    rows: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    xlabel: str,
+    zero: bool = False,
+    title: str = "",
+    xlim: tuple[float, float | None] | None = None,
+    missing: str = "there is nothing to compare",
+) -> Figure | None:
     """A point with its interval for each named row; the first row is on top.
 
     Args:
         rows: {row: {kind: (value, low, high)}}; "A", "B" and "merged" have their own colours.
         zero: draws a line at 0, where two systems do not differ.
+        xlim: the ends of the axis; without it and without `zero` the axis starts at 0.
+        missing: what is printed where no row has anything to show; then there is no figure.
     """
     kinds = list(dict.fromkeys(kind for row in rows.values() for kind in row))
+    if not kinds:
+        print(missing)
+        return None
     fig, ax = plt.subplots(figsize=(8.6, 1.4 + 0.42 * len(rows)), layout="constrained")
     for number, kind in enumerate(kinds):
         positions = [position for position, row in enumerate(rows.values()) if kind in row]
@@ -40,15 +52,117 @@ def intervals(
         )
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set_ylim(len(rows) - 0.5, -0.5)  # first row on top
-    ax.set_xlabel(xlabel)
+    ax.set(xlabel=xlabel, title=title)
     if zero:
         ax.axvline(0, color="black", linewidth=0.8)
-    else:
-        ax.set_xlim(left=0)
+    if xlim is not None or not zero:
+        ax.set_xlim(*(xlim or (0, None)))
     if len(kinds) > 1:
         ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(1, 0))
     ax.grid(axis="x", alpha=0.3)
     sns.despine(ax=ax, left=True)
+    return fig
+
+
+def means(
+    rows: Mapping[str, np.ndarray | Mapping[str, np.ndarray]],
+    xlabel: str,
+    zero: bool = False,
+    title: str = "",
+    xlim: tuple[float, float | None] | None = None,
+    missing: str = "there is no value to show",
+) -> Figure | None:
+    """The mean of each row's values with its 95 % bootstrap interval, drawn by `intervals`.
+
+    Args:
+        rows: {row: values} or {row: {kind: values}}; whatever has no value is left out.
+        zero, title, xlim, missing: as in `intervals`.
+    """
+    split = {
+        row: values if isinstance(values, Mapping) else {"merged": values}
+        for row, values in rows.items()
+    }
+    points = {
+        row: {
+            kind: (float(values.mean()), *interval(values))
+            for kind, values in kinds.items()
+            if len(values)
+        }
+        for row, kinds in split.items()
+    }
+    shown = {row: kinds for row, kinds in points.items() if kinds}
+    return intervals(shown, xlabel, zero, title, xlim, missing)
+
+
+def curves(
+    x: Sequence[float] | np.ndarray,
+    rows: Mapping[str, Sequence[float] | np.ndarray],
+    zero: bool = False,
+    mark: float | None = None,
+    **axis: Any,
+) -> Figure | None:
+    """A line for each named row: the last one in colour, those before it grey.
+
+    Args:
+        x: where the values of each row lie.
+        rows: {row: values}; without a row there is no figure.
+        zero: draws a line at 0.
+        mark: draws a dashed upright line there.
+        axis: for `Axes.set`, such as xlabel or yscale.
+    """
+    if not rows:
+        return None
+    fig, ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
+    for name, values in rows.items():
+        last = name == list(rows)[-1]
+        colour = COLOURS["merged"] if last else "#999999"
+        ax.plot(x, values, color=colour, linewidth=2 if last else 1.5, label=name)
+    if zero:
+        ax.axhline(0, color="black", linewidth=0.8)
+    if mark is not None:
+        ax.axvline(mark, color="black", linestyle="--", linewidth=1)
+    ax.set(**axis)
+    ax.legend(frameon=False)
+    sns.despine(ax=ax)
+    return fig
+
+
+def losses(loss: Mapping[str, Sequence[float]], guessed: Mapping[str, float]) -> Figure | None:
+    """Training losses by epoch, side by side; a sentence says so where there is none.
+
+    Args:
+        loss: {term: its value in each epoch}, as in `TrainingHistory`.
+        guessed: {term: the loss of random guessing}, a dashed line.
+    """
+    if not any(loss.values()):
+        print("no training loss was recorded: there is no curve to show")
+        return None
+    size = (3.2 * len(loss), 2.7)
+    fig, axes = plt.subplots(1, len(loss), figsize=size, layout="constrained", squeeze=False)
+    for ax, (name, values) in zip(axes[0], loss.items()):
+        ax.plot(range(1, len(values) + 1), values, marker="o", color=COLOURS["merged"])
+        ax.set(title=name, xlabel="epoch", xticks=range(1, len(values) + 1, 3))
+        if name in guessed:
+            ax.axhline(guessed[name], color="black", linestyle="--", linewidth=1)
+        sns.despine(ax=ax)
+    axes[0, 0].set_ylabel("training loss")
+    return fig
+
+
+def differences(table: pd.DataFrame, title: str, limit: float) -> Figure:
+    """A table of differences with a colour for each number: orange above 0, purple below.
+
+    Args:
+        table: the names of its columns are broken at spaces and hyphens.
+        limit: the difference with the strongest colour.
+    """
+    size = (2.2 + 0.95 * len(table.columns), 1.2 + 0.28 * len(table))
+    fig, ax = plt.subplots(figsize=size, layout="constrained")
+    names = [name.replace(" ", "\n").replace("-", "-\n") for name in table.columns]
+    colours = {"cmap": "PuOr_r", "center": 0, "vmin": -limit, "vmax": limit, "cbar": False}
+    numbers = {"annot": True, "fmt": "+.3f", "annot_kws": {"size": 8}}
+    sns.heatmap(table, ax=ax, xticklabels=names, **colours, **numbers)
+    ax.set_title(title, loc="left")
     return fig
 
 

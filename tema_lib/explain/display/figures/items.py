@@ -55,14 +55,26 @@ def ingredients(found: Composition) -> Figure:
 
 def item_maps(
     maps: Mapping[str, np.ndarray], domain: np.ndarray, groups: np.ndarray | None = None
-) -> Figure:
+) -> Figure | None:
     """Maps of items side by side; circles are items of A, crosses items of B.
+
+    A map on which all items share one place is left out, with a line that says so; without any map
+    there is no figure.
 
     Args:
         maps: {title: points [N, 2]}.
         domain: int [N], 0 or 1.
-        groups: a name for each item, such as its topic; groups are coloured and named.
+        groups: a name for each item, such as its topic; groups are coloured and named. Empty names
+            alone are as good as none.
     """
+    if groups is not None and set(groups) == {""}:
+        groups = None
+    alike = [title for title, points in maps.items() if len(np.unique(points, axis=0)) < 2]
+    for title in alike:
+        print(f'no map "{title}": nothing there distinguishes the items')
+    maps = {title: points for title, points in maps.items() if title not in alike}
+    if not maps:
+        return None
     fig, axes = plt.subplots(
         1, len(maps), figsize=(6.2 * len(maps), 5.6), squeeze=False, layout="constrained"
     )
