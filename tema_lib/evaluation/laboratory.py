@@ -85,7 +85,7 @@ def all_scores(
     return Scores(values.float().numpy(), target.numpy(), allowed.numpy())
 
 
-def drawn(
+def sampled_candidates(
     scores: Scores, count: int, weight: np.ndarray | None = None, seed: int = 0
 ) -> np.ndarray:
     """Sampled candidates of each case, without replacement: bool [C, M].

@@ -8,9 +8,9 @@ from tema_lib.evaluation.laboratory import (
     TIES,
     Scores,
     all_scores,
-    drawn,
     ndcg,
     ranks_among,
+    sampled_candidates,
 )
 from tema_lib.evaluation.metrics import metric_of_ranks
 from tema_lib.evaluation.ranking import evaluate
@@ -58,14 +58,14 @@ def test_three_tie_rules_and_two_discounts():
 
 def test_sampled_candidates_are_drawn_without_replacement_by_their_weight():
     scores = toy()
-    some = drawn(scores, 2, seed=1)
+    some = sampled_candidates(scores, 2, seed=1)
     assert (some.sum(1) == 2).all()
     assert not some[:, [0, 3]].any()
     np.testing.assert_allclose(some[:, [1, 2, 4, 5]].mean(0), 0.5, atol=0.04)
     weight = np.array([9.0, 3, 1, 9, 0, 0])
-    one = drawn(scores, 1, weight)
+    one = sampled_candidates(scores, 1, weight)
     np.testing.assert_allclose(one.mean(0), [0, 0.75, 0.25, 0, 0, 0], atol=0.04)
-    assert drawn(scores, 3, weight).sum() == 2 * len(scores)  # nothing of weight 0
-    assert (drawn(scores, 99) == scores.allowed).all()
-    assert (drawn(scores, 2, seed=1) == some).all()
-    assert (drawn(scores, 2, seed=2) != some).any()
+    assert sampled_candidates(scores, 3, weight).sum() == 2 * len(scores)  # nothing of weight 0
+    assert (sampled_candidates(scores, 99) == scores.allowed).all()
+    assert (sampled_candidates(scores, 2, seed=1) == some).all()
+    assert (sampled_candidates(scores, 2, seed=2) != some).any()
