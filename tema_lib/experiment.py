@@ -214,6 +214,13 @@ class Experiment:
         """(items, users) of the synthetic data set with their topics; None where none is known."""
         return read_truth(SYNTHETIC) if self.synthetic else None
 
+    @cached_property
+    def item_truth(self) -> pd.DataFrame | None:
+        """The truth about items 1 to N, in the order of global ids; None where none is known."""
+        if self.truth is None:
+            return None
+        return self.truth[0].set_index("item_id").loc[list(self.items.item_id[1:])]
+
     # --- features (notebook 03) ---
 
     @cached_property

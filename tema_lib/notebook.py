@@ -70,8 +70,10 @@ def expect(
     print(f"[ok] {name} within ±{tolerance:.2g} of {reference:.4g}")
 
 
-def show(fig: Figure, alt: str) -> None:
-    """Show a figure, with words for those who cannot see it."""
+def show(fig: Figure | None, alt: str) -> None:
+    """Show a figure, with words for those who cannot see it; None shows nothing."""
+    if fig is None:  # what could not be drawn has been said already
+        return
     display(fig, metadata={"image/png": {"alt": alt}})
     plt.close(fig)
 

@@ -20,7 +20,7 @@ from tema_lib.experiment import Experiment
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, reply_key
 from tema_lib.models.systems import LESSON, SMALL_TAGS
-from tema_lib.notebook import expect
+from tema_lib.notebook import expect, show
 from tema_lib.records import read_records
 from tema_lib.tags.draft import prompt_for
 from tema_lib.workspace import ROOT, cache_folder, weights_folder
@@ -211,6 +211,11 @@ def test_only_durations_are_sanitised(text, hidden):
     settings = (ROOT / "tests" / "nbval_sanitize.cfg").read_text(encoding="utf-8")
     pattern = re.search(r"\[elapsed time\]\s*regex: (.*)", settings).group(1)
     assert bool(re.search(pattern, text)) == hidden
+
+
+def test_nothing_is_shown_where_nothing_could_be_drawn(capsys):
+    show(None, "an empty heat map")
+    assert capsys.readouterr().out == ""
 
 
 # --- papermill ---

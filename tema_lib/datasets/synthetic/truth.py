@@ -2,6 +2,7 @@
 
     read_truth(folder)                              the truth about items and about users
     neighbour_precision(vectors, topic, k=10)       how well neighbours share a topic
+    topic_precisions({kind: vectors}, truth)        the same for several kinds of vectors
     is_cross_domain(sequence, truth_items)          whether the target comes from the other domain
 
 No model may read the truth.  Status: ours.
@@ -10,7 +11,7 @@ No model may read the truth.  Status: ours.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,31 @@ def neighbour_precision(vectors: ArrayLike, topic: ArrayLike, k: int = 10) -> fl
     np.fill_diagonal(similarity, -np.inf)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
     return float((topics[nearest] == topics[:, None]).mean())
+
+
+def topic_precisions(
+    vectors: Mapping[str, ArrayLike], truth: pd.DataFrame | None, k: int = 10
+) -> dict[str, float]:
+    """`neighbour_precision` of several kinds of vectors, between a random choice and the truth.
+
+    Args:
+        vectors: {kind: [N, F]}.
+        truth: N rows with a column "topic"; None where none is known.
+        k: How many neighbours.
+
+    Returns:
+        {"random": ..., one for each kind, "truth": 1.0}; {} without a truth: a sentence
+        says so.
+
+    Raises:
+        ValueError: As `neighbour_precision`.
+    """
+    if truth is None:
+        print("these data have no ground truth, so there is nothing to compare neighbours with")
+        return {}
+    topic = truth["topic"].to_numpy()
+    found = {kind: neighbour_precision(matrix, topic, k) for kind, matrix in vectors.items()}
+    return {"random": float((topic[:, None] == topic).mean()), **found, "truth": 1.0}
 
 
 def bag_of_words(texts: Iterable[str]) -> np.ndarray:

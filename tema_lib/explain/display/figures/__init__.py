@@ -8,8 +8,23 @@ from tema_lib.explain.display.figures.cases import (
     thumbnails,
     time_line,
 )
-from tema_lib.explain.display.figures.charts import bars, intervals
+from tema_lib.explain.display.figures.charts import bars, horizontal_bars, intervals
 from tema_lib.explain.display.figures.items import ingredients, item_maps
+from tema_lib.explain.display.figures.preparation import (
+    bug_costs,
+    core_sizes,
+    event_times,
+    held_out,
+    long_tail,
+    topic_pictures,
+)
+from tema_lib.explain.display.figures.tags import (
+    frequent_tags,
+    precision_recall,
+    shared_tags,
+    tag_origins,
+    tag_weights,
+)
 from tema_lib.explain.display.style import (
     AGAINST,
     COLOURS,
@@ -28,14 +43,26 @@ __all__ = [
     "attention_heatmap",
     "bars",
     "branch_bars",
+    "bug_costs",
+    "core_sizes",
+    "event_times",
+    "frequent_tags",
     "head_grid",
+    "held_out",
+    "horizontal_bars",
     "ingredients",
     "intervals",
     "item_maps",
     "label",
+    "long_tail",
+    "precision_recall",
     "recommendations",
+    "shared_tags",
+    "tag_origins",
+    "tag_weights",
     "thumbnails",
     "time_line",
     "title",
+    "topic_pictures",
     "written",
 ]
