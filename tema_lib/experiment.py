@@ -37,7 +37,7 @@ from tema_lib.data.splits import (
 )
 from tema_lib.data.summary import check_runnable
 from tema_lib.datasets.load import SYNTHETIC, read_data
-from tema_lib.datasets.synthetic.truth import read_truth
+from tema_lib.datasets.synthetic.truth import item_truth, read_truth
 from tema_lib.encoders.device import best_device
 from tema_lib.encoders.features import ItemFeatures, remembered
 from tema_lib.encoders.image import check_pictures, encode_images
@@ -252,12 +252,15 @@ class Experiment:
         return read_truth(SYNTHETIC) if self.synthetic else None
 
     @cached_property
+    def item_truth(self) -> pd.DataFrame:
+        """The truth about items 1 to N, in the order of global ids; no rows where none is known."""
+        return item_truth(self.items, self.truth)
+
+    @property
     def topics(self) -> np.ndarray:
         """str [N + 1]: the latent topic of each item; "" for padding, and where none is known."""
-        if self.truth is None:
-            return np.full(self.items.count + 1, "")
-        known = dict(zip(self.truth[0]["item_id"], self.truth[0]["topic"]))
-        return np.array(["", *(known[item] for item in self.items.item_id[1:])])
+        known = self.item_truth["topic"].tolist()
+        return np.array(["", *(known or [""] * self.items.count)])
 
     # --- features (notebook 03) ---
 

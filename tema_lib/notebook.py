@@ -71,8 +71,8 @@ def expect(
 
 
 def show(fig: Figure | None, alt: str) -> None:
-    """Show a figure, with words for those who cannot see it; nothing where nothing was drawn."""
-    if fig is None:
+    """Show a figure, with words for those who cannot see it; None shows nothing."""
+    if fig is None:  # what could not be drawn has been said already
         return
     display(fig, metadata={"image/png": {"alt": alt}})
     plt.close(fig)

@@ -60,6 +60,15 @@ def test_a_loaded_data_set_is_not_read_again_and_takes_other_names_of_its_domain
     assert data.domains == ("food", "kitchen")
 
 
+def test_the_truth_about_items_is_in_the_order_of_their_ids():
+    run = Experiment("synthetic")
+    assert list(run.item_truth.index) == list(run.items.item_id[1:])
+    assert run.item_truth.loc["A001", "topic"] == run.item_truth["topic"].iloc[0]
+    assert Experiment(SYNTHETIC).item_truth.empty
+    assert set(Experiment(SYNTHETIC).topics) == {""}
+    assert run.topics.tolist() == ["", *run.item_truth["topic"]]
+
+
 def test_the_large_model_has_the_first_word_and_the_small_one_is_asked(monkeypatch):
     run = Experiment("synthetic")
     assert run.export.name == "synthetic.claude-2026-11.tsv.gz"

@@ -218,8 +218,8 @@ def test_only_durations_are_sanitised(text, hidden):
     assert bool(re.search(pattern, text)) == hidden
 
 
-def test_where_nothing_was_drawn_nothing_is_shown(capsys):
-    show(None, "a figure that there is not")
+def test_nothing_is_shown_where_nothing_could_be_drawn(capsys):
+    show(None, "an empty heat map")
     assert capsys.readouterr().out == ""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tema_lib.exercises.check import Answer
+from tema_lib.exercises.check import Answer, shaped
 
 
 def time_order(answer: Answer) -> None:
@@ -87,13 +87,13 @@ def branch_reads(answer: Answer) -> None:
     real = torch.arange(12) < torch.tensor([1, 2, 12, 12, 12, 9, 8, 12, 11])[:, None]
     sequence = sequence * real
     for domain in (0, 1):
-        read = _items(answer(sequence.clone(), domain_of_item, domain), sequence.shape)
+        read = shaped(answer(sequence.clone(), domain_of_item, domain), *sequence.shape).long()
         assert set(domain_of_item[read[real]].tolist()) <= {-1, domain}, (
             "a branch reads items of its own domain, and 0 where there is none yet"
         )
         future = sequence.clone()
         future[:, 6:] = future[:, 6:].flip(0)
-        again = _items(answer(future, domain_of_item, domain), sequence.shape)
+        again = shaped(answer(future, domain_of_item, domain), *sequence.shape).long()
         past = real[:, :6]
         assert torch.equal(read[:, :6][past], again[:, :6][past]), (
             "another future changes what was read before it: no reading ahead"
@@ -141,12 +141,6 @@ def _row(found: Any, length: int) -> np.ndarray:
         f"return one value per event: the shape must be ({length},), not {found.shape}"
     )
     return found
-
-
-def _items(found: Any, shape: torch.Size) -> torch.Tensor:
-    assert isinstance(found, torch.Tensor), "return a tensor of items"
-    assert found.shape == shape, f"the shape must be {tuple(shape)}, not {tuple(found.shape)}"
-    return found.long()
 
 
 def _chain_and_ring() -> tuple[np.ndarray, np.ndarray]:

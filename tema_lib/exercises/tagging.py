@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import numpy as np
 import torch
 
-from tema_lib.exercises.check import Answer
+from tema_lib.exercises.check import Answer, shaped
 
 WORDS = """
     tea matcha whisk sushi rice nori bamboo mat pot oven bread flour yeast grill coffee filter
@@ -30,7 +29,7 @@ def rarity_weights(answer: Answer) -> None:
     for item in range(1, 201):
         drawn = np.unique(rng.geometric(0.2, rng.integers(0, 5)))
         tag_ids[item, : len(drawn)] = torch.from_numpy(drawn)
-    weights = _weights(answer(tag_ids.clone()), tag_ids)
+    weights = _weights(answer, tag_ids)
     counts = torch.bincount(tag_ids.flatten())
     for row, tags in zip(weights.tolist(), tag_ids.tolist()):
         by_weight = [tag for _, tag in sorted(zip(row, tags)) if tag]
@@ -39,14 +38,14 @@ def rarity_weights(answer: Answer) -> None:
     tag_ids = torch.zeros(101, 2, dtype=torch.long)
     tag_ids[1:11, 0] = 1
     tag_ids[1, 1] = 2
-    common, rare = _weights(answer(tag_ids.clone()), tag_ids)[1].tolist()
+    common, rare = _weights(answer, tag_ids)[1].tolist()
     assert abs(rare - 2 * common) < 1e-3, (
         "with 100 items, a tag on one weighs twice as much as a tag on ten: log 100 = 2 log 10 "
         "(row 0 is padding and no item)"
     )
     tag_ids = torch.ones(51, 2, dtype=torch.long) * torch.tensor([1, 0])
     tag_ids[0] = 0
-    _weights(answer(tag_ids.clone()), tag_ids)
+    _weights(answer, tag_ids)
 
 
 def read_tags(answer: Answer) -> None:
@@ -144,9 +143,8 @@ def write_question(answer: Answer) -> None:
     assert min(len(long[1]), len(long[2])) >= 290, "the first 300 characters should be kept"
 
 
-def _weights(found: Any, tag_ids: torch.Tensor) -> torch.Tensor:
-    assert isinstance(found, torch.Tensor), "return a tensor"
-    assert found.shape == tag_ids.shape, f"the shape must be {tuple(tag_ids.shape)}, as of the tags"
+def _weights(answer: Answer, tag_ids: torch.Tensor) -> torch.Tensor:
+    found = shaped(answer(tag_ids.clone()), *tag_ids.shape)
     assert found.isfinite().all(), (
         "a weight is NaN or infinite: an item may have no tag at all, and a tag that every item "
         "carries has log 1 = 0"

@@ -4,9 +4,10 @@ Status: ours. The measures ask the same of the model's tags and of every control
 so that numbers can be compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 
@@ -137,6 +138,53 @@ def joined_pairs(tags: ItemTags, truth: ArrayLike, across: bool | None = None) -
         "pairs joined": int(joined.sum()),
         "lift": precision / float(same.mean()) if same.any() else float("nan"),
     }
+
+
+def joined_table(systems: Mapping[str, ItemTags], truth: pd.DataFrame) -> pd.DataFrame:
+    """Precision, recall and F1 of several systems of tags, of all pairs and of those across.
+
+    Args:
+        systems: {name: tags}.
+        truth: N rows with a column "topic"; no rows where none is known.
+
+    Returns:
+        A row for each ("all pairs" or "across the domains", name); no row without a truth, and a
+        sentence says so.
+    """
+    if truth.empty:
+        print("these data have no ground truth, so precision and recall cannot be measured")
+        return pd.DataFrame()
+    measured = {
+        (where, name): joined_pairs(tags, truth["topic"], across)
+        for name, tags in systems.items()
+        for where, across in (("all pairs", None), ("across the domains", True))
+    }
+    return pd.DataFrame(measured).T[["precision", "recall", "F1"]]
+
+
+def right_shares(tags: ItemTags, truth: pd.DataFrame) -> np.ndarray | None:
+    """How often a shared tag is right, for each item.
+
+    Args:
+        tags: any tags.
+        truth: N rows with a column "topic"; no rows where none is known.
+
+    Returns:
+        float [N]: of the other items that share a tag with this one, the share with its topic; 0
+        where no item does. None without a truth, and a sentence says so.
+    """
+    if truth.empty:
+        print("these data have no ground truth, so nobody knows which shared tags are right")
+        return None
+    topic = truth["topic"].to_numpy()
+    carries = weight_table(tags)[1:] > 0
+    right = np.zeros(len(topic))
+    for item in range(len(topic)):
+        mates = (carries & carries[item]).any(1)
+        mates[item] = False
+        if mates.any():
+            right[item] = (topic[mates] == topic[item]).mean()
+    return right
 
 
 def consecutive_pairs(

@@ -17,6 +17,11 @@ from tema_lib.workspace import write_atomically
 # Where a tag of an item comes from: the model's own word, that word mapped to the nearest tag of
 # the list, or the tag of the list that the text encoder finds nearest.
 OWN, MAPPED, NEAREST = 1, 2, 3
+ORIGINS = {
+    OWN: "the model's own word",
+    MAPPED: "its word, mapped to the list",
+    NEAREST: "nearest by meaning",
+}
 
 
 @dataclass(frozen=True)

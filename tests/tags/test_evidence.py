@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -113,6 +114,30 @@ def test_joined_pairs_are_counted_as_by_hand():
         {"precision": 1, "recall": 2 / 3, "F1": 0.8, "pairs joined": 2, "lift": 3.0}
     )
     assert evidence.joined_pairs(small(), truth, across=False)["pairs joined"] == 3
+
+
+TRUTH = pd.DataFrame({"topic": ["x", "x", "y", "x", "z", "y"]})
+
+
+def test_systems_are_measured_on_all_pairs_and_across():
+    none = replace(small(), tag_ids=torch.zeros_like(small().tag_ids))
+    table = evidence.joined_table({"tags": small(), "none": none}, TRUTH)
+    assert list(table) == ["precision", "recall", "F1"]
+    assert table.loc[("all pairs", "tags")].tolist() == pytest.approx([3 / 5, 3 / 4, 2 / 3])
+    assert table.loc[("across the domains", "tags")].tolist() == pytest.approx([1, 2 / 3, 0.8])
+    assert (table.loc[[("all pairs", "none"), ("across the domains", "none")]] == 0).all(axis=None)
+
+
+def test_a_shared_tag_is_right_where_the_topics_are_equal():
+    """1 shares a tag with 2, 3 and 4; 2 with 1 and 4; 3 with 1; 4 with 1, 2 and 5; 6 with none."""
+    assert evidence.right_shares(small(), TRUTH) == pytest.approx([2 / 3, 1, 0, 2 / 3, 0, 0])
+
+
+def test_without_ground_truth_a_sentence_says_so(capsys):
+    assert evidence.joined_table({"tags": small()}, pd.DataFrame()).empty
+    assert "cannot be measured" in capsys.readouterr().out
+    assert evidence.right_shares(small(), pd.DataFrame()) is None
+    assert "no ground truth" in capsys.readouterr().out
 
 
 def test_similarity_is_that_of_consecutive_interactions():

@@ -9,7 +9,7 @@ from tema_lib.ablation import differences, read_plan, runs_of
 from tema_lib.commands.tables.comparison import new_items, p_text
 from tema_lib.evaluation.significance import Comparison
 
-CROSSING = "cross-domain transition"
+TRANSITION = "cross-domain transition"
 
 
 def ablations(plan: Path, folder: Path) -> str:
@@ -24,7 +24,7 @@ def ablations(plan: Path, folder: Path) -> str:
     if not runs:
         return ""
     found = differences(whole, runs)
-    crossing = differences(whole, runs, CROSSING)
+    transitions = differences(whole, runs, TRANSITION)
     lines = [
         f"**{whole.data}**, options of trial {whole.trial}; NDCG@10 in the full ranking; the "
         "difference from what a variant is compared with over both domains, its 95 % interval, "
@@ -44,7 +44,7 @@ def ablations(plan: Path, folder: Path) -> str:
             whole.variants[name].against or "-",
             interval_text(found.get(name)),
             p_text(found[name].corrected) if name in found else "-",
-            interval_text(crossing.get(name)),
+            interval_text(transitions.get(name)),
             new_items(records),
             str(len(records)),
         ]

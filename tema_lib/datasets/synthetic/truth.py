@@ -4,6 +4,7 @@
     item_truth(items, truth)                        the truth about items in their order
     neighbour_precision(vectors, topic, k=10)       how well neighbours share a topic
     precision_by_kind(spaces, known)                the same, by what is missing from the items
+    topic_precisions({kind: vectors}, truth)        the same for several kinds of vectors
     is_cross_domain(sequence, truth_items)          whether the target comes from the other domain
 
 No model may read the truth.  Status: ours.
@@ -47,13 +48,12 @@ def item_truth(items: Items, truth: Truth | None) -> pd.DataFrame:
     """The truth about the items in their order: row i - 1 for item i.
 
     Args:
-        truth: What `read_truth` gave; None where none is known, which a printed sentence says.
+        truth: What `read_truth` gave; None where none is known.
 
     Returns:
         The columns of the table of items, without rows where no truth is known.
     """
     if truth is None:
-        print("these data come without ground truth: what is compared with it is left out")
         columns = ["domain", "topic", "uninformative", "undescribed", "unpictured"]
         return pd.DataFrame(columns=columns)
     return truth[0].set_index("item_id").loc[list(items.item_id[1:])]
@@ -120,6 +120,31 @@ def precision_by_kind(
     table = grade.groupby(kind).mean().T
     table["all items"] = grade.mean()
     return table.reindex(columns=columns)
+
+
+def topic_precisions(
+    vectors: Mapping[str, ArrayLike], truth: pd.DataFrame, k: int = 10
+) -> dict[str, float]:
+    """`neighbour_precision` of several kinds of vectors, between a random choice and the truth.
+
+    Args:
+        vectors: {kind: [N, F]}.
+        truth: N rows with a column "topic"; no rows where none is known.
+        k: How many neighbours.
+
+    Returns:
+        {"random": ..., one for each kind, "truth": 1.0}; {} without a truth: a sentence
+        says so.
+
+    Raises:
+        ValueError: As `neighbour_precision`.
+    """
+    if truth.empty:
+        print("these data have no ground truth, so there is nothing to compare neighbours with")
+        return {}
+    topic = truth["topic"].to_numpy()
+    found = {kind: neighbour_precision(matrix, topic, k) for kind, matrix in vectors.items()}
+    return {"random": float((topic[:, None] == topic).mean()), **found, "truth": 1.0}
 
 
 def bag_of_words(texts: Iterable[str]) -> np.ndarray:

@@ -12,6 +12,7 @@ from tema_lib.datasets.synthetic.truth import (
     neighbour_precision,
     precision_by_kind,
     read_truth,
+    topic_precisions,
 )
 from tema_lib.datasets.synthetic.vocabulary import read_topics
 
@@ -31,13 +32,11 @@ def test_an_item_is_not_its_own_neighbour():
     assert neighbour_precision([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], ["a", "b", "a", "b"], k=1) == 0
 
 
-def test_the_truth_about_items_has_their_order_and_says_when_there_is_none(capsys):
+def test_the_truth_about_items_has_their_order():
     items = SimpleNamespace(item_id=("", "b", "a"))
     table = pd.DataFrame({"item_id": ["a", "b", "c"], "topic": ["tea", "jam", "tea"]})
     assert item_truth(items, (table, table)).topic.tolist() == ["jam", "tea"]
-    assert capsys.readouterr().out == ""
     assert item_truth(items, None).topic.tolist() == []
-    assert "without ground truth" in capsys.readouterr().out
 
 
 def test_precision_is_graded_by_what_is_missing(capsys):
@@ -57,3 +56,13 @@ def test_precision_is_graded_by_what_is_missing(capsys):
     assert nothing.empty
     assert nothing.columns.tolist() == table.columns.tolist()
     assert "nothing to grade" in capsys.readouterr().out
+
+
+def test_vectors_are_measured_between_a_random_choice_and_the_truth(capsys):
+    truth = pd.DataFrame({"topic": ["a", "a", "b", "a"]})
+    vectors = {"one": [[1, 0], [1, 0.1], [0, 1], [0.1, 1]]}
+    found = topic_precisions(vectors, truth, k=1)
+    assert found == pytest.approx({"random": (9 + 1) / 16, "one": 0.5, "truth": 1.0})
+    assert list(found) == ["random", "one", "truth"]
+    assert topic_precisions(vectors, truth[:0]) == {}
+    assert "no ground truth" in capsys.readouterr().out

@@ -257,3 +257,37 @@ def variance_kept(shares: Mapping[str, np.ndarray], kept: int) -> Figure | None:
     ax.set(ylim=(0, 1.02), xlim=(0, 400))
     ax.legend(loc="lower right")
     return fig
+
+
+def horizontal_bars(
+    values: Mapping[str, float],
+    xlabel: str,
+    title: str = "",
+    colours: Sequence[str] | None = None,
+    base: float | None = None,
+) -> Figure | None:
+    """A bar with its number for each name, the first on top.
+
+    Args:
+        values: {name: value}, none negative.
+        xlabel, title: what the values are, and what they show.
+        colours: one a bar.
+        base: draws a dashed line, for example at what is expected without any information.
+
+    Returns:
+        None where there are no values.
+    """
+    if not values:
+        return None
+    fig, ax = plt.subplots(figsize=(8.6, 0.9 + 0.35 * len(values)), layout="constrained")
+    drawn = ax.barh(list(values), list(values.values()), color=colours or COLOURS["merged"])
+    numbers = ax.bar_label(drawn, fmt="%.2f", padding=3)
+    for number in numbers:  # readable where it stands on the dashed line
+        number.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
+    if base is not None:
+        ax.axvline(base, color="black", linestyle="--", linewidth=1)
+    ax.set(xlabel=xlabel, title=title, xlim=(0, 1.1 * max(values.values())))
+    ax.grid(axis="y", visible=False)
+    ax.invert_yaxis()
+    sns.despine(ax=ax, left=True)
+    return fig
