@@ -192,7 +192,7 @@ CHOICES: dict[str, dict[str, Choice]] = {
         "weight_decay": Choice("weight decay", ("weight decay .1",)),
         "batch_size": Choice("users of a batch", ("256 users a batch",), elsewhere="256 (C2DSR)"),
         "warm_up": Choice("share of steps with a growing learning rate", ("no warm-up",)),
-        "patience": Choice("epochs without a better validation MRR", ("no patience",)),
+        "patience": Choice("epochs without a better validation MRR", ("patience of one epoch",)),
         "clip": Choice("largest norm of a gradient", ("gradients not clipped",)),
         "window": Choice(
             "batches whose sequences are sorted by length together",
