@@ -6,6 +6,7 @@ they differ in their change alone.  What a variant leaves out is the plan's:
     data = "synthetic"                  # or the name of a folder
     trial = 7                           # whose options all variants have
     seeds = [0, 1, 2]
+    options = { epochs = 5 }            # of all variants, in place of the trial's; may be left out
 
     [variants."as it is"]               # the first variant: the others are compared with it
 
@@ -75,6 +76,7 @@ class Plan:
     trial: int
     seeds: tuple[int, ...]
     variants: dict[str, Variant]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def cases(self) -> list[tuple[Variant, int]]:
         """Every variant with every seed, all variants of a seed before the next seed."""
@@ -98,7 +100,7 @@ def read_plan(path: Path) -> Plan:
         for key, kind in head.items():
             if not isinstance(given.get(key), kind) or given[key] in ("", [], {}):
                 raise ValueError(f"give {key} as a {kind.__name__}.")
-        if unknown := set(given) - set(head):
+        if unknown := set(given) - {*head, "options"}:
             raise ValueError(f"a plan has no {min(unknown)!r}.")
         variants = {name: read_variant(name, own) for name, own in given["variants"].items()}
         first = next(iter(variants))
@@ -110,7 +112,9 @@ def read_plan(path: Path) -> Plan:
         files = [variant.file(0) for variant in variants.values()]
         if len(set(files)) < len(files):
             raise ValueError("two variants would have the same file: name them differently.")
-        return Plan(given["data"], given["trial"], tuple(given["seeds"]), variants)
+        options = tupled(given.get("options", {}))
+        known_options(options)
+        return Plan(given["data"], given["trial"], tuple(given["seeds"]), variants, options)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -122,11 +126,7 @@ def read_variant(name: str, given: Mapping[str, Any]) -> Variant:
         raise ValueError(
             f"{name!r} names {min(unknown)!r}: choose from {', '.join(sorted(known))}."
         )
-    options = {
-        option: tuple(value) if isinstance(value, list) else value  # TOML has no tuples
-        for option, value in given.get("options", {}).items()
-    }
-    variant = Variant(name, **dict(given) | ({"options": options} if options else {}))
+    variant = Variant(name, **dict(given) | {"options": tupled(given.get("options", {}))})
     if not 0 <= variant.overlap <= 1:
         raise ValueError(f"{name!r} has overlap {variant.overlap}: give a share from 0 to 1.")
     known_options(variant.options)
@@ -136,6 +136,13 @@ def read_variant(name: str, given: Mapping[str, Any]) -> Variant:
     if variant.tag_options and variant.tags != "small":
         raise ValueError(f'{name!r} has tag_options: these need tags = "small".')
     return variant
+
+
+def tupled(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with tuples in place of lists, since TOML has none."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
 
 
 def experiment_of(plan: Plan, variant: Variant, seed: int, data: str) -> Experiment:
@@ -152,7 +159,7 @@ def experiment_of(plan: Plan, variant: Variant, seed: int, data: str) -> Experim
         seed,
         tags=variant.tags,
         replies="shipped" if variant.tag_options else "export",
-        options={**setting(plan.trial), **variant.options},
+        options={**setting(plan.trial), **plan.options, **variant.options},
         tag_options=variant.tag_options,
         overlap=variant.overlap,
     )

@@ -11,6 +11,7 @@ from tema_lib.tuning import setting
 from tema_lib.workspace import ROOT
 from tests.helpers.commands import tema
 
+ALL = "options = { epochs = 3 }\n"
 HEAD = 'data = "synthetic"\ntrial = 7\nseeds = [0]\n'
 PLANS = sorted((ROOT / "results" / "ablations").glob("*.toml"))
 
@@ -28,6 +29,7 @@ def test_a_variant_has_the_options_of_the_trial_and_its_own_change(tmp_path):
         '[variants."Merged, alone"]\noptions = { branches = ["merged"], dropout = 0.1 }\n'
         '[variants.small]\ntags = "small"\n'
         '[variants.once]\ntags = "small"\ntag_options = { rounds = 1 }\nagainst = "small"\n',
+        HEAD + ALL,
     )
     plan = read_plan(path)
     assert [variant.against for variant in plan.variants.values()] == [
@@ -39,7 +41,7 @@ def test_a_variant_has_the_options_of_the_trial_and_its_own_change(tmp_path):
     merged = plan.variants["Merged, alone"]
     assert merged.file(3) == "merged-alone-3.json"
     run = experiment_of(plan, merged, 0, "synthetic")
-    assert run.options == setting(7) | {"branches": ("merged",), "dropout": 0.1}
+    assert run.options == setting(7) | {"epochs": 3, "branches": ("merged",), "dropout": 0.1}
     assert run.replies_from == "export"
     once = experiment_of(plan, plan.variants["once"], 0, "synthetic")
     assert once.tag_config.rounds == 1
@@ -51,6 +53,7 @@ def test_a_variant_has_the_options_of_the_trial_and_its_own_change(tmp_path):
 @pytest.mark.parametrize(
     ("head", "text", "sentence"),
     [
+        (HEAD + "options = { epoch = 3 }\n", "[variants.a]", "has an option 'epoch'"),
         ("data = 3", "", "give data as a str"),
         ('data = ""\n', "[variants.a]", "give data as a str"),
         (HEAD, "", "give variants as a dict"),
@@ -86,7 +89,7 @@ def test_the_committed_plans_and_their_records_belong_together(path):
         assert (record["kind"], record["dirty"]) == ("ablation", False)
         assert record["config"]["trial"] == plan.trial, trial
         held = record["config"]["model"] | record["config"]["training"]
-        options = setting(plan.trial) | dict(wanted[made.name].options)
+        options = setting(plan.trial) | plan.options | dict(wanted[made.name].options)
         for name, value in options.items():
             if name != "weight_decay" or name in held:
                 assert held[name] == (list(value) if isinstance(value, tuple) else value), name
