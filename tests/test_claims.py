@@ -8,7 +8,7 @@ from importlib import import_module
 import nbformat
 import pytest
 
-from tema_lib.ablation import read_plan
+from tema_lib.ablation import differences, read_plan, runs_of
 from tema_lib.choices import CHOICES, CONFIGS
 from tema_lib.commands.readme import MAIN_PLAN
 from tema_lib.tuning import setting
@@ -65,6 +65,30 @@ def test_every_pointer_of_a_claim_leads_somewhere(row):
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert not function or function in names, f"{file} has no {function}"
     assert measured
+
+
+def test_readme_and_the_map_say_what_the_ablations_say():
+    plan = read_plan(MAIN_PLAN)
+    runs = runs_of(plan, MAIN_PLAN.with_suffix(""))
+    assert {len(records) for records in runs.values()} == {len(plan.seeds)} == {5}
+    assert set(runs) == set(plan.variants)
+    found = differences(plan, runs)
+    level = {name for name, one in found.items() if one.corrected > 0.05}
+    assert {
+        "without text",
+        "without pictures",
+        "ids and tags alone",
+        "uniform tag weights",
+    } <= level
+    assert {"small, list not refined", "small, one round", "small, two rounds"} <= level
+    assert {"merged sequence alone", "uniform tag weights"} <= level
+    worse = {name for name, one in found.items() if one.corrected < 0.01 and one.difference < 0}
+    assert {"without tags", "without ids", "fixed weights of the sequences"} <= worse
+    assert {"no late fusion", "shuffled tags", "title words as tags"} <= worse
+    assert all(one.difference < 0 for name, one in found.items() if name not in level)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+    assert "texts and pictures can be left out; uniform weights of the tags are level" in readme
+    assert "no round of refining the small model's list is worth anything" in readme
 
 
 @pytest.mark.parametrize("name", CONFIGS)
