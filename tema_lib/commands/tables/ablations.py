@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import mean
 
-from tema_lib.ablation import differences, read_plan, runs_of
-from tema_lib.commands.tables.comparison import new_items, p_text
+from tema_lib.ablation import Plan, differences, read_plan, runs_of
+from tema_lib.commands.tables.comparison import ENOUGH, new_items, p_text
 from tema_lib.evaluation.significance import Comparison
-
-TRANSITION = "cross-domain transition"
+from tema_lib.records import Record
 
 
 def ablations(plan: Path, folder: Path) -> str:
@@ -24,15 +23,13 @@ def ablations(plan: Path, folder: Path) -> str:
     if not runs:
         return ""
     found = differences(whole, runs)
-    transitions = differences(whole, runs, TRANSITION)
     lines = [
         f"**{whole.data}**, options of trial {whole.trial}; NDCG@10 in the full ranking; the "
         "difference from what a variant is compared with over both domains, its 95 % interval, "
         "and p after Holm's correction for all rows",
         "",
-        "| variant | A | B | compared with | difference | p | cross-domain transitions "
-        "| new items HR@10 | seeds |",
-        "|---|---:|---:|---|---:|---:|---:|---:|---:|",
+        "| variant | A | B | compared with | difference | p | new items HR@10 | seeds |",
+        "|---|---:|---:|---|---:|---:|---:|---:|",
     ]
     for name, records in runs.items():
         cells = [
@@ -44,11 +41,30 @@ def ablations(plan: Path, folder: Path) -> str:
             whole.variants[name].against or "-",
             interval_text(found.get(name)),
             p_text(found[name].corrected) if name in found else "-",
-            interval_text(transitions.get(name)),
             new_items(records),
             str(len(records)),
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", by_slice(whole, runs)])
+
+
+def by_slice(plan: Plan, runs: dict[str, list[Record]]) -> str:
+    """Markdown: the same differences in each slice of the test cases that has enough of them."""
+    held = next(iter(runs.values()))[0]["slices"]
+    cases = {part: one["cases"] for part, one in held.items() if one["cases"] >= ENOUGH}
+    if not cases:
+        return ""
+    found = {part: differences(plan, runs, part) for part in cases}
+    lines = [
+        f"**{plan.data}, by slice**: the same differences; slices of at least {ENOUGH} cases",
+        "",
+        f"| variant | {' | '.join(f'{part} ({count})' for part, count in cases.items())} |",
+        "|---|" + "---:|" * len(cases),
+    ]
+    for name in runs:
+        if plan.variants[name].against:
+            cells = [interval_text(found[part].get(name)) for part in cases]
+            lines.append(f"| {' | '.join([name, *cells])} |")
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tema_lib.ablation import differences, read_plan, runs_of
-from tema_lib.commands.tables.ablations import ablations
+from tema_lib.commands.tables.ablations import ablations, interval_text
 
 PLAN = """
 data = "toy"
@@ -36,7 +36,13 @@ def made(tmp_path):
                 "seed": seed,
                 "metrics": {"full": {d: {"NDCG@10": ndcg, "HR@10": 1.0} for d in "AB"}},
                 "ranks": {"A": text, "B": text},
-                "slices": {},
+                "slices": {
+                    "few": {"cases": 99, "ranks": {"A": text, "B": text}},
+                    "every other": {
+                        "cases": 200,
+                        "ranks": {d: " ".join(map(str, cases[::2])) for d in "AB"},
+                    },
+                },
             }
             out = tmp_path / "toy" / f"{name}-{seed}.json"
             out.parent.mkdir(exist_ok=True)
@@ -60,7 +66,8 @@ def test_each_variant_is_compared_with_what_it_changes(made):
     assert found["worse"].cases == 400
     assert found["worse"].corrected < 1e-6
     assert found["part"].corrected > 0.01
-    rows = [line.split(" | ") for line in ablations(path, folder).splitlines() if "| " in line]
+    whole = ablations(path, folder).split("by slice")[0]
+    rows = [line.split(" | ") for line in whole.splitlines() if "| " in line]
     (worse,) = (row for row in rows if row[0] == "| worse")
     assert worse[3] == "whole"
     one = found["worse"]
@@ -68,6 +75,17 @@ def test_each_variant_is_compared_with_what_it_changes(made):
     assert worse[4] == f"{one.difference:+.4f} ({low:+.4f} to {high:+.4f})"
     assert worse[5] == "p < .001"
     assert worse[-1] == "2 |"
+
+
+def test_slices_with_enough_cases_have_a_column(made):
+    path, folder = made
+    whole = ablations(path, folder).split("by slice")[1]
+    head = next(line for line in whole.splitlines() if line.startswith("| variant"))
+    assert head == "| variant | every other (200) |"
+    plan = read_plan(path)
+    found = differences(plan, runs_of(plan, folder), "every other")
+    assert f"| worse | {interval_text(found['worse'])} |" in whole
+    assert "| whole |" not in whole
 
 
 def test_only_seeds_that_both_have_are_compared(made):
