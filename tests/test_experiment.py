@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tema_lib
-from tema_lib import experiment as module
+from tema_lib import pipeline as module
 from tema_lib.data.dataset import encode_ids
 from tema_lib.datasets.load import SYNTHETIC, read_data
 from tema_lib.evaluation.metrics import METRICS

@@ -26,6 +26,7 @@ ORDER = (
     ("shipped_replies",),
     ("records",),
     ("explain",),
+    ("pipeline",),
     ("experiment",),
     ("tuning", "ablation", "choices"),
     ("museum", "exercises"),

@@ -11,10 +11,11 @@ from typing import Any
 from tema_lib.commands.common import check, data_set
 from tema_lib.commands.output import sentence
 from tema_lib.data.dataset import Items
-from tema_lib.experiment import EXPORTS, Experiment
+from tema_lib.experiment import Experiment
 from tema_lib.llm.address import is_url
 from tema_lib.llm.local import LocalModel
 from tema_lib.llm.store import ReplyStore, open_replies
+from tema_lib.pipeline import EXPORTS
 from tema_lib.reproducibility import seed_everything
 from tema_lib.tags.config import TagConfig
 from tema_lib.tags.draft import refused_items
