@@ -311,8 +311,9 @@ class BranchAttention(nn.Module):
         domains: int = 2,
     ):
         super().__init__()
-        self.query = nn.Parameter(torch.zeros(domains, branches, hidden))
         self.register_buffer("fixed", fixed, persistent=False)
+        query = torch.zeros(domains, branches, hidden)
+        self.query = nn.Parameter(query, requires_grad=fixed is None)
         self.value = nn.Parameter(
             torch.eye(hidden) + 0.02 * torch.randn(domains, branches, hidden, hidden)
         )

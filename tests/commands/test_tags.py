@@ -13,7 +13,7 @@ import time
 import pytest
 import torch
 
-from tema_lib import cli, experiment
+from tema_lib import cli
 from tema_lib.data.dataset import encode_ids
 from tema_lib.datasets.load import read_data
 from tema_lib.encoders.text import encode_text
@@ -138,7 +138,7 @@ def test_a_folder_is_tagged_once_and_a_stopped_run_goes_on(folder, tmp_path, mon
     with ReplyStore(tmp_path / "replies.sqlite") as store:
         assert len(store) == len(replies)
     # ... or its export.
-    monkeypatch.setattr(experiment, "EXPORTS", tmp_path / "out")
+    monkeypatch.setattr(pipeline, "EXPORTS", tmp_path / "out")
     read = Experiment(str(folder), replies="export")
     for item in range(len(TITLES) + 1):
         assert read.tags.tags_of(item) == tags.tags_of(item)

@@ -73,10 +73,11 @@ def neighbour_precision(vectors: ArrayLike, topic: ArrayLike, k: int = 10) -> fl
     Raises:
         ValueError: The two lengths differ, or there are no k other items.
     """
-    return float(_precision_of_each(vectors, topic, k).mean())
+    return float(_alike(vectors, topic, k).mean())
 
 
-def _precision_of_each(vectors: ArrayLike, topic: ArrayLike, k: int) -> np.ndarray:
+def _alike(vectors: ArrayLike, topic: ArrayLike, k: int) -> np.ndarray:
+    """bool [N, k]: whether each of the nearest items has the topic of its item."""
     matrix, topics = np.asarray(vectors, dtype=np.float64), np.asarray(topic)
     if len(matrix) != len(topics) or len(matrix) <= k:
         raise ValueError(
@@ -87,7 +88,7 @@ def _precision_of_each(vectors: ArrayLike, topic: ArrayLike, k: int) -> np.ndarr
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -np.inf)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    return (topics[nearest] == topics[:, None]).mean(1)
+    return topics[nearest] == topics[:, None]
 
 
 def precision_by_kind(
@@ -111,7 +112,7 @@ def precision_by_kind(
         return pd.DataFrame(columns=columns, dtype=float)
     topic = known["topic"].to_numpy()
     grade = pd.DataFrame(
-        {name: _precision_of_each(np.asarray(all_)[1:], topic, k) for name, all_ in spaces.items()}
+        {name: _alike(np.asarray(all_)[1:], topic, k).mean(1) for name, all_ in spaces.items()}
     )
     missing = [
         known[name].to_numpy() == 1 for name in ("uninformative", "undescribed", "unpictured")
