@@ -208,7 +208,8 @@ def uniform_attention(
         if branch in (None, name):
             encoders[name] = uniform.encoders[name]
     if (branch, layer, head) == (None, None, None):
-        torch.nn.init.zeros_(uniform.across.query)
+        if uniform.across.query is not None:
+            torch.nn.init.zeros_(uniform.across.query)
         if uniform.sasrec is not None:
             encoders["ids"] = uniform.sasrec.encoders[0]
     for encoder in encoders.values():

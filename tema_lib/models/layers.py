@@ -313,7 +313,7 @@ class BranchAttention(nn.Module):
         super().__init__()
         self.register_buffer("fixed", fixed, persistent=False)
         query = torch.zeros(domains, branches, hidden)
-        self.query = nn.Parameter(query, requires_grad=fixed is None)
+        self.query = nn.Parameter(query) if fixed is None else None
         self.value = nn.Parameter(
             torch.eye(hidden) + 0.02 * torch.randn(domains, branches, hidden, hidden)
         )
@@ -334,7 +334,8 @@ class BranchAttention(nn.Module):
             kept = present & (torch.rand(present.shape, device=present.device) >= self.dropout)
             present = torch.where(kept.any(-1, keepdim=True), kept, present)
         mapped = torch.einsum("...kd,kde->...ke", states, self.value[domain])
-        if self.fixed is not None:
+        if self.query is None:
+            assert self.fixed is not None
             weights = self.fixed[domain] * present
             weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)
         else:  # scores (..., branches)
