@@ -13,7 +13,7 @@ import time
 import pytest
 import torch
 
-from tema_lib import cli
+from tema_lib import cli, pipeline
 from tema_lib.data.dataset import encode_ids
 from tema_lib.datasets.load import read_data
 from tema_lib.encoders.text import encode_text
