@@ -90,7 +90,7 @@ def main(chosen: argparse.Namespace) -> None:
     print_table(setting.results)
     say("\nIn words", done[IN_WORDS].value)
     print(
-        f"\nExecuted notebooks  {shown(setting.executed)}/, in {total:.0f} seconds"
+        f"Executed notebooks  {shown(setting.executed)}/, in {total:.0f} seconds"
         f"\nHTML                {shown(setting.pages / 'index.html')}"
         f"\nRun records         {shown(setting.results)}/"
     )
