@@ -67,6 +67,9 @@ def all_scores(
     column = torch.full_like(domain_of_item, -1)
     column[items] = torch.arange(len(items))
     cases = torch.nonzero(domain_of_item[sequences.last] == domain).flatten()
+    if not len(cases):
+        none = np.zeros((0, len(items)))
+        return Scores(none, np.zeros(0, np.int64), none.astype(bool))
     chosen = torch.randperm(len(cases), generator=torch.Generator().manual_seed(seed))[:most]
     cases = cases[chosen.sort().values]
     batches = ranking_batches(

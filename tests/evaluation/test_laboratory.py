@@ -31,6 +31,8 @@ def test_all_candidates_and_the_middle_of_ties_give_the_ranks_of_evaluate(name, 
     assert len(scores) == len(ranks) > 0
     np.testing.assert_allclose(ranks_among(scores), ranks.rank)
     assert (scores.allowed.sum(1) + 1 == ranks.candidates).all()
+    other = sequences([[1, 13, 2] if domain else [1, 2, 13]])
+    assert len(all_scores(model, other, DOMAIN, domain)) == 0
     few = all_scores(model, test, DOMAIN, domain, most=1)
     assert len(few) == 1
 
