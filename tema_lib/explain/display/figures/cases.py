@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetBox, OffsetImage, TextArea
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from tema_lib.data.dataset import Items
@@ -171,7 +172,7 @@ def time_line(explanation: Explanation, items: Items, of: str = FIRST, last: int
     fig, axes = plt.subplots(
         1,
         5,
-        figsize=(11.5, 1.5 + 0.46 * len(events)),
+        figsize=(9.8, 1.5 + 0.46 * len(events)),
         sharey=True,
         layout="constrained",
         width_ratios=[0.75, 3.1, 1.5, 1.5, 1.5],
@@ -192,10 +193,11 @@ def time_line(explanation: Explanation, items: Items, of: str = FIRST, last: int
         height=0.6,
         error_kw={"elinewidth": 0.9},
     )
-    names = ("attention", "leave-one-out occlusion", "Shapley value")
+    names = ("attention", "occlusion", "Shapley value")
     units = ("sums to 1", "log P lost", "log P added")
     for ax, name, unit in zip(bars, names, units):
         ax.set(title=name, xlabel=unit)
+        ax.xaxis.set_major_locator(MaxNLocator(3))  # the axes touch: more labels would, too
         ax.axvline(0, color="black", linewidth=0.8)
     bars[0].set_ylim(len(events) - 0.4, -0.6)  # the oldest on top
     sns.despine(fig=fig, left=True)
@@ -229,7 +231,7 @@ def _sign_colours(values: np.ndarray) -> list[str]:
 def recommendations(record: AttentionRecord, items: Items) -> Figure:
     """The first items of both domains with their probability; the true next item is marked."""
     rows = max(map(len, record.top.values()))
-    fig, axes = plt.subplots(1, 2, figsize=(11.5, 0.8 + 0.46 * rows), layout="constrained")
+    fig, axes = plt.subplots(1, 2, figsize=(9.8, 0.8 + 0.46 * rows), layout="constrained")
     for ax, (domain, best) in zip(axes, record.top.items()):
         height = np.arange(len(best))
         ax.barh(height, [value for _, value in best], color=COLOURS[domain], height=0.6)

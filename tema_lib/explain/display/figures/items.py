@@ -64,8 +64,9 @@ def item_maps(
     Args:
         maps: {title: points [N, 2]}.
         domain: int [N], 0 or 1.
-        groups: a name for each item, such as its topic; groups are coloured and named. Empty names
-            alone are as good as none.
+        groups: a name for each item, such as its topic; groups are coloured, and named on the last
+            map, at their medians: where a group is scattered, nothing of it is at its median. Empty
+            names alone are as good as none.
     """
     if groups is not None and set(groups) == {""}:
         groups = None
@@ -76,7 +77,7 @@ def item_maps(
     if not maps:
         return None
     fig, axes = plt.subplots(
-        1, len(maps), figsize=(6.2 * len(maps), 5.6), squeeze=False, layout="constrained"
+        1, len(maps), figsize=(4.8 * len(maps), 4.8), squeeze=False, layout="constrained"
     )
     names = [] if groups is None else sorted(set(groups))
     colours = dict(zip(names, sns.color_palette("husl", len(names))))
@@ -94,8 +95,7 @@ def item_maps(
                 alpha=0.85,
                 label="AB"[index],
             )
-        for name in names:
-            # Colours alone are hard to tell apart, so each group has its name at its median.
+        for name in names if ax is axes[0][-1] else ():  # colours alone are hard to tell apart
             ax.text(
                 *np.median(points[groups == name], axis=0),
                 written(name),
