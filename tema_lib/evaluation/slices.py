@@ -26,7 +26,7 @@ def slices(
     parts = {
         "target never seen": ranks.select(seen[ranks.target] == 0),
         f"target seen at most {LONG_TAIL} times": ranks.select(seen[ranks.target] <= LONG_TAIL),
-        "short history": ranks.select(length <= np.quantile(length, 0.25)),  # the shortest quarter
+        "short history": ranks.select(length <= np.quantile(length, 0.25)),  # the first quartile
         "history in one domain": ranks.select(in_one_domain(split.test, items)[ranks.row]),
     }
     if item_truth is not None:
