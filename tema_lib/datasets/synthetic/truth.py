@@ -13,12 +13,15 @@ No model may read the truth.  Status: ours.
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_matrix, issparse
 
 from tema_lib.data.dataset import Items
 
@@ -59,11 +62,11 @@ def item_truth(items: Items, truth: Truth | None) -> pd.DataFrame:
     return truth[0].set_index("item_id").loc[list(items.item_id[1:])]
 
 
-def neighbour_precision(vectors: ArrayLike, topic: ArrayLike, k: int = 10) -> float:
+def neighbour_precision(vectors: ArrayLike | csr_matrix, topic: ArrayLike, k: int = 10) -> float:
     """Share of the k nearest other items (by cosine, whole catalogue) that have the same topic.
 
     Args:
-        vectors: [N, F].
+        vectors: [N, F], sparse or not.
         topic: The topic of each item, [N].
         k: How many neighbours.
 
@@ -76,16 +79,18 @@ def neighbour_precision(vectors: ArrayLike, topic: ArrayLike, k: int = 10) -> fl
     return float(_alike(vectors, topic, k).mean())
 
 
-def _alike(vectors: ArrayLike, topic: ArrayLike, k: int) -> np.ndarray:
+def _alike(vectors: ArrayLike | csr_matrix, topic: ArrayLike, k: int) -> np.ndarray:
     """bool [N, k]: whether each of the nearest items has the topic of its item."""
-    matrix, topics = np.asarray(vectors, dtype=np.float64), np.asarray(topic)
-    if len(matrix) != len(topics) or len(matrix) <= k:
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    matrix = csr_matrix(vectors) if issparse(vectors) else np.asarray(vectors, dtype=np.float64)
+    topics = np.asarray(topic)
+    if matrix.shape[0] != len(topics) or len(topics) <= k:
         raise ValueError(
-            f"{len(matrix)} vectors, {len(topics)} topics, k = {k}: give one topic per vector "
+            f"{matrix.shape[0]} vectors, {len(topics)} topics, k = {k}: give one topic per vector "
             "and more than k vectors"
         )
-    unit = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
-    similarity = unit @ unit.T
+    similarity = cosine_similarity(matrix, dense_output=True)
     np.fill_diagonal(similarity, -np.inf)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
     return topics[nearest] == topics[:, None]
@@ -124,7 +129,7 @@ def precision_by_kind(
 
 
 def topic_precisions(
-    vectors: Mapping[str, ArrayLike], truth: pd.DataFrame, k: int = 10
+    vectors: Mapping[str, ArrayLike | csr_matrix], truth: pd.DataFrame, k: int = 10
 ) -> dict[str, float]:
     """`neighbour_precision` of several kinds of vectors, between a random choice and the truth.
 
@@ -148,15 +153,16 @@ def topic_precisions(
     return {"random": float((topic[:, None] == topic).mean()), **found, "truth": 1.0}
 
 
-def bag_of_words(texts: Iterable[str]) -> np.ndarray:
-    """TF-IDF rows [N, words], which know words but no meaning.
+def bag_of_words(texts: Iterable[str]) -> csr_matrix:
+    """TF-IDF rows [N, words], sparse, which know words but no meaning.
 
-    idf = log(N / number of texts with the word).
+    idf = log(N / number of texts with the word).  Texts without a word give no column.
     """
-    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.feature_extraction import DictVectorizer
 
-    counts = CountVectorizer(token_pattern=r"[a-z0-9']+").fit_transform(texts).toarray()
-    return counts * np.log(len(counts) / (counts > 0).sum(0))
+    words = (Counter(re.findall(r"[a-z0-9']+", text.lower())) for text in texts)
+    counts = DictVectorizer().fit_transform(words)
+    return csr_matrix(counts.multiply(np.log(counts.shape[0] / counts.getnnz(axis=0))))
 
 
 def is_cross_domain(sequence: Sequence[str], truth_items: pd.DataFrame) -> bool:

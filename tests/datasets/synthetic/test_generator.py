@@ -159,6 +159,13 @@ def test_meaning_beats_shared_words_and_falls_short_of_the_truth(texts, truth):
     assert neighbour_precision(truth_itself, topic) == 1.0
 
 
+def test_rare_words_weigh_more_than_common_ones():
+    both, rare = np.log(1.5), np.log(3)
+    weights = bag_of_words(["Tea pot, tea", "tea cup", "--"]).toarray()
+    assert np.allclose(weights, [[0, rare, 2 * both], [rare, 0, both], [0, 0, 0]])
+    assert bag_of_words(["", "--"]).shape == (2, 0)  # own data may have no title at all
+
+
 def test_long_tail_items_have_their_share(items, sequences):
     seen = Counter(item for sequence in sequences for item in sequence[:-2])
     rare = {item for item in items.item_id if seen[item] <= 2}
