@@ -7,9 +7,11 @@
     model = experiment.train("tema")
     print(experiment.evaluate(model))
     print(experiment.recommend(model, history=["A001", "B002"], domain="B", k=10))
+    predictor = tema_lib.load("build/export/synthetic-tema-0")   # what `tema export` wrote
 
 The folder listing is the lecture plan: `data`, `datasets` (notebook 01), `llm`, `tags` (02),
-`encoders` (03), `models` (03, 04, 07), `training` (04), `explain` (05), `evaluation` (06).
+`encoders` (03), `models` (03, 04, 07), `training` (04), `explain` (05), `evaluation`, `serving`
+(06).
 Imports point along the pipeline only.
 
 Shape letters used everywhere: **B** batch, **T** sequence length, **D** hidden size, **H** heads,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from tema_lib.experiment import Experiment
     from tema_lib.models.systems import SYSTEMS
     from tema_lib.recommendation import recommend
+    from tema_lib.serving.predictor import load
     from tema_lib.training import train
 
 __version__ = "0.1.0"
@@ -36,6 +39,7 @@ __all__ = [
     "Experiment",
     "__version__",
     "evaluate",
+    "load",
     "load_dataset",
     "recommend",
     "train",
@@ -47,6 +51,7 @@ _HOMES = {
     "SYSTEMS": "tema_lib.models.systems",
     "Experiment": "tema_lib.experiment",
     "evaluate": "tema_lib.evaluation.ranking",
+    "load": "tema_lib.serving.predictor",
     "load_dataset": "tema_lib.datasets.load",
     "recommend": "tema_lib.recommendation",
     "train": "tema_lib.training",

@@ -274,6 +274,22 @@ def _explain(own: argparse.ArgumentParser) -> None:
     _add_experiment(own)
 
 
+def _export(own: argparse.ArgumentParser) -> None:
+    """Write a trained system as one folder that recommends without training data and without a
+    language model; it is trained now if it is not yet.
+
+        tema export tema --out food-kitchen
+        python -c "import tema_lib; print(tema_lib.load('food-kitchen').recommend(['A001'], 'B'))"
+
+    Nothing in the folder is code, and export.json holds the SHA-256 of each file.
+    """
+    own.add_argument("system", help="its name: a TEMA-LLM or a SASRec, such as tema")
+    _add_experiment(own)
+    own.add_argument(
+        "--out", type=Path, help="the folder (default: build/export/<data>-<system>-<seed>)"
+    )
+
+
 def _readme(own: argparse.ArgumentParser) -> None:
     """Render the README's tables from the records in results/: metrics from the run records, speed
     from bench_speed.json.
@@ -354,6 +370,7 @@ COMMANDS = {
     "experiments": ("ablations: the variants of a plan, with several seeds", _experiments),
     "compare": ("paired differences between systems, with intervals", _compare),
     "explain": ("explain a recommendation, as one HTML file", _explain),
+    "export": ("a trained system as a folder that recommends by itself", _export),
     "readme": ("rewrite the README's tables from results/", _readme),
     "assignments": ("students' copies of the graded assignments, for nbgrader", _assignments),
     "grade": ("mark a folder of submissions, each in a sandbox", _grade),

@@ -27,7 +27,7 @@ ORDER = (
     ("records",),
     ("explain",),
     ("pipeline",),
-    ("experiment",),
+    ("experiment", "serving"),
     ("tuning", "ablation", "choices"),
     ("museum", "exercises"),
     ("notebook",),

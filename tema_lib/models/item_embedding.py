@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from functools import lru_cache, reduce
 from operator import add
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,22 +23,36 @@ from torch import Tensor, nn
 from tema_lib.models.inputs import MODALITIES, ItemInputs
 
 
-@lru_cache(maxsize=len(MODALITIES))  # by identity: the systems of a run share their features
-def reduce_features(matrix: Tensor, present: Tensor, width: int = 128) -> Tensor:
-    """Reduce frozen features to their strongest principal components, once, before training.
+class Projection(NamedTuple):
+    """Frozen features, centred, on their strongest principal components, and scaled.
 
-    The present rows are centred, projected and scaled to a mean square norm of 1.  Without this, a
-    linear map of 1,280 numbers per item would cost more than the rest of a training step.  Signs
-    are fixed by making the largest entry of each direction positive.  The same tensors are reduced
-    once, so neither they nor the result may be changed in place.
+    mean: float64 [F].
+    directions: float64 [W, F].
+    scale: float32 []; the rows that were fitted have a mean square norm of 1 after it.
+    """
+
+    mean: Tensor
+    directions: Tensor
+    scale: Tensor
+
+    def __call__(self, matrix: Tensor, present: Tensor) -> Tensor:
+        """Features [R, F], of items that were fitted or of others, as [R, W]; 0 where absent."""
+        chunks = matrix[present].split(4096)
+        rows = torch.cat([(chunk.double() - self.mean) @ self.directions.T for chunk in chunks])
+        out = torch.zeros(len(matrix), len(self.directions))
+        out[present] = rows.float() / self.scale
+        return out
+
+
+def fit_projection(matrix: Tensor, present: Tensor, width: int = 128) -> Projection:
+    """The principal components of features.
+
+    Signs are fixed by making the largest entry of each direction positive.
 
     Args:
         matrix: float [N+1, F].
-        present: bool [N+1]; the other rows become 0.
+        present: bool [N+1]; the other rows do not count.
         width: the number of components to keep, at most.
-
-    Returns:
-        float [N+1, width or fewer].
     """
     rows = matrix[present]
     mean = rows.mean(0, dtype=torch.float64)
@@ -46,12 +61,28 @@ def reduce_features(matrix: Tensor, present: Tensor, width: int = 128) -> Tensor
     _, directions = torch.linalg.eigh(covariance)  # ascending
     directions = directions.T.flip(0)[: min(width, len(rows))]
     directions = directions * directions.gather(1, directions.abs().argmax(1, keepdim=True)).sign()
-    reduced = torch.cat([(chunk.double() - mean) @ directions.T for chunk in rows.split(4096)])
-    reduced = reduced.float()
-    reduced = reduced / reduced.pow(2).sum(1).mean().sqrt().clamp(min=1e-12)
-    out = torch.zeros(len(matrix), reduced.size(1))
-    out[present] = reduced
-    return out
+    unscaled = Projection(mean, directions, torch.tensor(1.0))(matrix, present)[present]
+    return Projection(mean, directions, unscaled.pow(2).sum(1).mean().sqrt().clamp(min=1e-12))
+
+
+@lru_cache(maxsize=len(MODALITIES))  # by identity: the systems of a run share their features
+def reduce_features(matrix: Tensor, present: Tensor, width: int = 128) -> Tensor:
+    """Reduce frozen features to their strongest principal components, once, before training.
+
+    Without this, a linear map of 1,280 numbers per item would cost more than the rest of a training
+    step.  The same tensors are reduced once, so neither they nor the result may be changed in
+    place.
+
+    Args:
+        matrix, present, width: as of `fit_projection`; a width of 0 leaves the features as they
+            are.
+
+    Returns:
+        float [N+1, width or fewer]; rows that are not present are 0.
+    """
+    if not width:
+        return matrix
+    return fit_projection(matrix, present, width)(matrix, present)
 
 
 class ItemRepresentation(nn.Module):
@@ -63,7 +94,8 @@ class ItemRepresentation(nn.Module):
         modalities: which of `MODALITIES` to use.
         tag_table: "frozen" (the text encoder's vector of a tag), "learned", or "both", added.
         tag_weighting: "given", "learned" on top of the given weights, or "uniform".
-        feature_width: the number of components that frozen features are reduced to.
+        feature_width: the number of components that frozen features are reduced to; 0: they are
+            not.
 
     Raises:
         ValueError: for an unknown option, or a modality that the inputs lack.

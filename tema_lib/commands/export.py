@@ -1,0 +1,38 @@
+"""`tema export`: a trained system as a folder that recommends by itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tema_lib.commands.common import check, data_set, use_own_artifacts
+from tema_lib.commands.output import say, sentence, shown
+from tema_lib.models.systems import system_named
+from tema_lib.reproducibility import seed_everything
+from tema_lib.serving.folder import export_model
+from tema_lib.serving.predictor import load
+from tema_lib.workspace import home
+
+
+def main(chosen: argparse.Namespace) -> None:
+    """Train the system where it is not yet, write its folder, and read it once."""
+    seed_everything(chosen.seed)
+    experiment, remarks = check(
+        data_set(chosen.data),
+        chosen.system,
+        chosen.seed,
+        domains=chosen.domains,
+        tags=chosen.tags,
+        replies=chosen.replies,
+        epochs=chosen.epochs,
+    )
+    say("Look at", remarks)
+    use_own_artifacts(experiment)
+    system = system_named(chosen.system)
+    folder = chosen.out or home() / "export" / f"{experiment.name}-{system}-{chosen.seed}"
+    try:
+        export_model(experiment, experiment.train(system), system, folder)
+    except (ValueError, OSError) as error:
+        sys.exit(sentence(error))
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    print(f"{load(folder)}\n{shown(folder)}/, {size / 1e6:.1f} MB")
