@@ -290,6 +290,19 @@ def _export(own: argparse.ArgumentParser) -> None:
     )
 
 
+def _serve(own: argparse.ArgumentParser) -> None:
+    """Answer questions over HTTP from a folder that `tema export` wrote; / is a page to try it.
+
+        tema serve build/export/synthetic-tema-0
+
+    It listens on this machine only, unless --host says otherwise: there is no password, so put it
+    behind a server that has one. Histories are neither kept nor logged.
+    """
+    own.add_argument("folder", type=Path, metavar="FOLDER", help="what `tema export` wrote")
+    own.add_argument("--host", default="127.0.0.1")
+    own.add_argument("--port", type=int, default=8000)
+
+
 def _readme(own: argparse.ArgumentParser) -> None:
     """Render the README's tables from the records in results/: metrics from the run records, speed
     from bench_speed.json.
@@ -371,6 +384,7 @@ COMMANDS = {
     "compare": ("paired differences between systems, with intervals", _compare),
     "explain": ("explain a recommendation, as one HTML file", _explain),
     "export": ("a trained system as a folder that recommends by itself", _export),
+    "serve": ("an exported system over HTTP, with a page to try it", _serve),
     "readme": ("rewrite the README's tables from results/", _readme),
     "assignments": ("students' copies of the graded assignments, for nbgrader", _assignments),
     "grade": ("mark a folder of submissions, each in a sandbox", _grade),

@@ -25,12 +25,15 @@ BROUGHT_BY = {
     "nbclient": "nbconvert",
     "traitlets": "nbgrader",
     "pygments": "nbconvert",
+    "anyio": "fastapi",
+    "pydantic": "fastapi",
 }
 # What needs an extra; all other modules get along with the core.
 NEED_NOTEBOOKS = ("notebook.py", "commands/steps.py", "explain/display/")
 NEED_LLM = ("llm/server",)
 NEED_COURSE = ("course/",)
 NEED_BOOK = ("commands/book.py", "commands/slides.py")
+NEED_SERVE = ("commands/serve.py", "serving/service.py")
 # Of these the notebooks' packages may be imported in a function only.
 LATE = ("commands/steps.py",)
 
@@ -122,6 +125,8 @@ def test_the_library_imports_only_what_is_declared(path):
         allowed |= set(map(plain, [*EXTRAS["course"], *EXTRAS["notebooks"]]))
     if name.startswith(NEED_BOOK):
         allowed |= set(map(plain, EXTRAS["notebooks"] + EXTRAS["book"]))
+    if name.startswith(NEED_SERVE):
+        allowed |= set(map(plain, EXTRAS["serve"]))
     for module in imported(path):
         top = module.split(".")[0]
         if top in sys.stdlib_module_names or top in ("tema_lib", "__future__"):

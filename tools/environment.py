@@ -33,6 +33,7 @@ EXTRAS = (
     "llm",
     "course",
     "book",
+    "serve",
     "test",
 )  # as in pyproject.toml; a test compares
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"

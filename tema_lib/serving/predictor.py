@@ -103,9 +103,14 @@ class Predictor:
         return first, second
 
     @property
+    def catalogue(self) -> tuple[Item, ...]:
+        """The items, one by one."""
+        return self._tables.exported.items
+
+    @property
     def items(self) -> pd.DataFrame:
         """The catalogue: item_id, domain (A or B), title, tags (a dict of weights)."""
-        return pd.DataFrame([vars(item) for item in self._tables.exported.items])
+        return pd.DataFrame([vars(item) for item in self.catalogue])
 
     # --- recommending ---
 
