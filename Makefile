@@ -115,7 +115,7 @@ report: .venv/ready  ## rewrite the tables of README and docs/ from results/
 .venv/ready-llm:  EXTRAS = notebooks llm
 .venv/ready-course: EXTRAS = notebooks course
 .venv/ready-book: EXTRAS = notebooks llm book
-.venv/ready-test: EXTRAS = notebooks lab llm course book serve test
+.venv/ready-test: EXTRAS = notebooks lab llm course book serve portable test
 .venv/ready .venv/ready-lab .venv/ready-llm .venv/ready-course .venv/ready-book \
     .venv/ready-test: pyproject.toml setup.py constraints.txt
 	@"$$PYTHON" tools/environment.py --torch-index="$$TORCH_INDEX" $(EXTRAS)

@@ -288,6 +288,8 @@ def _export(own: argparse.ArgumentParser) -> None:
     own.add_argument(
         "--out", type=Path, help="the folder (default: build/export/<data>-<system>-<seed>)"
     )
+    own.add_argument("--torch", action="store_true", help="also model.pt2, for torch.export.load")
+    own.add_argument("--onnx", action="store_true", help="also model.onnx, for any ONNX runtime")
 
 
 def _serve(own: argparse.ArgumentParser) -> None:

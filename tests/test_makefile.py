@@ -131,7 +131,7 @@ def test_a_value_reaches_the_set_up_of_the_environment(project):
     ]
 
 
-EVERY = ["notebooks", "lab", "llm", "course", "book", "serve", "test"]
+EVERY = ["notebooks", "lab", "llm", "course", "book", "serve", "portable", "test"]
 
 
 @pytest.mark.parametrize(

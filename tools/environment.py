@@ -34,6 +34,7 @@ EXTRAS = (
     "course",
     "book",
     "serve",
+    "portable",
     "test",
 )  # as in pyproject.toml; a test compares
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"

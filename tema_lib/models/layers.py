@@ -184,7 +184,7 @@ class AttentionBlock(nn.Module):
         """Arguments and results as of `MultiHeadAttention`."""
         mixed, weights = self.attention(self.attention_norm(x), need_weights, at, visible)
         if at is not None:
-            x = x[torch.arange(len(x), device=x.device), at][:, None]
+            x = x.gather(1, at[:, None, None].expand(-1, 1, x.size(-1)))
         x = x + self.dropout(mixed)
         return x + self.dropout(self.network(self.network_norm(x))), weights
 
@@ -266,8 +266,9 @@ class SequenceEncoder(nn.Module):
         """
         x = self.dropout(x + self.position[positions_of(x, length, self.from_the_end)])
         collected = []
-        for block in self.blocks:
-            x, weights = block(x, need_weights, at if block is self.blocks[-1] else None, visible)
+        for number, block in enumerate(self.blocks, start=1):
+            only = at if number == len(self.blocks) else None
+            x, weights = block(x, need_weights, only, visible)
             collected.append(weights)
         return self.norm(x), collected if need_weights else []
 

@@ -96,7 +96,7 @@ class Exported:
             raise ValueError(
                 f"{CARD} and the tensors beside it do not fit together ({error}): export again."
             ) from None
-        return model.eval()
+        return model.requires_grad_(False).eval()
 
 
 # --- writing ---

@@ -54,7 +54,7 @@ class Tables:
     outputs: tuple[Tensor, Tensor]  # their output embeddings, [E, items of the domain]
 
     @classmethod
-    @torch.inference_mode()
+    @torch.no_grad()
     def of(cls, exported: Exported) -> Tables:
         """Compute the item embeddings once."""
         model = exported.model()
@@ -101,6 +101,11 @@ class Predictor:
         """What domains A and B are called."""
         first, second = self.card["domains"]
         return first, second
+
+    @property
+    def model(self) -> SequenceRecommender:
+        """The trained model, of the catalogue as it is now."""
+        return self._tables.model
 
     @property
     def catalogue(self) -> tuple[Item, ...]:

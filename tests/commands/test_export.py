@@ -8,12 +8,24 @@ from tests.helpers.commands import tema
 def test_the_command_writes_a_folder_that_recommends(tmp_path, monkeypatch):
     monkeypatch.setenv("TEMA_ARTIFACTS", str(tmp_path / "artifacts"))
     folder = tmp_path / "export"
-    given = ("export", "sasrec", "--epochs", "1", "--seed", "3", "--out", folder)
+    given = (
+        "export",
+        "sasrec",
+        "--epochs",
+        "1",
+        "--seed",
+        "3",
+        "--out",
+        folder,
+        "--torch",
+        "--onnx",
+    )
     done = tema(*given)
     assert done.returncode == 0, done.stderr
     assert "Predictor(sasrec of synthetic: 300 items of food and 300 items of kitchen)" in (
         done.stdout
     )
+    assert {"model.pt2", "model.onnx"} < {path.name for path in folder.iterdir()}
     predictor = tema_lib.load(folder)
     assert predictor.card["seed"] == 3
     run = Experiment("synthetic", seed=3, epochs=1)
