@@ -31,6 +31,7 @@ from tema_lib.shipped_replies import LIVE_ITEMS, LIVE_USERS
 from tema_lib.workspace import ROOT, home, in_checkout, write_atomically
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if in_checkout() else []
+OF_THE_PROJECT = ("08", "09")  # they read synthetic data or committed records, whatever is named
 
 
 def main(chosen: argparse.Namespace) -> None:
@@ -138,8 +139,10 @@ def plan(setting: Setting, experiment: Experiment, systems: Sequence[str]) -> di
         todo[trained[-1]] = Step(steps.train_and_rank, (setting, system), (TAGS,))
     for path in NOTEBOOKS:
         number = path.stem[:2]
+        if number in OF_THE_PROJECT and not experiment.synthetic:
+            continue
         before = trained
-        if number in ("00", "01", "08", "09"):  # they need nothing that this run makes
+        if number in ("00", "01", *OF_THE_PROJECT):  # they need nothing that this run makes
             before = []
         elif number in ("02", "03"):
             before = [TAGS]
@@ -195,6 +198,7 @@ def write_index(pages: Path, name: str, seconds: dict[str, float]) -> None:
         f'<li><a href="{path.stem}.html">{html.escape(path.stem)}</a>, '
         f"{seconds[path.stem]:.0f} s</li>\n"
         for path in NOTEBOOKS
+        if path.stem in seconds
     )
     title = f"TEMA-LLM on {html.escape(name)}"
     write_atomically(
@@ -217,6 +221,8 @@ def passed_over(run: Experiment, trained: Sequence[str]) -> list[str]:
         lines.append(f"live profiles for all but {LIVE_USERS} users (the others are shipped)")
     if not run.synthetic and "llm4cdsr-no-profiles" in trained and "llm4cdsr" not in trained:
         lines.append('written profiles for LLM4CDSR, which cost many answers (SYSTEMS="llm4cdsr")')
+    if not run.synthetic:
+        lines.append("notebooks 08 and 09, which say the same whatever the data are")
     if not any(run.items.description):
         lines.append("descriptions: these data have none")
     if not any(run.items.image):

@@ -11,7 +11,6 @@ Nothing in it is code, and nothing is unpickled.  Status: ours.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -30,7 +29,7 @@ from tema_lib.models.inputs import ItemInputs
 from tema_lib.models.item_embedding import Projection, fit_projection
 from tema_lib.models.sasrec import SASRec, SASRecConfig
 from tema_lib.models.tema import Tema, TemaConfig
-from tema_lib.workspace import write_atomically
+from tema_lib.workspace import sha256_of, write_atomically
 
 if TYPE_CHECKING:  # names of types only: an export is read without encoders and language models
     from tema_lib.encoders.features import ItemFeatures
@@ -103,7 +102,7 @@ class Exported:
 
 
 def export_model(run: Pipeline, model: torch.nn.Module, system: str, folder: Path) -> Path:
-    """Write a trained model as a folder; the card comes last, so that a torn folder is none.
+    """Write a trained model as a folder.
 
     Args:
         run: what the model was built from.
@@ -114,60 +113,65 @@ def export_model(run: Pipeline, model: torch.nn.Module, system: str, folder: Pat
     Raises:
         ValueError: another model, or one whose inputs are a control: what would a new item's be?
     """
+    write_exported(exported_of(run, model, system), folder)
+    return folder
+
+
+def exported_of(run: Pipeline, model: torch.nn.Module, system: str) -> Exported:
+    """What the folder of a trained model holds; arguments and errors as of `export_model`."""
     if not isinstance(model, Tema | SASRec):
         raise ValueError(
             f"{system} cannot be exported: choose a TEMA-LLM or a SASRec, such as tema or sasrec."
         )
-    tensors, encoders = {"domain_of_item": run.domain_of_item}, {}
+    given: dict[str, Tensor] = {}
+    encoders, projections = {}, {}
     tags: ItemTags | None = None
     if isinstance(model, Tema):
         parts = model.items
         for kind in ENCODED:
             if kind in parts.modalities:
                 features: ItemFeatures = getattr(run, kind)
-                projection = fit_projection(
+                encoders[kind] = {"model": features.model, "fingerprint": features.fingerprint}
+                projections[kind] = fit_projection(
                     features.matrix, features.present, model.config.feature_width
                 )
-                reduced = projection(features.matrix, features.present)
-                if not torch.equal(reduced, getattr(parts, f"{kind}_features").cpu()):
+                given[kind] = projections[kind](features.matrix, features.present)
+                given[f"{kind}_present"] = features.present
+                if not torch.equal(given[kind], getattr(parts, f"{kind}_features").cpu()):
                     raise ValueError(
                         f"{system} cannot be exported: its {kind} features are not those of the "
                         "items alone, so that none could be made for a new item."
                     )
-                tensors |= {kind: reduced, f"{kind}_present": features.present}
-                tensors |= {f"{kind}_{name}": value for name, value in projection._asdict().items()}
-                encoders[kind] = {"model": features.model, "fingerprint": features.fingerprint}
         if "tags" in parts.modalities:
             tags = _tags_of(run, parts.tag_ids, system)
-            tensors["tag_vectors"] = getattr(parts, "tag_features", torch.zeros(len(tags.vectors)))
-    weights = {name: value.clone().contiguous() for name, value in model.state_dict().items()}
-    contents = {
-        "items.jsonl": _lines_of_items(run, tags),
-        "tags.txt": "".join(f"{tag}\n" for tag in tags.vocabulary[1:]) if tags else "",
-        "inputs.safetensors": save({name: value.contiguous() for name, value in tensors.items()}),
-        "weights.safetensors": save(weights),
-    }
-    files = {}
-    for name, content in contents.items():
-        data = content.encode() if isinstance(content, str) else content
-        files[name] = hashlib.sha256(data).hexdigest()
-        write_atomically(folder / name, data)
+            # A learned table of tags alone needs their number only.
+            unknown = torch.zeros(len(tags.vectors), 1)
+            given["tag_vectors"] = getattr(parts, "tag_features", unknown)
+    vocabulary = tags.vocabulary[1:] if tags else ()
+    items = _items_of(run, tags)
+    if tags:
+        given |= tag_tensors(items, vocabulary)
     card = {
         "format": FORMAT,
         "tema_lib": __version__,
         "system": system,
         "model": type(model).__name__,
-        "config": asdict(model.config),
+        "config": card_config(model.config),
         "data": {"name": run.raw.name, "sha256": run.raw.sha256},
         "seed": run.seed,
         "domains": list(run.domains),
-        "items": run.items.count,
         "encoders": encoders,
         "tags": {"model": tags.model, "weights_sha256": tags.fingerprint} if tags else None,
-        "files": files,
     }
-    write_atomically(folder / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-    return folder
+    weights = {name: value.cpu().clone() for name, value in model.state_dict().items()}
+    inputs = ItemInputs(run.domain_of_item, **given)
+    return Exported(card, items, vocabulary, inputs, projections, weights)
+
+
+def card_config(config: TemaConfig | SASRecConfig) -> dict[str, Any]:
+    """A configuration as JSON gives it back."""
+    config_of_json: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return config_of_json
 
 
 def _tags_of(run: Pipeline, tag_ids: Tensor, system: str) -> ItemTags:
@@ -181,14 +185,46 @@ def _tags_of(run: Pipeline, tag_ids: Tensor, system: str) -> ItemTags:
     )
 
 
-def _lines_of_items(run: Pipeline, tags: ItemTags | None) -> str:
+def _items_of(run: Pipeline, tags: ItemTags | None) -> tuple[Item, ...]:
     items = run.items
-    lines = []
-    for item in range(1, items.count + 1):
-        own = {tag: weight for tag, weight, _ in tags.tags_of(item)} if tags else {}
-        one = Item(items.item_id[item], DOMAINS[items.domain_of_item[item]], items.title[item], own)
-        lines.append(json.dumps(asdict(one), ensure_ascii=False) + "\n")
-    return "".join(lines)
+    return tuple(
+        Item(
+            items.item_id[row],
+            DOMAINS[items.domain_of_item[row]],
+            items.title[row],
+            {tag: weight for tag, weight, _ in tags.tags_of(row)} if tags else {},
+        )
+        for row in range(1, items.count + 1)
+    )
+
+
+def write_exported(exported: Exported, folder: Path) -> None:
+    """Write the folder; the card comes last, so that one that is torn is none.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    tensors = {
+        name: value
+        for name, value in vars(exported.inputs).items()
+        if value is not None and name not in ("tag_ids", "tag_weights")  # items.jsonl has them
+    }
+    for kind, projection in exported.projections.items():
+        tensors |= {f"{kind}_{name}": value for name, value in projection._asdict().items()}
+    lines = [json.dumps(asdict(item), ensure_ascii=False) + "\n" for item in exported.items]
+    contents = {
+        "items.jsonl": "".join(lines).encode(),
+        "tags.txt": "".join(f"{tag}\n" for tag in exported.tags).encode(),
+        "inputs.safetensors": save({name: value.contiguous() for name, value in tensors.items()}),
+        "weights.safetensors": save(
+            {name: value.contiguous() for name, value in exported.weights.items()}
+        ),
+    }
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    files = {name: sha256_of(content) for name, content in contents.items()}
+    card = exported.card | {"items": len(exported.items), "files": files}
+    write_atomically(folder / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
 
 
 # --- reading ---
@@ -209,7 +245,7 @@ def read_exported(folder: Path | str) -> Exported:
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: copy the whole folder, or export again.")
         packed[name] = path.read_bytes()
-        if hashlib.sha256(packed[name]).hexdigest() != card["files"].get(name):
+        if sha256_of(packed[name]) != card["files"].get(name):
             raise ValueError(
                 f"{path} is not the file that {CARD} describes: copy the whole folder again."
             )

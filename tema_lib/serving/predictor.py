@@ -23,7 +23,7 @@ from tema_lib.data.batches import Batch
 from tema_lib.data.dataset import DOMAINS
 from tema_lib.models.base import SequenceRecommender
 from tema_lib.models.inputs import ItemInputs
-from tema_lib.serving.folder import Exported, Item, read_exported, tag_tensors
+from tema_lib.serving.folder import Exported, Item, read_exported, tag_tensors, write_exported
 
 if TYPE_CHECKING:  # encoders are loaded when an item is added
     from tema_lib.encoders.features import ItemFeatures
@@ -352,6 +352,14 @@ class Predictor:
                 weights=_weights_by_item(exported, longer),
             )
         )
+
+    def save(self, folder: Path | str) -> None:
+        """Write the catalogue as it is now, with the model, for `load`.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        write_exported(self._tables.exported, Path(folder))
 
     @property
     def tags(self) -> tuple[str, ...]:

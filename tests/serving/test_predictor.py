@@ -150,6 +150,16 @@ def test_an_item_taken_out_and_added_again_has_its_content_back(run, predictor):
             torch.testing.assert_close(of_id, before[item][16:], rtol=0, atol=0)
 
 
+def test_a_changed_catalogue_can_be_kept(run, predictor, tmp_path):
+    predictor.remove_items(["A001"])
+    predictor.add_items(described(run, predictor, [5]).assign(item_id="new"))
+    predictor.save(tmp_path)
+    again = load(tmp_path)
+    assert again.catalogue == predictor.catalogue
+    found = again.recommend(["new", "A002"], "B", 8)
+    pd.testing.assert_frame_equal(found, predictor.recommend(["new", "A002"], "B", 8))
+
+
 def test_a_new_item_is_recommended_to_whom_its_like_are(run, predictor):
     """A copy of an item, under another id, stands where the item would stand without its id."""
     table = described(run, predictor, [5]).assign(item_id="copy")
