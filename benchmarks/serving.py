@@ -184,9 +184,7 @@ def over_http(requests, folder):
 
             start = time.perf_counter()
             with ThreadPoolExecutor(CLIENTS) as clients:
-                answered = [
-                    one for several in clients.map(client, range(CLIENTS)) for one in several
-                ]
+                of_clients = list(clients.map(client, range(CLIENTS)))
             spent = time.perf_counter() - start
             answered = [one for own in of_clients for one in own]
             status = Path(f"/proc/{process.pid}/status").read_text()

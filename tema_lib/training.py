@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from tema_lib import distributed
 from tema_lib.checkpoints import identity, read_checkpoint, write_checkpoint
 from tema_lib.data.batches import Batch, training_batches
 from tema_lib.data.sequences import Sequences
@@ -93,19 +96,28 @@ def training_step(
     *,
     clip: float = 0.0,
     precision: str = "float32",
+    share: float = 1.0,
 ) -> dict[str, Tensor]:
     """Forward, backward, clip, update.
+
+    Args:
+        share: of the targets of the whole batch, those that this process has (`distributed`).  The
+            losses are means over targets, so that the sum of the weighted ones is that of all.
 
     Returns:
         The loss terms as scalars on the model's device, so that nothing waits for them.
     """
     device = batch.sequence.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-        terms = model.loss(batch)
+    parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
     optimizer.zero_grad(set_to_none=True)
-    model.total_loss(terms).backward()
+    terms: dict[str, Tensor] = {}
+    if share:  # else this process has nothing of a small batch
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+            terms = model.loss(batch)
+        (share * model.total_loss(terms)).backward()
+    if distributed.count() > 1:
+        distributed.sum_gradients(parameters)
     if clip:
-        parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, clip)
     optimizer.step()
     return {name: term.detach() for name, term in terms.items()}
@@ -149,7 +161,7 @@ def train(
         FloatingPointError: when the loss is no longer finite.
     """
     torch.manual_seed(config.seed)
-    mine = identity(model, split, config)  # of the fresh model, as its caller knows it
+    known = identity(model, split, config)  # of the fresh model, as its caller knows it
     model.fit_statistics(split.train)
     history = TrainingHistory()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -181,8 +193,10 @@ def train(
     best_state: dict[str, Tensor] = {}
     best_mrr, start = -1.0, 0
 
-    if checkpoint is not None and checkpoint.exists():
-        saved = read_checkpoint(checkpoint, mine)
+    def kept() -> dict[str, Any] | None:
+        return read_checkpoint(checkpoint, known) if checkpoint and checkpoint.exists() else None
+
+    if saved := distributed.from_first(kept):
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
@@ -199,7 +213,7 @@ def train(
         desc=progress,
         unit="epoch",
         leave=False,
-        disable=progress is None,
+        disable=progress is None or distributed.rank() > 0,
     )
     for epoch in bar:
         if epoch - history.best > config.patience and epoch > 0:
@@ -211,6 +225,8 @@ def train(
         sums: dict[str, Tensor | float] = {}
         count = 0
         model.train()
+        if distributed.rank():  # its own dropout, the same after a pause as without one
+            torch.manual_seed(config.seed + 1_000_003 * distributed.rank() + epoch)
         for batch in training_batches(
             split.train,
             domain_of_item,
@@ -221,16 +237,26 @@ def train(
         ):
             assert batch.targets is not None  # a training batch
             targets = int((batch.targets > 0).sum())  # a term is a mean over these
+            mine = batch.each(distributed.share)
+            own = int((distributed.share(batch.targets) > 0).sum())
             terms = training_step(
-                model, batch.to(device), optimizer, clip=config.clip, precision=precision
+                model,
+                mine.to(device),
+                optimizer,
+                clip=config.clip,
+                precision=precision,
+                share=own / targets,
             )
             schedule.step()
             count += targets
             for name, term in terms.items():
-                sums[name] = sums.get(name, 0.0) + term * targets
-        for name, total in sums.items():
-            history.loss.setdefault(name, []).append(float(total) / count)
-            if not math.isfinite(float(total)):
+                sums[name] = sums.get(name, 0.0) + term * own
+        of_all: Counter[str] = Counter()
+        for of_one in distributed.gathered([{name: float(total) for name, total in sums.items()}]):
+            of_all.update(of_one)
+        for name, total in of_all.items():
+            history.loss.setdefault(name, []).append(total / count)
+            if not math.isfinite(total):
                 raise FloatingPointError(
                     f"the loss is no longer a number in epoch {epoch}: look for damaged features "
                     "(delete build/cache and run again), or lower learning_rate in TrainConfig "
@@ -246,11 +272,11 @@ def train(
             }
         losses = {name: f"{values[-1]:.3f}" for name, values in history.loss.items()}
         bar.set_postfix(losses | {"valid_MRR": f"{mrr['mean']:.4f}"})
-        if checkpoint is not None:
+        if checkpoint is not None and not distributed.rank():
             write_checkpoint(
                 checkpoint,
                 {
-                    "identity": mine,
+                    "identity": known,
                     "epoch": epoch,
                     "model": model.state_dict(),
                     "optimizer": optimizer.state_dict(),

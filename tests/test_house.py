@@ -19,6 +19,7 @@ ORDER = (
     ("data",),
     ("datasets",),
     ("encoders",),
+    ("distributed",),
     ("llm",),
     ("tags",),
     ("models",),

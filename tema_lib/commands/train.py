@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tema_lib import distributed
 from tema_lib.commands.common import check, data_set, use_own_artifacts
 from tema_lib.commands.output import say
 from tema_lib.reproducibility import seed_everything
@@ -11,6 +12,7 @@ from tema_lib.reproducibility import seed_everything
 
 def main(chosen: argparse.Namespace) -> None:
     """Train the chosen system and print how well it ranks."""
+    distributed.join()
     seed_everything(chosen.seed)
     experiment, remarks = check(
         data_set(chosen.data),
@@ -21,11 +23,17 @@ def main(chosen: argparse.Namespace) -> None:
         replies=chosen.replies,
         epochs=chosen.epochs,
     )
-    say("Look at", remarks)
+    first = not distributed.rank()
+    if first:
+        say("Look at", remarks)
     use_own_artifacts(experiment)
+    with distributed.first_alone():
+        experiment.build(chosen.system)  # encodes and tags the items, for all processes
     found = experiment.evaluate(experiment.train(chosen.system))
-    print(
-        f"{chosen.system} on {experiment.name}, seed {chosen.seed}: full ranking inside the "
-        "target's domain, 95 % intervals over test cases\n"
-        f"\n{found}"
-    )
+    if first:
+        print(
+            f"{chosen.system} on {experiment.name}, seed {chosen.seed}: full ranking inside the "
+            "target's domain, 95 % intervals over test cases\n"
+            f"\n{found}"
+        )
+    distributed.leave()

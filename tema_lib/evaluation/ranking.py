@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tema_lib import distributed
 from tema_lib.data.batches import ranking_batches
 from tema_lib.data.sequences import Sequences
 from tema_lib.evaluation.metrics import metric_of_ranks
@@ -85,7 +86,8 @@ def evaluate(
     """Rank the last event of every sequence, fully and among sampled negatives.
 
     Of each history, the model's `max_length` newest events are read, but all of its items are left
-    out of the full ranking, except for the target.
+    out of the full ranking, except for the target.  Of several processes (`distributed`) each ranks
+    a share, and each gets all.
 
     Args:
         model: it is evaluated without dropout, on the device of its parameters.
@@ -109,7 +111,7 @@ def evaluate(
     collected = []
     with evaluation_mode(model):
         for mine, first, size, early in _pools(domain_of_item[targets], domain_of_item, protocol):
-            cases = torch.nonzero(mine).flatten()
+            cases = distributed.share(torch.nonzero(mine).flatten())
             if not len(cases):
                 continue
             pool = torch.arange(first - early, first + size, device=device)
@@ -135,7 +137,8 @@ def evaluate(
                         protocol,
                     )
                     collected.append([part.rows, target, part.target_domain, *columns])
-    arrays = [torch.cat([part.cpu() for part in column]).numpy() for column in zip(*collected)]
+    collected = distributed.gathered([[part.cpu() for part in columns] for columns in collected])
+    arrays = [torch.cat(column).numpy() for column in zip(*collected)]
     order = np.argsort(arrays[0])
     return Ranks(*(array[order] for array in arrays))
 
