@@ -216,8 +216,9 @@ def write_exported(exported: Exported, folder: Path) -> None:
         "items.jsonl": "".join(lines).encode(),
         "tags.txt": "".join(f"{tag}\n" for tag in exported.tags).encode(),
         "inputs.safetensors": save({name: value.contiguous() for name, value in tensors.items()}),
+        # Cloned: three branches may share one encoder, and a file holds no memory twice.
         "weights.safetensors": save(
-            {name: value.contiguous() for name, value in exported.weights.items()}
+            {name: value.clone().contiguous() for name, value in exported.weights.items()}
         ),
     }
     for name, content in contents.items():
