@@ -41,6 +41,7 @@ def exported(count):
 
     from tema_lib.data.dataset import DOMAINS
     from tema_lib.models.inputs import ItemInputs
+    from tema_lib.models.item_embedding import Projection
     from tema_lib.models.tema import Tema, TemaConfig
     from tema_lib.serving.folder import FORMAT, Exported, Item, card_config, tag_tensors
 
@@ -76,7 +77,8 @@ def exported(count):
         "domains": ["domain A", "domain B"],
         "encoders": {},
     }
-    return Exported(card, items, tags, inputs, {}, weights)
+    whole = Projection(torch.zeros(128), torch.eye(128), torch.tensor(1.0))
+    return Exported(card, items, tags, inputs, {"text": whole}, weights)
 
 
 def histories(count, items):
@@ -159,6 +161,7 @@ def over_http(requests, folder):
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
             for _ in range(240):
+                assert process.poll() is None, "the service has ended"
                 try:
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
                     break
