@@ -40,6 +40,10 @@ BRANCHES = ("A", "B", "merged")
 # A public implementation of LLM-EMF adds the scores of its branches with these.
 FIXED = (1.0, 0.3, 0.1)
 
+# So few histories go through a shared encoder with all their branches at once: three calls would
+# cost more than the padding.
+FEW = 16
+
 # Per branch: its own sequence [B, Ts] and, per layer, the attention weights [B, H, Ts, Ts].
 BranchWeights = dict[str, tuple[Tensor, list[Tensor]]]
 
@@ -182,6 +186,8 @@ class Tema(SequenceRecommender):
         state = torch.zeros_like(states[:, :, 0])
         for domain in (0, 1):
             chosen = (domains == domain) & real
+            if not chosen.any():
+                continue
             mixture, _ = self.across(states[chosen], present[chosen], domain)
             state[chosen] = mixture.to(state.dtype)  # autocast changes the type
         return self.head.states(state)
@@ -223,23 +229,37 @@ class Tema(SequenceRecommender):
 
     def last_hidden_states(self, batch: Batch, inputs: Tensor) -> Tensor:
         table, ids = inputs.tensor_split([self.config.hidden], 1)
-        collected, lengths = [], []
-        for branch in self.config.branches:
-            sequence = batch.sequence
-            if branch != "merged":
-                domain = BRANCHES.index(branch)
-                sequence = domain_view(sequence, self.domain_of_item, domain).sequence
-            length = (sequence > 0).sum(1)
-            last = (length - 1).clamp(min=0)
-            state, _ = self.encoders[branch](F.embedding(sequence, table), length, at=last)
-            collected.append(state)
-            lengths.append(length)
+        sequences = [
+            batch.sequence
+            if branch == "merged"
+            else domain_view(batch.sequence, self.domain_of_item, BRANCHES.index(branch)).sequence
+            for branch in self.config.branches
+        ]
+        lengths = [(sequence > 0).sum(1) for sequence in sequences]
+        encoders = [self.encoders[branch] for branch in self.config.branches]
+        if self.config.shared_encoder and len(batch.sequence) < FEW:
+            width = batch.sequence.size(1)
+            padded = [F.pad(sequence, (0, width - sequence.size(1))) for sequence in sequences]
+            states = self.last_states(encoders[0], torch.cat(padded), torch.cat(lengths), table)
+            collected = list(states.chunk(len(sequences)))
+        else:
+            collected = [
+                self.last_states(encoder, sequence, length, table)
+                for encoder, sequence, length in zip(encoders, sequences, lengths)
+            ]
         states = torch.stack(collected, 2)  # (B, 1, branches, D)
         present = torch.stack(lengths, 1)[:, None] > 0  # (B, 1, branches)
         state = self.mixed(states, present, batch.target_domain[:, None], present.any(2))[:, 0]
         if self.sasrec is None:
             return state
         return torch.cat([state, self.last_id_states(batch, ids)], -1) / 2
+
+    @staticmethod
+    def last_states(encoder: nn.Module, sequence: Tensor, length: Tensor, table: Tensor) -> Tensor:
+        """What an encoder says at the last events of sequences [B, T], (B, 1, D)."""
+        at = (length - 1).clamp(min=0)
+        states: Tensor = encoder(F.embedding(sequence, table), length, at=at)[0]
+        return states
 
     @torch.inference_mode()
     def attention(self, batch: Batch) -> dict[str, dict[str, Tensor]]:

@@ -67,11 +67,9 @@ class Scores(nn.Module):
                 place = torch.where(own, own.long().cumsum(1) - 1, sequence.size(1))
                 spare = F.pad(torch.zeros_like(sequence), (0, 1))
                 sequence = spare.scatter(1, place, sequence)[:, :-1]
-            length = (sequence > 0).sum(1)
-            last = (length - 1).clamp(min=0)
-            state, _ = model.encoders[branch](F.embedding(sequence, self.inputs), length, at=last)
-            collected.append(state[:, 0])
-            lengths.append(length)
+            lengths.append((sequence > 0).sum(1))
+            encoder = model.encoders[branch]
+            collected.append(model.last_states(encoder, sequence, lengths[-1], self.inputs)[:, 0])
         states, present = torch.stack(collected, 1), torch.stack(lengths, 1) > 0
         for_a, for_b = (model.across(states, present, number)[0] for number in (0, 1))
         state = model.head.states(torch.where(batch.target_domain[:, None] == 0, for_a, for_b))

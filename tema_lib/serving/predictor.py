@@ -51,6 +51,7 @@ class Tables:
     index: dict[str, int]  # item_id -> global id
     inputs: Tensor  # [N+1, D]
     pools: tuple[Tensor, Tensor]  # global ids of A and of B, ascending
+    places: Tensor  # int64 [N+1]: where in its pool an item is
     outputs: tuple[Tensor, Tensor]  # their output embeddings, [E, items of the domain]
 
     @classmethod
@@ -60,13 +61,17 @@ class Tables:
         model = exported.model()
         inputs, outputs = model.item_embeddings()
         domains = exported.inputs.domain_of_item
-        pools = tuple((domains == number).nonzero().flatten() for number in (0, 1))
+        pools = [(domains == number).nonzero().flatten() for number in (0, 1)]
+        places = torch.zeros_like(domains)
+        for pool in pools:
+            places[pool] = torch.arange(len(pool))
         return cls(
             exported,
             model,
             {item.item_id: row for row, item in enumerate(exported.items, start=1)},
             inputs,
             (pools[0], pools[1]),
+            places,
             (outputs[pools[0]].T.contiguous(), outputs[pools[1]].T.contiguous()),
         )
 
@@ -252,11 +257,10 @@ class Predictor:
         pool = tables.pools[number]
         scores = tables.model.last_hidden_states(batch, tables.inputs) @ tables.outputs[number]
         if exclude_seen:
-            rows = torch.arange(len(seen)).repeat_interleave(torch.tensor([*map(len, seen)]))
+            rows = torch.tensor([row for row, ids in enumerate(seen) for _ in ids])
             items = torch.tensor([item for ids in seen for item in ids])
-            position = torch.searchsorted(pool, items).clamp(max=len(pool) - 1)
-            own = pool[position] == items  # not of the other domain
-            scores[rows[own], position[own]] = -torch.inf
+            own = tables.exported.inputs.domain_of_item[items] == number
+            scores[rows[own], tables.places[items[own]]] = -torch.inf
         columns = scores.topk(k).indices.sort().values
         best = scores.gather(1, columns).sort(descending=True, stable=True)
         return pool[columns.gather(1, best.indices)], best.values
