@@ -351,6 +351,15 @@ def test_memory_at_a_quarter_of_a_million_items_stays_below_three_gib():
     assert not record["dirty"]
 
 
+def test_the_service_loses_nothing_and_stays_below_a_gib():
+    record = results.read_benchmark("bench_serving.json")
+    at_once = record["milliseconds over HTTP"]["200 clients at once"]
+    assert (at_once["requests"], at_once["lost"]) == (2000, 0)
+    assert at_once["peak_mib"] < 1024
+    assert record["milliseconds in process"]["one question"]["requests"] == 2000
+    assert not record["dirty"]
+
+
 def test_sorted_batches_teach_what_random_ones_teach():
     record = results.read_benchmark("bench_batches.json")
     assert record["data"]["name"] == "fk_core5"

@@ -2,8 +2,8 @@
 
 README.md holds a few systems of each data set, docs/results.md all of them, docs/recipe.md the
 search for settings, docs/ablations.md what each part contributes, docs/choices.md the ledger of
-unstated choices, docs/performance.md the comparison of speed, docs/teaching/ how long the steps of
-a run take. Each table is between two marker comments.
+unstated choices, docs/performance.md the comparison of speed, docs/serving.md how long a question
+takes, docs/teaching/ how long the steps of a run take. Each table is between two marker comments.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tema_lib.commands.tables.comparison import Named, best_settings, table, tes
 from tema_lib.commands.tables.durations import durations
 from tema_lib.commands.tables.published import published
 from tema_lib.commands.tables.search import changes, trials
+from tema_lib.commands.tables.serving import serving
 from tema_lib.commands.tables.speed import speed
 from tema_lib.workspace import ROOT, in_checkout, write_atomically
 
@@ -56,6 +57,9 @@ def main(chosen: argparse.Namespace) -> None:
         "docs/performance.md": marked(
             "speed", speed(RESULTS / "bench_speed.json"), "results/bench_speed.json"
         ),
+        "docs/serving.md": marked(
+            "serving", serving(RESULTS / "bench_serving.json"), "results/bench_serving.json"
+        ),
         "docs/teaching/README.md": marked(
             "steps", durations(RESULTS / "bench_run.json"), "results/bench_run.json"
         ),
@@ -78,7 +82,7 @@ def main(chosen: argparse.Namespace) -> None:
             write_atomically(path, rendered)
     files = ", ".join(tables)
     if not chosen.check:
-        print(f"{files}: rendered from {len(records)} run records and two benchmarks")
+        print(f"{files}: rendered from {len(records)} run records and three benchmarks")
     elif records:
         print(f"{files} agree with {len(records)} records")
     else:

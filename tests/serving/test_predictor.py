@@ -263,8 +263,8 @@ def test_threads_ask_while_the_catalogue_changes(run, predictor, histories):
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    never_bought = sorted({*run.items.item_id[1:]} - {item for own in histories for item in own})
-    for item in never_bought[:5]:
+    in_no_history = sorted({*run.items.item_id[1:]} - {item for own in histories for item in own})
+    for item in in_no_history[:5]:
         predictor.remove_items([item])
     for thread in threads:
         thread.join()
