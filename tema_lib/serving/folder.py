@@ -25,6 +25,7 @@ from torch import Tensor
 from tema_lib import __version__
 from tema_lib.data.dataset import DOMAINS
 from tema_lib.models.base import SequenceRecommender
+from tema_lib.models.heads import EncoderConfig
 from tema_lib.models.inputs import ItemInputs
 from tema_lib.models.item_embedding import Projection, fit_projection
 from tema_lib.models.sasrec import SASRec, SASRecConfig
@@ -85,6 +86,7 @@ class Exported:
                 for name, value in self.card["config"].items()
             }
             config = CONFIGS[kind](**given)
+            _check_sizes(config, self.weights)
             model: SequenceRecommender
             if isinstance(config, TemaConfig):
                 model = Tema(self.inputs, replace(config, feature_width=0))
@@ -96,6 +98,17 @@ class Exported:
                 f"{CARD} and the tensors beside it do not fit together ({error}): export again."
             ) from None
         return model.requires_grad_(False).eval()
+
+
+def _check_sizes(config: EncoderConfig, weights: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for sizes that are not the weights', before memory is asked for them."""
+    tables = [tensor for name, tensor in weights.items() if name.endswith(".position")]
+    blocks = {name.partition(".blocks.")[2].partition(".")[0] for name in weights} - {""}
+    wanted = (config.max_length, config.hidden)
+    if not tables or any(tensor.shape != wanted for tensor in tables):
+        raise ValueError("hidden or max_length is not that of the weights")
+    if len(blocks) != config.layers:
+        raise ValueError("layers is not the number of the weights' layers")
 
 
 # --- writing ---

@@ -1,10 +1,14 @@
 """The exported folder: whole, checked, and nothing in it is believed that is not."""
 
 import json
+import os
+import re
 import shutil
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from tema_lib.serving.folder import CARD, FILES, export_model, read_exported
@@ -112,6 +116,15 @@ def test_a_card_of_something_else_is_refused(change, said, folder):
         read_exported(folder).model()
 
 
+@pytest.mark.parametrize("size", ["hidden", "layers", "max_length"])
+def test_a_size_that_is_not_the_weights_is_refused_before_memory_is_asked_for(size, folder):
+    card = json.loads((folder / CARD).read_text())
+    card["config"][size] = 2 * 10**12
+    (folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=f"{size}.* is not .*the weights"):
+        read_exported(folder).model()
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -138,3 +151,31 @@ def test_tensors_of_other_items_are_refused(folder):
     rewrite(folder, "inputs.safetensors", (folder / "inputs.safetensors").read_bytes())
     with pytest.raises(ValueError, match="not one row for each of 600 items"):
         read_exported(folder)
+
+
+@settings(
+    max_examples=int(os.environ.get("TEMA_FUZZ", "60")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data(), name=st.sampled_from([CARD, *FILES]))
+def test_damage_that_the_hashes_miss_gives_a_model_or_one_sentence(data, name, exported, tmp_path):
+    """Whoever changes a file may change its hash, too."""
+    folder = shutil.copytree(exported["tema"], tmp_path / "export", dirs_exist_ok=True)
+    content = bytearray((folder / name).read_bytes())
+    # Headers and the first lines matter most.
+    place = st.integers(0, min(2000, len(content) - 1)) | st.integers(0, len(content) - 1)
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(place)] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        content = content[: data.draw(place)]
+    if name == CARD:
+        (folder / name).write_bytes(content)
+    else:
+        rewrite(folder, name, bytes(content))
+    said = ""
+    try:
+        read_exported(folder).model()
+    except ValueError as error:
+        said = str(error)
+    assert re.fullmatch(r"(?s)(.*(export|version).*)?", said)
