@@ -79,8 +79,8 @@ class Tables:
 class Predictor:
     """Recommends the next items after a history, among all items of a domain.
 
-    It reads no training data, and a language model neither.  A new user is a history; a new item
-    is added by what is known of it (`add_items`).  Several threads may ask at once.
+    It needs neither training data nor a language model.  A new user is a history; a new item is
+    added by what is known of it (`add_items`).  Several threads may ask at once.
 
     Args:
         exported: what `read_exported` returns.
