@@ -210,7 +210,8 @@ def encode_ids(raw: RawData) -> Items:
     """One global id space: 0 is padding, then all of domain A, then all of B, in file order.
 
     Raises:
-        DataError: Pictures that the table names are missing; all are counted in one message.
+        DataError: Pictures that the table names are missing, or outside of the folder: a table from
+            elsewhere must not choose what of this machine is read.  All are counted in one message.
     """
     table = pd.concat(
         [raw.items[raw.items["domain"] == domain] for domain in DOMAINS], ignore_index=True
@@ -218,6 +219,14 @@ def encode_ids(raw: RawData) -> Items:
     names = ("", *table["item_id"])
     images = (None, *(raw.folder / image if image else None for image in table["image"]))
     named = dict.fromkeys(image for image in images if image is not None)
+    outside = [
+        image for image in table["image"] if Path(image).is_absolute() or ".." in Path(image).parts
+    ]
+    if outside:
+        raise DataError(
+            f"{raw.folder / 'items.tsv'}: {len(outside):,} pictures are not in the folder, such as "
+            f"{shown(outside[0])}: give paths inside of it."
+        )
     missing = [image for image in named if not image.is_file()]
     if missing:
         more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""

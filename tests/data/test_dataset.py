@@ -100,6 +100,17 @@ def test_missing_folder_file_picture_and_encoding(tmp_path):
         read_data(tmp_path)
 
 
+@pytest.mark.parametrize("path", ["../outside.png", "pictures/../../outside.png", "{}/outside.png"])
+def test_a_table_chooses_no_picture_outside_of_its_folder(path, tmp_path):
+    """It would be encoded, and shown on the pages that are passed on."""
+    (tmp_path / "outside.png").write_bytes(b"anything")
+    (tmp_path / "data" / "pictures").mkdir(parents=True)
+    raw = read_data(cafe_folder(tmp_path / "data"))
+    images = [path.format(tmp_path), *[""] * (len(raw.items) - 1)]
+    with pytest.raises(DataError, match="1 pictures are not in the folder, such as '"):
+        encode_ids(dataclasses.replace(raw, items=raw.items.assign(image=images)))
+
+
 def test_gzipped_tables_read_alike_and_a_truncated_one_is_refused(tmp_path):
     plain = read_data(cafe_folder(tmp_path))
     table = tmp_path / "interactions.tsv"
