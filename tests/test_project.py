@@ -26,6 +26,7 @@ BROUGHT_BY = {
     "traitlets": "nbgrader",
     "pygments": "nbconvert",
     "anyio": "fastapi",
+    "faiss": "faiss-cpu",
     "pydantic": "fastapi",
 }
 # What needs an extra; all other modules get along with the core.
@@ -33,7 +34,7 @@ NEED_NOTEBOOKS = ("notebook.py", "commands/steps.py", "explain/display/")
 NEED_LLM = ("llm/server",)
 NEED_COURSE = ("course/",)
 NEED_BOOK = ("commands/book.py", "commands/slides.py")
-NEED_SERVE = ("commands/serve.py", "serving/service.py")
+NEED_SERVE = ("commands/serve.py", "serving/service.py", "serving/predictor.py")
 # Of these the notebooks' packages may be imported in a function only.
 LATE = ("commands/steps.py",)
 

@@ -53,6 +53,7 @@ class Tables:
     pools: tuple[Tensor, Tensor]  # global ids of A and of B, ascending
     places: Tensor  # int64 [N+1]: where in its pool an item is
     outputs: tuple[Tensor, Tensor]  # their output embeddings, [E, items of the domain]
+    indexes: tuple[Any, ...] = ()  # approximate ones of A and of B (faiss), where they are wanted
 
     @classmethod
     @torch.no_grad()
@@ -74,6 +75,32 @@ class Tables:
             places,
             (outputs[pools[0]].T.contiguous(), outputs[pools[1]].T.contiguous()),
         )
+
+    def states(self, histories: Sequence[list[int]], number: int) -> Tensor:
+        """What the model makes of histories of global ids for a domain, [B, E]."""
+        newest = [torch.tensor(ids[-self.model.max_length :]) for ids in histories]
+        batch = Batch(
+            torch.nn.utils.rnn.pad_sequence(newest, batch_first=True),
+            None,
+            torch.full((len(histories),), number),
+            torch.arange(len(histories)),
+        )
+        return self.model.last_hidden_states(batch, self.inputs)
+
+    def nearly_best(
+        self, states: Tensor, left_out: Sequence[set[int]], number: int, k: int
+    ) -> tuple[Tensor, Tensor]:
+        """Global ids [B, k] and scores [B, k] by the approximate index.
+
+        An item that it does not find has the score -inf.
+        """
+        wanted = min(k + max(map(len, left_out)), len(self.pools[number]))
+        scores, places = map(torch.from_numpy, self.indexes[number].search(states.numpy(), wanted))
+        items = self.pools[number][places.clamp(min=0)]
+        gone = [[item in out for item in row] for row, out in zip(items.tolist(), left_out)]
+        scores[torch.tensor(gone) | (places < 0)] = -torch.inf
+        best = scores.topk(k)
+        return items.gather(1, best.indices), best.values
 
 
 class Predictor:
@@ -208,6 +235,58 @@ class Predictor:
             .loc[:, ["user_id", "rank", *COLUMNS]]
         )
 
+    def approximate(self, probes: int = 32, seed: int = 0) -> float:
+        """Rank by an approximate index from now on, until the catalogue changes.
+
+        For catalogues beyond a quarter of a million items; below, the exact product is fast enough
+        (docs/serving.md).  The index (faiss, extra `serve`) has about 4 sqrt(items) cells and looks
+        into those nearest to a state.
+
+        Args:
+            probes: how many cells; more find more, and take longer.
+            seed: of the histories that the recall is measured with.
+
+        Returns:
+            Recall: the share of the exact ten best items that the index finds, over 200 histories
+            of ten items drawn at random; it is printed, too.
+
+        Raises:
+            ImportError: faiss is not installed.
+        """
+        try:
+            import faiss
+        except ImportError:
+            raise ImportError(
+                "The approximate index needs faiss: pip install 'tema-lib[serve]'."
+            ) from None
+
+        tables = replace(self._tables, indexes=())
+        indexes = []
+        for outputs in tables.outputs:
+            vectors = outputs.T.contiguous().numpy()
+            cells = max(1, min(int(4 * len(vectors) ** 0.5), len(vectors) // 40))
+            index = faiss.index_factory(
+                vectors.shape[1], f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT
+            )
+            index.train(vectors)
+            index.add(vectors)
+            faiss.ParameterSpace().set_index_parameter(index, "nprobe", probes)
+            indexes.append(index)
+        both = replace(tables, indexes=tuple(indexes))
+        generator = torch.Generator().manual_seed(seed)
+        histories = torch.randint(1, len(self.catalogue) + 1, (200, 10), generator=generator)
+        shares = []
+        for number, pool in enumerate(tables.pools):
+            best, found = (
+                self._ranked(one, histories.tolist(), number, min(10, len(pool)), False)[0]
+                for one in (tables, both)
+            )
+            shares.append((best[:, :, None] == found[:, None]).any(2).float().mean())
+        recall = float(torch.stack(shares).mean())
+        print(f"approximate index: {recall:.1%} of the exact ten best are found")
+        self._tables = both
+        return recall
+
     def _domain(self, domain: str) -> int:
         letter = dict(zip(self.domains, DOMAINS)).get(domain, domain)
         if letter not in DOMAINS:
@@ -247,23 +326,20 @@ class Predictor:
         tables: Tables, seen: list[list[int]], number: int, k: int, exclude_seen: bool
     ) -> tuple[Tensor, Tensor]:
         """Global ids [B, k] and scores [B, k], best first; of equal scores the smaller id first."""
-        newest = [torch.tensor(ids[-tables.model.max_length :]) for ids in seen]
-        batch = Batch(
-            torch.nn.utils.rnn.pad_sequence(newest, batch_first=True),
-            None,
-            torch.full((len(seen),), number),
-            torch.arange(len(seen)),
+        states = tables.states(seen, number)
+        left_out = [set(ids) if exclude_seen else set() for ids in seen]
+        if tables.indexes:
+            return tables.nearly_best(states, left_out, number, k)
+        scores = states @ tables.outputs[number]
+        rows = torch.tensor(
+            [row for row, ids in enumerate(left_out) for _ in ids], dtype=torch.long
         )
-        pool = tables.pools[number]
-        scores = tables.model.last_hidden_states(batch, tables.inputs) @ tables.outputs[number]
-        if exclude_seen:
-            rows = torch.tensor([row for row, ids in enumerate(seen) for _ in ids])
-            items = torch.tensor([item for ids in seen for item in ids])
-            own = tables.exported.inputs.domain_of_item[items] == number
-            scores[rows[own], tables.places[items[own]]] = -torch.inf
+        items = torch.tensor([item for ids in left_out for item in ids], dtype=torch.long)
+        own = tables.exported.inputs.domain_of_item[items] == number
+        scores[rows[own], tables.places[items[own]]] = -torch.inf
         columns = scores.topk(k).indices.sort().values
         best = scores.gather(1, columns).sort(descending=True, stable=True)
-        return pool[columns.gather(1, best.indices)], best.values
+        return tables.pools[number][columns.gather(1, best.indices)], best.values
 
     @staticmethod
     def _table(tables: Tables, ids: list[int], scores: np.ndarray) -> pd.DataFrame:

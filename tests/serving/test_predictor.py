@@ -100,6 +100,19 @@ def test_a_wrong_question_gets_one_sentence(history, domain, k, said, predictor)
         predictor.recommend(history, domain, k)
 
 
+def test_an_index_that_looks_everywhere_is_exact_and_a_hasty_one_is_not(
+    predictor, histories, capsys
+):
+    exact = predictor.recommend_batch(histories, "A", 7)
+    assert predictor.approximate(probes=1) < 0.95
+    assert predictor.approximate(probes=1000) == 1
+    assert "approximate index: 100.0% of the exact ten best are found" in capsys.readouterr().out
+    for found, expected in zip(predictor.recommend_batch(histories, "A", 7), exact, strict=True):
+        pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+    predictor.remove_items(["A001"])  # the index is that of another catalogue
+    assert predictor._tables.indexes == ()
+
+
 # --- the catalogue ---
 
 
