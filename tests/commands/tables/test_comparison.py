@@ -37,6 +37,16 @@ def test_a_table_averages_seeds_and_names_what_differs_between_variants():
     assert rows[2].startswith("| popularity | 0.0100 |")
 
 
+def test_a_field_that_came_later_makes_no_row_of_its_own():
+    later = {"modalities": ["id"], "across": "attention"}
+    older, newer = record("tema", 0, 0.1, model={"modalities": ["id"]}), record("tema", 1, 0.2)
+    newer["config"]["model"] = later
+    assert [label for label, _ in comparison.rows_of([older, newer])] == ["tema"]
+    newer["config"]["model"] = later | {"across": "fixed"}
+    labels = {label for label, _ in comparison.rows_of([older, newer])}
+    assert labels == {"tema (model.across=attention)", "tema (model.across=fixed)"}
+
+
 def test_new_items_have_a_column_where_there_are_enough_of_them():
     enough, few = record("tema", 0, 0.1), record("sasrec", 0, 0.1)
     full = {"A": {"HR@10": 0.2}, "B": {"HR@10": 0.4}}
