@@ -100,7 +100,7 @@ def test_a_wrong_question_gets_one_sentence(history, domain, k, said, predictor)
         predictor.recommend(history, domain, k)
 
 
-def test_an_index_that_looks_everywhere_is_exact_and_a_hasty_one_is_not(
+def test_an_index_that_looks_everywhere_is_exact_and_one_that_looks_once_is_not(
     predictor, histories, capsys
 ):
     exact = predictor.recommend_batch(histories, "A", 7)
