@@ -63,7 +63,7 @@ def share(rows: Tensor) -> Tensor:
 def sum_gradients(parameters: Sequence[Tensor]) -> None:
     """Replace every gradient by its sum over the processes.
 
-    A parameter without a gradient in any process keeps none: an optimizer passes over it.
+    A parameter without a gradient in any process keeps none: an optimizer skips it.
     """
     device = parameters[0].device
     known = torch.tensor([float(p.grad is not None) for p in parameters], device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import warnings
@@ -48,6 +49,19 @@ def check(
             sys.exit(sentence(error))
     told = dict.fromkeys(str(warning.message) for warning in warned)
     return experiment, [*told, *data_quality_warnings(experiment.raw)]
+
+
+def check_system(chosen: argparse.Namespace) -> tuple[Experiment, list[str]]:
+    """`check` for a command line with one system and the options of an experiment."""
+    return check(
+        data_set(chosen.data),
+        chosen.system,
+        chosen.seed,
+        domains=chosen.domains,
+        tags=chosen.tags,
+        replies=chosen.replies,
+        epochs=chosen.epochs,
+    )
 
 
 def use_own_artifacts(experiment: Experiment) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from importlib.util import find_spec
 
-from tema_lib.commands.common import check, data_set, use_own_artifacts
+from tema_lib.commands.common import check_system, use_own_artifacts
 from tema_lib.commands.output import say, sentence, shown
 from tema_lib.models.systems import system_named
 from tema_lib.reproducibility import seed_everything
@@ -21,15 +21,7 @@ def main(chosen: argparse.Namespace) -> None:
     if chosen.onnx and not (find_spec("onnx") and find_spec("onnxscript")):
         sys.exit("An ONNX program needs more packages: pip install 'tema-lib[portable]'.")
     seed_everything(chosen.seed)
-    experiment, remarks = check(
-        data_set(chosen.data),
-        chosen.system,
-        chosen.seed,
-        domains=chosen.domains,
-        tags=chosen.tags,
-        replies=chosen.replies,
-        epochs=chosen.epochs,
-    )
+    experiment, remarks = check_system(chosen)
     say("Look at", remarks)
     use_own_artifacts(experiment)
     system = system_named(chosen.system)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tema_lib import distributed
-from tema_lib.commands.common import check, data_set, use_own_artifacts
+from tema_lib.commands.common import check_system, use_own_artifacts
 from tema_lib.commands.output import say
 from tema_lib.reproducibility import seed_everything
 
@@ -14,15 +14,7 @@ def main(chosen: argparse.Namespace) -> None:
     """Train the chosen system and print how well it ranks."""
     distributed.join()
     seed_everything(chosen.seed)
-    experiment, remarks = check(
-        data_set(chosen.data),
-        chosen.system,
-        chosen.seed,
-        domains=chosen.domains,
-        tags=chosen.tags,
-        replies=chosen.replies,
-        epochs=chosen.epochs,
-    )
+    experiment, remarks = check_system(chosen)
     first = not distributed.rank()
     if first:
         say("Look at", remarks)
